@@ -1,0 +1,47 @@
+# Every target sets up what it needs in .venv, from Python 3.11 or newer, pip, git and make.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt bench docs build clean
+
+PYTHON ?= python3
+UV := $(PYTHON) scripts/uv.py
+BIN := .venv/bin
+READY := .venv/.ready
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(READY) ## Run a workflow, kill it half-way, resume it; INPUT=folder for your own texts
+	@$(BIN)/python examples/quickstart $(if $(INPUT),--input "$(INPUT)")
+
+test: $(READY) ## Run all tests; print the coverage, at least 90 % of lines and branches
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lint: $(READY) ## Check style, format, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+fmt: $(READY) ## Format the code and apply the fixes ruff is sure of
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY) ## Measure against the bare sqlite3 module; writes benchmarks/results
+	@$(BIN)/python -m benchmarks
+
+docs: ## Say what the documentation site will be
+	@echo "No site yet: docs/README.md says what is to come. Start with README.md."
+
+build: ## Build the wheel and the source distribution of every package into dist
+	$(UV) build --all-packages
+
+clean: ## Remove everything made here: environments, caches, wheels, the demo's store
+	rm -rf .venv .uv uv.lock dist .demo .coverage* .hypothesis .*_cache benchmarks/results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml core/pyproject.toml contracts/pyproject.toml $(wildcard drivers/*/pyproject.toml) scripts/uv.py
+	$(UV) sync
+	@touch $@

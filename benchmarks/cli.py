@@ -1,0 +1,120 @@
+"""The command line: which cases, how long, and where the results go."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.cases import CASES
+from benchmarks.data import populate
+from benchmarks.databases import Bench
+from benchmarks.measure import measure
+from benchmarks.profiling import profile
+from benchmarks.report import as_json, console, show
+
+RESULTS = Path(__file__).parent / "results"
+ROUNDS, SECONDS = 41, 0.1
+QUICK_ROUNDS, QUICK_SECONDS = 7, 0.02
+PROFILED_SECONDS = 2.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write. A missed aim is a figure, not a failure: the exit code is 0."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    date = datetime.now(UTC)
+    results: Path = options.json or RESULTS / f"{date:%Y%m%d-%H%M%S}.json"
+    if results.is_dir():
+        parser.error(f"{results} is a directory; name a file inside it")
+    try:
+        results.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the results: the system's temporary directory may lie in memory, where a durable
+        # write costs nothing.
+        databases = TemporaryDirectory(prefix="databases-", dir=results.parent)
+    except OSError as exc:
+        parser.error(f"cannot write into {results.parent}: {exc.strerror}")
+    with databases as folder:
+        template = Path(folder, "template.db")
+        dataset = populate(template)
+        if options.profile is not None:
+            case = CASES[options.profile]
+            with Bench(template, dataset, case.synchronous) as bench:
+                profile(console(), case, bench, options.seconds or PROFILED_SECONDS)
+            return 0
+        rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+        seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
+        measurements = []
+        with console().status("") as status:
+            for case in [CASES[name] for name in options.case or CASES]:
+                status.update(case.title)
+                with Bench(template, dataset, case.synchronous) as bench:
+                    measurements.append(measure(case, bench, rounds, seconds))
+    report = as_json(measurements, date=date, rounds=rounds, seconds=seconds)
+    results.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    show(console(), measurements)
+    if options.json is None:
+        print(f"written to {results.relative_to(RESULTS.parents[1])}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "benchmarks",
+        description="Measure the store beside the bare sqlite3 module.",
+        epilog=f"Cases: {', '.join(CASES)}.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--case",
+        metavar="NAME",
+        action="append",
+        choices=CASES,
+        help="measure this case alone; may be given again (default: all)",
+    )
+    parser.add_argument(
+        "--rounds", type=count, metavar="N", help=f"rounds of a case (default: {ROUNDS})"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=duration,
+        metavar="S",
+        help=f"length of a round on each side (default: {SECONDS})",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"a rough look: {QUICK_ROUNDS} rounds of {QUICK_SECONDS} s",
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="PATH",
+        help="where to write the results (default: a new file in benchmarks/results)",
+    )
+    parser.add_argument(
+        "--profile",
+        metavar="NAME",
+        choices=[name for name, case in CASES.items() if not case.concurrent],
+        help="print where the store's time goes in this case, and measure nothing",
+    )
+    return parser
+
+
+def count(text: str) -> int:
+    """A number of rounds."""
+    number = int(text)
+    if number < 2:
+        raise argparse.ArgumentTypeError("expected at least 2: one round has no spread")
+    return number
+
+
+def duration(text: str) -> float:
+    """Seconds of a round."""
+    number = float(text)
+    if not 0 < number < 60:
+        raise argparse.ArgumentTypeError("expected seconds above 0 and below 60")
+    return number

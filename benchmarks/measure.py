@@ -1,0 +1,103 @@
+"""Measuring: short rounds, the two sides by turns, and medians of them.
+
+By hand, because pyperf and pytest-benchmark run one side to its end before the other, and asv
+interleaves whole processes: a busy minute of the machine would fall on one side only. The garbage
+collector runs as it does where the store is used; the objects a read makes keep it busy, and that
+is a part of what the read costs.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from benchmarks.cases import Block, Case, Prepare
+from benchmarks.databases import Bench
+
+PORTION = 50
+"""Operations of one side before the other has its turn, at most."""
+
+
+@frozen
+class Spread:
+    """The median of the rounds, and the tenth and ninetieth percentile."""
+
+    median: float
+    p10: float
+    p90: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """The spread of at least two values."""
+        tenths = statistics.quantiles(values, n=10, method="inclusive")
+        return cls(statistics.median(values), tenths[0], tenths[-1])
+
+
+@frozen
+class Measurement:
+    """What the rounds of a case gave; times are microseconds for one operation.
+
+    `ratio` is the store's throughput as a share of the bare module's, round by round: what slows
+    the machine for longer than a round slows both and leaves the ratio alone.
+    """
+
+    case: Case
+    operations: int
+    """In each round, on each side."""
+    store: Spread
+    bare: Spread | None
+    ratio: Spread | None
+
+
+def measure(case: Case, bench: Bench, rounds: int, seconds: float) -> Measurement:
+    """Measure `case` in so many rounds, each of about so many seconds on the store's side."""
+    prepare = case.set_up(bench)
+    operations = calibrate(case, prepare, seconds)
+    times = [_round(case, prepare, operations, number) for number in range(rounds)]
+    store = Spread.of([ours for ours, _ in times])
+    pairs = [(ours, theirs) for ours, theirs in times if theirs is not None]
+    if not pairs:
+        return Measurement(case, operations, store, None, None)
+    bench.check_same_work()
+    bare = Spread.of([theirs for _, theirs in pairs])
+    ratio = Spread.of([theirs / ours for ours, theirs in pairs])
+    return Measurement(case, operations, store, bare, ratio)
+
+
+def calibrate(case: Case, prepare: Prepare, seconds: float) -> int:
+    """How many operations fill a round. Its own rounds warm both sides up."""
+    operations = 1
+    while True:
+        store, _ = _round(case, prepare, operations, 0)
+        fitting = round(seconds * 1e6 / store)
+        if fitting <= 4 * operations:
+            return max(1, fitting)
+        operations *= 4
+
+
+def _round(case: Case, prepare: Prepare, operations: int, turn: int) -> tuple[float, float | None]:
+    """Microseconds for one operation on each side, the sides taking turns at being first.
+
+    It goes in small portions, so that an operation meets its arguments in the processor's cache,
+    as it does where a program has just made them.
+    """
+    portion = operations if case.concurrent else PORTION
+    times: dict[str, float] = {}
+    for number, start in enumerate(range(0, operations, portion)):
+        sides = list(prepare(min(portion, operations - start))._asdict().items())
+        if (turn + number) % 2:
+            sides.reverse()
+        for side, block in sides:
+            if block is not None:
+                times[side] = times.get(side, 0) + _time(block) / operations
+    return times["store"], times.get("bare")
+
+
+def _time(block: Block) -> float:
+    """Microseconds that `block` takes."""
+    started = time.perf_counter_ns()
+    block()
+    return (time.perf_counter_ns() - started) / 1000

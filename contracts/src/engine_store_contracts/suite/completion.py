@@ -1,0 +1,291 @@
+"""Section 5.5: completing a workflow by its root tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from engine_store.errors import InvalidValueError, WorkflowNotFoundError, WorkflowNotReadyError
+from engine_store.models import ErrorInfo, ExecutionType, Status, WorkflowState
+from engine_store.protocols import Store
+from engine_store.rules import OUTPUT_TRANSFORMATION_FAILED
+from engine_store.values import Document
+from engine_store_contracts.clock import START, ManualClock
+from engine_store_contracts.suite.case import ContractCase, assert_same, clause, raises
+from engine_store_contracts.suite.samples import (
+    ERROR,
+    TERMINAL_STATUSES,
+    UNFINISHED_STATUSES,
+    USAGE,
+    child,
+    task,
+    workflow,
+)
+
+S, F, T, C = Status.SUCCESS, Status.FAILED, Status.TIMED_OUT, Status.CANCELED
+
+ROOTS: dict[str, tuple[list[Status], Status]] = {
+    "none": ([], S),
+    "all succeeded": ([S, S], S),
+    "one failed": ([S, F], F),
+    "one timed out": ([T, S], F),
+    "one canceled": ([S, C, S], C),
+    "failed and canceled": ([C, F], F),
+    "timed out and canceled": ([T, C], F),
+    "all canceled": ([C, C], C),
+}
+
+
+def _raise(state: object) -> Any:
+    raise LookupError("no such answer: \ud800\0")
+
+
+TRANSFORMS_THAT_FAIL: dict[str, tuple[Callable[[WorkflowState], Any], str]] = {
+    "raises": (_raise, "LookupError"),
+    "returns an array": (lambda state: [1], "InvalidValueError"),
+    "returns NaN": (lambda state: {"a": float("nan")}, "InvalidValueError"),
+    "returns a subclass": (lambda state: state.tasks, "InvalidValueError"),
+}
+
+
+class CompletionCases(ContractCase):
+    """Contract 5.5."""
+
+    @clause("5.5")
+    @pytest.mark.parametrize(("roots", "expected"), ROOTS.values(), ids=ROOTS)
+    def test_the_status_follows_from_the_roots(
+        self, store: Store, clock: ManualClock, roots: list[Status], expected: Status
+    ) -> None:
+        created = store.workflows.create(
+            workflow(status=Status.RUNNING, input={"a": 1}, error=ERROR, usage=USAGE)
+        )
+        output: Document = {}
+        for number, status in enumerate(roots):
+            key = f"root-{number}"
+            store.tasks.create(task(key, status=status, output={"n": number}))
+            output[key] = {
+                "output": {"n": number},
+                "parent_state_id": None,
+                "execution_type": "basic",
+            }
+        now = clock.tick()
+        found = store.workflows.complete("w")
+        assert_same(
+            attrs.evolve(found, tasks={}),
+            attrs.evolve(created, status=expected, output=output, version=2, updated_at=now),
+        )
+        assert_same(store.workflows.get("w", with_tasks=True), found)
+
+    @clause("5.5")
+    def test_the_default_output_has_the_latest_execution_of_every_task(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        store.workflows.create(workflow())
+        store.tasks.create(
+            task("root", status=S, execution_type=ExecutionType.COLLECTION, output={"sum": 3})
+        )
+        store.tasks.create(child("c1", "root", task_id="part", status=F, output={"n": 1}))
+        clock.tick()
+        store.tasks.create(child("c0", "root", task_id="part", status=S, output={"n": 2}))
+        store.tasks.create(child("d", "c0", task_id="deep"))
+        assert_same(
+            store.workflows.complete("w").output,
+            {
+                "root": {
+                    "output": {"sum": 3},
+                    "parent_state_id": None,
+                    "execution_type": "collection",
+                },
+                "part": {
+                    "output": {"n": 2},
+                    "parent_state_id": "root",
+                    "execution_type": "basic",
+                },
+                "deep": {
+                    "output": None,
+                    "parent_state_id": "c0",
+                    "execution_type": "basic",
+                },
+            },
+        )
+
+    @clause("5.5")
+    @pytest.mark.parametrize("status", UNFINISHED_STATUSES)
+    def test_a_root_that_is_not_terminal_keeps_the_workflow_open(
+        self, store: Store, clock: ManualClock, status: Status
+    ) -> None:
+        created = store.workflows.create(workflow())
+        store.tasks.create(task("done", status=F))
+        store.tasks.create(task("z", status=status))
+        store.tasks.create(task("a", status=status))
+        clock.tick()
+        called: list[object] = []
+        with raises(WorkflowNotReadyError("w", ("a", "z"))):
+            store.workflows.complete("w", called.append)
+        assert_same(store.workflows.get("w"), created)
+        assert called == []
+
+    @clause("5.5")
+    def test_only_the_latest_execution_of_a_root_counts(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        store.workflows.create(workflow())
+        store.tasks.create(task("try-2", task_id="root", status=F))
+        store.tasks.create(task("open", task_id="other", status=Status.RUNNING))
+        clock.tick()
+        store.tasks.create(task("try-1", task_id="root", status=S))
+        store.tasks.create(task("closed", task_id="other", status=C))
+        assert store.workflows.complete("w").status is C
+
+    @clause("5.5", "1.6")
+    def test_of_roots_made_at_the_same_time_the_last_by_id_counts(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        store.tasks.create(task("\U00010000", task_id="root", status=S))
+        store.tasks.create(task("\uff5a", task_id="root", status=F))
+        assert store.workflows.complete("w").status is S
+
+    @clause("5.5")
+    def test_children_and_other_workflows_do_not_count(self, store: Store) -> None:
+        store.workflows.create(workflow("other"))
+        store.tasks.create(task("elsewhere", "other", task_id="root", status=F))
+        store.workflows.create(workflow())
+        store.tasks.create(task("root", status=S))
+        store.tasks.create(child("failed", "root", status=F))
+        store.tasks.create(child("running", "root", status=Status.RUNNING))
+        store.tasks.create(child("root again", "root", task_id="root", status=F))
+        assert store.workflows.complete("w").status is S
+        assert store.workflows.get("other").version == 1
+
+    @clause("5.5")
+    @pytest.mark.parametrize("status", TERMINAL_STATUSES)
+    def test_a_terminal_workflow_is_returned_unchanged(
+        self, store: Store, clock: ManualClock, status: Status
+    ) -> None:
+        created = store.workflows.create(workflow(status=status, output={"kept": True}))
+        unfinished = store.tasks.create(task("t", status=Status.RUNNING))
+        clock.tick()
+        called: list[object] = []
+        found = store.workflows.complete("w", called.append)
+        assert_same(found, attrs.evolve(created, tasks={"t": unfinished}))
+        assert_same(store.workflows.get("w"), created)
+        assert called == []
+
+    @clause("5.5")
+    @pytest.mark.parametrize("output", [None, {}, {"answer": [42, 1.0]}], ids=str)
+    def test_a_transform_makes_the_output(self, store: Store, output: Document | None) -> None:
+        created = store.workflows.create(workflow(status=Status.RUNNING, input={"q": 1}))
+        root = store.tasks.create(task("root", status=C, output={"n": 1}))
+        part = store.tasks.create(child("part", "root"))
+        seen: list[WorkflowState] = []
+
+        def transform(state: WorkflowState) -> Document | None:
+            seen.append(state)
+            return output
+
+        found = store.workflows.complete("w", transform)
+        assert_same(seen, [attrs.evolve(created, tasks={"root": root, "part": part})])
+        assert_same((found.status, found.output, found.error), (C, output, None))
+        assert_same(store.workflows.get("w").output, output)
+
+    @clause("5.5")
+    @pytest.mark.parametrize(
+        ("transform", "kind"), TRANSFORMS_THAT_FAIL.values(), ids=TRANSFORMS_THAT_FAIL
+    )
+    def test_a_transform_that_fails_makes_the_workflow_failed(
+        self, store: Store, transform: Callable[[WorkflowState], Any], kind: str
+    ) -> None:
+        store.workflows.create(workflow())
+        store.tasks.create(task("root", status=S, output={"n": 1}))
+        found = store.workflows.complete("w", transform)
+        assert found.status is F
+        assert found.error is not None
+        assert found.error.code == OUTPUT_TRANSFORMATION_FAILED == "OUTPUT_TRANSFORMATION_FAILED"
+        assert found.error.details == {"type": kind}
+        assert found.output == {
+            "root": {"output": {"n": 1}, "parent_state_id": None, "execution_type": "basic"}
+        }
+        assert_same(store.workflows.get("w", with_tasks=True), found)
+
+    @clause("5.5")
+    def test_the_text_of_what_a_transform_raised_is_kept_as_it_can_be(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        error = store.workflows.complete("w", _raise).error
+        assert isinstance(error, ErrorInfo)
+        assert error.message == "no such answer: \\ud800\\0"
+
+    @clause("5.5", "3.2")
+    def test_what_stops_the_program_stops_a_transform_too(self, store: Store) -> None:
+        class Stop(BaseException):
+            pass
+
+        def stop(state: object) -> Any:
+            raise Stop
+
+        created = store.workflows.create(workflow())
+        with pytest.raises(Stop):
+            store.workflows.complete("w", stop)
+        assert_same(store.workflows.get("w"), created)
+        assert store.workflows.set_status("w", Status.RUNNING).version == 2
+
+    @clause("5.5")
+    def test_a_transform_cannot_reach_what_is_stored(self, store: Store) -> None:
+        created = store.workflows.create(workflow(input={"n": [1]}, error=ERROR))
+        root = store.tasks.create(task("root", status=S, output={"n": [1]}))
+
+        def transform(state: WorkflowState) -> Document | None:
+            assert state.input is not None
+            output = state.tasks["root"].output
+            assert output is not None
+            state.input["n"].append(2)
+            output["n"].append(2)
+            return {"made of": output}
+
+        assert store.workflows.complete("w", transform).output == {"made of": {"n": [1, 2]}}
+        assert_same(store.tasks.get("root"), root)
+        stored = store.workflows.get("w")
+        assert_same((stored.input, stored.error), (created.input, created.error))
+
+    @clause("5.5")
+    def test_the_default_output_is_not_what_a_failed_transform_left(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        root = store.tasks.create(task("root", status=S, output={"n": [1]}))
+
+        def transform(state: WorkflowState) -> Document | None:
+            output = state.tasks["root"].output
+            assert output is not None
+            output["n"].append(2)
+            raise LookupError
+
+        found = store.workflows.complete("w", transform)
+        assert found.output is not None
+        assert found.output["root"]["output"] == {"n": [1]}
+        assert_same(found.tasks["root"], root)
+
+    @clause("5.5", "1.2")
+    def test_a_default_output_that_nests_too_deep_is_refused(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        created = store.workflows.create(workflow())
+        deep: Document = {}
+        for _ in range(98):
+            deep = {"k": deep}
+        store.tasks.create(task("root", status=S, output=deep))
+        clock.tick()
+        with pytest.raises(InvalidValueError) as caught:
+            store.workflows.complete("w")
+        assert caught.value.path == "workflow.output.root.output" + ".k" * 98
+        assert_same(store.workflows.get("w"), created)
+        assert store.workflows.complete("w", lambda state: None).status is S
+
+    @clause("5.5")
+    def test_completing_again_returns_the_same(self, store: Store, clock: ManualClock) -> None:
+        store.workflows.create(workflow())
+        first = store.workflows.complete("w")
+        clock.tick()
+        assert_same(store.workflows.complete("w", lambda state: {"again": True}), first)
+        assert first.updated_at == START
+        with raises(WorkflowNotFoundError("x")):
+            store.workflows.complete("x")

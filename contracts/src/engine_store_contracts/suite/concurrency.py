@@ -1,0 +1,243 @@
+"""Sections 2, 4 and 5 among threads: nothing is lost, and of those who race one wins."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Event
+from typing import Any
+
+import attrs
+import pytest
+
+from engine_store.errors import (
+    AlreadyBootstrappedError,
+    AlreadyExistsError,
+    EmailExistsError,
+    StatusConflictError,
+    VersionConflictError,
+)
+from engine_store.models import Role, Status, UsageEntry, UsageSummary
+from engine_store.protocols import Store
+from engine_store_contracts.clock import ManualClock
+from engine_store_contracts.suite.case import (
+    PATIENCE,
+    ContractCase,
+    all_at_once,
+    assert_same,
+    clause,
+    failures,
+    raises,
+    successes,
+)
+from engine_store_contracts.suite.samples import (
+    EACH_KIND,
+    TASKS,
+    WORKFLOWS,
+    Kind,
+    task,
+    user,
+    workflow,
+)
+
+USING_TOKENS = pytest.mark.parametrize("kind", [WORKFLOWS, TASKS], ids=lambda kind: kind.name)
+
+
+class ConcurrencyCases(ContractCase):
+    """Contract 2.2, 2.4 to 2.7 among threads."""
+
+    @clause("2.5")
+    @EACH_KIND
+    def test_of_many_updates_from_one_version_one_wins(self, store: Store, kind: Kind) -> None:
+        repository = kind.repository(store)
+        created = repository.create(kind.make("x"))
+        states = [kind.change(created, number) for number in range(8)]
+        outcomes = all_at_once([partial(repository.update, state) for state in states])
+
+        [winner] = successes(outcomes)
+        lost = VersionConflictError(kind.entity, "x", expected=1, actual=2)
+        assert_same(failures(outcomes), [lost] * 7)
+        assert_same(repository.get("x"), winner)
+
+    @clause("2.2")
+    @EACH_KIND
+    def test_of_many_creates_of_one_key_one_wins(self, store: Store, kind: Kind) -> None:
+        repository = kind.repository(store)
+        states = [kind.change(kind.make("x"), number) for number in range(8)]
+        outcomes = all_at_once([partial(repository.create, state) for state in states])
+
+        [winner] = successes(outcomes)
+        assert_same(failures(outcomes), [AlreadyExistsError(kind.entity, kind.key_field, "x")] * 7)
+        assert_same(repository.get("x"), winner)
+
+    @clause("2.4")
+    @EACH_KIND
+    def test_of_many_upserts_each_counts(self, store: Store, kind: Kind) -> None:
+        repository = kind.repository(store)
+        states = [kind.change(kind.make("x"), number) for number in range(8)]
+        outcomes = all_at_once([partial(repository.upsert, state) for state in states])
+        by_version = {state.version: state for state in successes(outcomes)}
+        assert sorted(by_version) == [1, 2, 3, 4, 5, 6, 7, 8]
+        assert_same(repository.get("x"), by_version[8])
+
+    @clause("2.6")
+    @USING_TOKENS
+    def test_modify_loses_no_increment_among_threads(self, store: Store, kind: Kind) -> None:
+        repository = kind.repository(store)
+        repository.create(attrs.evolve(kind.make("x"), input={"count": 0}))
+
+        def increment(state: Any) -> Any:
+            return attrs.evolve(state, input={"count": state.input["count"] + 1})
+
+        def increment_often() -> None:
+            for _ in range(25):
+                repository.modify("x", increment)
+
+        assert all_at_once([increment_often] * 4) == [None] * 4
+        stored = repository.get("x")
+        assert (stored.input, stored.version) == ({"count": 100}, 101)
+
+    @clause("2.7")
+    @USING_TOKENS
+    def test_merge_usage_loses_nothing_among_threads(self, store: Store, kind: Kind) -> None:
+        repository = kind.repository(store)
+        repository.create(attrs.evolve(kind.make("x"), usage=UsageSummary()))
+
+        def add(number: int) -> None:
+            entry = UsageEntry("openai", f"gpt-{number % 2}", 1, 10, agent_ids=(str(number),))
+            for _ in range(20):
+                repository.merge_usage("x", UsageSummary.of([entry]))
+
+        assert all_at_once([partial(add, number) for number in range(4)]) == [None] * 4
+        stored = repository.get("x")
+        assert stored.version == 81
+        assert stored.usage.entries == (
+            UsageEntry("openai", "gpt-0", 40, 400, 440, agent_ids=("0", "2")),
+            UsageEntry("openai", "gpt-1", 40, 400, 440, agent_ids=("1", "3")),
+        )
+
+    @clause("3.4")
+    def test_a_reader_does_not_wait_for_an_open_transaction(self, store: Store) -> None:
+        created = store.workflows.create(workflow())
+        with store.transaction() as tx:
+            tx.workflows.set_status("w", Status.RUNNING)
+            [seen] = all_at_once([partial(store.workflows.get, "w")])
+            assert_same(seen, created)
+        assert store.workflows.get("w").status is Status.RUNNING
+
+    @clause("3.5", "2.5")
+    @pytest.mark.parametrize("kind", [WORKFLOWS, TASKS], ids=lambda kind: kind.name)
+    def test_get_for_update_holds_the_row_until_the_end(self, store: Store, kind: Kind) -> None:
+        created = kind.repository(store).create(kind.make("x"))
+        with ThreadPoolExecutor(1) as thread:
+            with store.transaction() as tx:
+                held = getattr(tx, kind.name).get_for_update("x")
+                rival = thread.submit(getattr(store, kind.name).update, created)
+                with pytest.raises(TimeoutError):
+                    rival.result(timeout=0.05)
+                mine = getattr(tx, kind.name).update(kind.change(held, 1))
+            with raises(VersionConflictError(kind.entity, "x", expected=1, actual=2)):
+                rival.result(timeout=PATIENCE)
+        assert_same(getattr(store, kind.name).get("x"), mine)
+
+    @clause("3.1", "3.5")
+    def test_transactions_on_the_same_rows_lose_nothing(self, store: Store) -> None:
+        store.workflows.create(workflow(input={"n": 0}))
+        store.tasks.create(task(input={"n": 0}))
+
+        def increment(state: Any) -> Any:
+            return attrs.evolve(state, input={"n": state.input["n"] + 1})
+
+        def both() -> None:
+            for _ in range(10):
+                with store.transaction() as tx:
+                    tx.workflows.update(increment(tx.workflows.get_for_update("w")))
+                    tx.tasks.update(increment(tx.tasks.get_for_update("t")))
+
+        assert all_at_once([both] * 4) == [None] * 4
+        found = store.workflows.get("w"), store.tasks.get("t")
+        assert [(state.input, state.version) for state in found] == [({"n": 40}, 41)] * 2
+
+    @clause("3.4", "5.1")
+    def test_a_workflow_and_its_tasks_are_read_from_one_snapshot(self, store: Store) -> None:
+        store.workflows.create(workflow(input={"n": 0}))
+        store.tasks.create(task(input={"n": 0}))
+        done = Event()
+
+        def write() -> None:
+            try:
+                for number in range(1, 60):
+                    with store.transaction() as tx:
+                        t, w = tx.tasks.get("t"), tx.workflows.get("w")
+                        tx.tasks.update(attrs.evolve(t, input={"n": number}))
+                        tx.workflows.update(attrs.evolve(w, input={"n": number}))
+            finally:
+                done.set()
+
+        def read() -> set[tuple[int, int]]:
+            seen = set()
+            while not done.is_set():
+                state = store.workflows.get("w", with_tasks=True)
+                seen.add((state.version, state.tasks["t"].version))
+            return seen
+
+        with ThreadPoolExecutor(3) as threads:
+            reading = [threads.submit(read) for _ in range(2)]
+            threads.submit(write).result(timeout=PATIENCE)
+            seen = set[tuple[int, int]]().union(*(reader.result() for reader in reading))
+        assert [pair for pair in seen if pair[0] != pair[1]] == []
+        assert store.workflows.get("w", with_tasks=True).tasks["t"].version == 60
+
+    @clause("4.2")
+    def test_of_many_first_admins_one_wins(self, store: Store) -> None:
+        admins = [user(f"admin-{number}", role=Role.ADMIN) for number in range(8)]
+        create = store.users.create_initial_admin_if_none
+        outcomes = all_at_once([partial(create, admin) for admin in admins])
+        [winner] = successes(outcomes)
+        assert_same(failures(outcomes), [AlreadyBootstrappedError()] * 7)
+        assert_same(store.users.list().items, (winner,))
+
+    @clause("4.1")
+    def test_of_many_users_with_one_email_one_wins(self, store: Store) -> None:
+        users = [user(str(n), "ann@example.org" if n % 2 else "ANN@EXAMPLE.ORG") for n in range(8)]
+        outcomes = all_at_once([partial(store.users.create, given) for given in users])
+        [winner] = successes(outcomes)
+        lost = [u for u in users if u.user_id != winner.user_id]
+        assert_same(failures(outcomes), [EmailExistsError("user", "email", u.email) for u in lost])
+        assert_same(store.users.list().items, (winner,))
+
+    @clause("5.4")
+    def test_of_many_claims_by_status_one_wins(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        claim = partial(
+            store.workflows.set_status, "w", Status.RUNNING, expected_statuses={Status.PENDING}
+        )
+        outcomes = all_at_once([claim] * 8)
+        [winner] = successes(outcomes)
+        lost = StatusConflictError("w", frozenset({"PENDING"}), "RUNNING")
+        assert_same(failures(outcomes), [lost] * 7)
+        assert (winner.version, store.workflows.get("w").version) == (2, 2)
+
+    @clause("5.5")
+    def test_of_many_completions_one_writes(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        store.tasks.create(task(status=Status.SUCCESS))
+        outcomes = all_at_once([partial(store.workflows.complete, "w")] * 8)
+        assert failures(outcomes) == []
+        assert {(state.version, state.status) for state in successes(outcomes)} == {
+            (2, Status.SUCCESS)
+        }
+
+    @clause("5.6")
+    def test_racing_purges_delete_and_count_each_workflow_once(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        for number in range(20):
+            store.workflows.create(workflow(f"w{number}", status=Status.SUCCESS))
+            store.tasks.create(task(f"t{number}", f"w{number}"))
+        purge = partial(store.workflows.purge, clock.tick(), batch_size=3)
+        reports = successes(all_at_once([purge] * 4))
+        assert sum(report.workflows for report in reports) == 20
+        assert sum(report.tasks for report in reports) == 20
+        assert store.workflows.list().items == ()
+        assert store.tasks.list().items == ()

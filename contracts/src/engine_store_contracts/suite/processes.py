@@ -1,0 +1,190 @@
+"""Sections 2.5, 3.6, 4.2 and 8.2 among processes: races, and processes that are killed."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import engine_store
+from engine_store.errors import WorkflowNotFoundError
+from engine_store.models import WorkflowFilter
+from engine_store.protocols import Store
+from engine_store_contracts.harness import Harness
+from engine_store_contracts.suite.case import PATIENCE, ContractCase, clause
+from engine_store_contracts.suite.samples import workflow
+
+PROCESSES = 8
+KILLS = 50
+KILLED_AT_A_TIME = 5
+
+
+class _Worker:
+    """A process of `engine_store_contracts.worker`."""
+
+    def __init__(self, url: str) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of ours
+            [sys.executable, "-m", "engine_store_contracts.worker", url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
+        assert self.answer() == "ready"
+
+    def tell(self, job: str, **arguments: object) -> None:
+        """Give it a job, without waiting for the answer."""
+        self._input.write(json.dumps([job, arguments]) + "\n")
+        self._input.flush()
+
+    def answer(self) -> Any:
+        """Its next answer."""
+        line = self._output.readline()
+        assert line, f"the process ended with {self._process.wait(PATIENCE)}"
+        return json.loads(line)
+
+    def kill(self) -> list[Any]:
+        """Kill it with SIGKILL; every whole answer it still got out."""
+        self._process.kill()
+        lines = self._output.readlines()
+        self.close()
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def close(self) -> None:
+        """Wait for its end."""
+        self._input.close()
+        self._process.wait(PATIENCE)
+        self._output.close()
+
+
+@contextmanager
+def workers(harness: Harness, number: int = PROCESSES) -> Iterator[list[_Worker]]:
+    """So many processes, ready to open the store of the harness."""
+    assert harness.url is not None
+    with ExitStack() as stack, ThreadPoolExecutor(number) as threads:
+        started = list(threads.map(_Worker, [harness.url] * number))
+        for worker in started:
+            stack.callback(worker.close)
+        yield started
+
+
+def at_once(workers: Sequence[_Worker], job: str, arguments: Sequence[dict[str, Any]]) -> list[Any]:
+    """Give each its job, then collect the answers."""
+    for worker, given in zip(workers, arguments, strict=True):
+        worker.tell(job, **given)
+    return [worker.answer() for worker in workers]
+
+
+class ProcessContract(ContractCase):
+    """Contract 2.5, 3.6, 4.2 and 8.2 among processes. Needs `harness.url`."""
+
+    @clause("8.2")
+    def test_processes_that_open_an_empty_database_at_once_run_each_step_once(
+        self, harness: Harness
+    ) -> None:
+        with workers(harness) as processes:
+            applied = at_once(processes, "open", [{}] * PROCESSES)
+        with harness.open() as store:
+            steps = [step.version for step in store.migrator.status()]
+            assert sorted(version for versions in applied for version in versions) == steps
+            assert store.migrator.up().steps == ()
+            store.migrator.verify()
+            assert store.health().ok
+        harness.check()
+
+    @clause("2.5", "2.6")
+    def test_processes_lose_no_increment(self, store: Store, harness: Harness) -> None:
+        store.workflows.create(workflow(input={"count": 0}))
+        with workers(harness) as processes:
+            at_once(processes, "open", [{}] * PROCESSES)
+            answers = at_once(processes, "increment", [{"key": "w", "times": 500}] * PROCESSES)
+        assert [answer for answer in answers if not isinstance(answer, int)] == []
+        found = store.workflows.get("w")
+        assert (found.input, found.version) == ({"count": 4000}, 4001)
+        assert max(answers) == 4001
+
+    @clause("2.5")
+    def test_of_updates_from_one_version_in_many_processes_one_wins(
+        self, store: Store, harness: Harness
+    ) -> None:
+        with workers(harness) as processes:
+            at_once(processes, "open", [{}] * PROCESSES)
+            for number in range(10):
+                key = str(number)
+                store.workflows.create(workflow(key))
+                marks = [
+                    {"key": key, "version": 1, "mark": str(process)} for process in range(PROCESSES)
+                ]
+                answers = at_once(processes, "update", marks)
+                [winner] = [
+                    mark for mark, answer in zip(marks, answers, strict=True) if answer == 2
+                ]
+                lost = Counter(answer["error"] for answer in answers if answer != 2)
+                assert lost == {"VersionConflictError": PROCESSES - 1}
+                assert store.workflows.get(key).input == {"mark": winner["mark"]}
+
+    @clause("4.2")
+    def test_of_first_admins_in_many_processes_one_wins(
+        self, store: Store, harness: Harness
+    ) -> None:
+        with workers(harness) as processes:
+            at_once(processes, "open", [{}] * PROCESSES)
+            for _ in range(10):
+                keys = [{"key": f"admin-{number}"} for number in range(PROCESSES)]
+                answers = at_once(processes, "bootstrap", keys)
+                [winner] = [key for key, answer in zip(keys, answers, strict=True) if answer == 1]
+                lost = Counter(answer["error"] for answer in answers if answer != 1)
+                assert lost == {"AlreadyBootstrappedError": PROCESSES - 1}
+                assert [u.user_id for u in store.users.list().items] == [winner["key"]]
+                store.users.delete(winner["key"])
+
+    @clause("3.6", "3.1")
+    def test_what_was_acknowledged_survives_a_kill(self, harness: Harness) -> None:
+        with ThreadPoolExecutor(KILLED_AT_A_TIME) as threads:
+            acknowledged = dict(threads.map(partial(_write_and_die, harness), range(KILLS)))
+        assert sum(acknowledged.values()) > KILLS
+        with harness.open() as store:
+            for prefix, number in acknowledged.items():
+                _check_survivors(store, prefix, number)
+            assert store.health().ok
+        harness.check()
+
+
+def _write_and_die(harness: Harness, kill: int) -> tuple[str, int]:
+    """Have a process write and be killed at a random moment; how many writes it acknowledged."""
+    assert harness.url is not None
+    prefix, seeded = f"process-{kill}", random.Random(kill)  # noqa: S311 - no secret
+    worker = _Worker(harness.url)
+    worker.tell("open")
+    worker.answer()
+    worker.tell("write_until_killed", prefix=prefix)
+    acknowledged = [worker.answer() for _ in range(seeded.randrange(20))]
+    acknowledged += worker.kill()
+    assert acknowledged == list(range(len(acknowledged)))
+    with engine_store.open(harness.url) as store:  # while others write and die
+        _check_survivors(store, prefix, len(acknowledged))
+    return prefix, len(acknowledged)
+
+
+def _check_survivors(store: Store, prefix: str, acknowledged: int) -> None:
+    """All that was acknowledged is there, whole; what was not is there whole or not at all."""
+    keys = [f"{prefix}-{number}" for number in range(acknowledged + 1)]
+    found = store.workflows.list(WorkflowFilter(workflow_exec_ids=keys), limit=1000).items
+    numbers = {state.workflow_exec_id: state.input for state in found}
+    for number, key in enumerate(keys[:acknowledged]):
+        assert numbers[key] == {"number": number}
+        assert store.tasks.get(key).output == {"number": number}
+    try:
+        last = store.workflows.get(keys[-1], with_tasks=True)
+    except WorkflowNotFoundError:
+        return
+    assert list(last.tasks) == ["task"]

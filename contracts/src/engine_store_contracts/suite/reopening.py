@@ -1,0 +1,166 @@
+"""A database that outlives its store, and several stores on it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import attrs
+import pytest
+
+from engine_store.errors import (
+    AlreadyBootstrappedError,
+    UserNotFoundError,
+    VersionConflictError,
+)
+from engine_store.models import Role, Status
+from engine_store.protocols import Store
+from engine_store_contracts.clock import ManualClock
+from engine_store_contracts.harness import Harness
+from engine_store_contracts.suite.case import (
+    ContractCase,
+    all_at_once,
+    assert_same,
+    clause,
+    failures,
+    raises,
+    successes,
+)
+from engine_store_contracts.suite.samples import (
+    EACH_KIND,
+    Kind,
+    api_key,
+    full_task,
+    full_workflow,
+    task,
+    user,
+    workflow,
+)
+
+
+class ReopenContract(ContractCase):
+    """Contract 2.5, 3.4 and 3.6 with several stores; for databases that can be opened again."""
+
+    @pytest.fixture
+    def other(self, store: Store, harness: Harness, clock: ManualClock) -> Iterator[Store]:
+        """Another store on the database of `store`."""
+        other = harness.open(clock=clock)
+        yield other
+        other.close()
+
+    @clause("3.6")
+    def test_what_was_written_is_there_after_opening_again(
+        self, store: Store, harness: Harness
+    ) -> None:
+        written = (
+            store.users.create(user()),
+            store.api_keys.create(api_key()),
+            store.workflows.create(full_workflow()),
+            store.tasks.create(full_task()),
+        )
+        store.close()
+        with harness.open() as again:
+            found = (
+                again.users.get("ann"),
+                again.api_keys.get("key"),
+                again.workflows.get("w"),
+                again.tasks.get("t"),
+            )
+        assert_same(found, written)
+
+    @clause("3.1", "3.6")
+    def test_a_transaction_is_there_after_opening_again_or_not_at_all(
+        self, store: Store, harness: Harness
+    ) -> None:
+        with store.transaction() as tx:
+            tx.workflows.create(workflow("kept"))
+            tx.tasks.create(task("kept", "kept"))
+        with pytest.raises(ZeroDivisionError), store.transaction() as tx:  # noqa: PT012
+            tx.workflows.create(workflow("lost"))
+            tx.tasks.create(task("lost", "lost"))
+            raise ZeroDivisionError
+        store.close()
+        with harness.open() as again:
+            assert [w.workflow_exec_id for w in again.workflows.list().items] == ["kept"]
+            assert [t.task_exec_id for t in again.tasks.list().items] == ["kept"]
+
+    @clause("1.5")
+    def test_another_store_with_a_slow_clock_does_not_set_times_back(
+        self, store: Store, harness: Harness, clock: ManualClock
+    ) -> None:
+        created = store.workflows.create(workflow())
+        slow = ManualClock(clock())
+        slow.tick(-3600)
+        with harness.open(clock=slow) as other:
+            updated = other.workflows.update(created)
+            assert (updated.created_at, updated.updated_at) == (clock(), clock())
+            assert other.workflows.create(workflow("x")).created_at == slow()
+        assert store.workflows.get("w").updated_at == clock()
+
+    @clause("3.4")
+    def test_another_store_sees_what_is_committed_and_nothing_else(
+        self, store: Store, other: Store
+    ) -> None:
+        created = store.workflows.create(workflow())
+        assert_same(other.workflows.get("w"), created)
+        with store.transaction() as tx:
+            tx.workflows.set_status("w", Status.RUNNING)
+            tx.users.create(user())
+            assert_same(other.workflows.get("w"), created)
+            with raises(UserNotFoundError("ann")):
+                other.users.get("ann")
+        assert other.workflows.get("w").status is Status.RUNNING
+        assert other.users.get("ann").version == 1
+
+    @clause("2.3")
+    @EACH_KIND
+    def test_a_stale_state_of_another_store_is_a_conflict(
+        self, store: Store, other: Store, kind: Kind
+    ) -> None:
+        repository, rival = kind.repository(store), kind.repository(other)
+        created = repository.create(kind.make("x"))
+        updated = rival.update(kind.change(rival.get("x"), 1))
+        with raises(VersionConflictError(kind.entity, "x", expected=1, actual=2)):
+            repository.update(kind.change(created, 2))
+        assert_same(repository.get("x"), updated)
+
+    @clause("2.5", "2.6")
+    def test_two_stores_lose_no_increment(self, store: Store, other: Store) -> None:
+        store.workflows.create(workflow(input={"n": 0}))
+
+        def increment(opened: Store) -> None:
+            for _ in range(50):
+                opened.workflows.modify("w", lambda w: attrs.evolve(w, input={"n": w.version}))
+
+        stores = [store, other, store, other]
+        assert all_at_once([partial(increment, opened) for opened in stores]) == [None] * 4
+        found = other.workflows.get("w")
+        assert (found.input, found.version) == ({"n": 200}, 201)
+
+    @clause("4.2")
+    def test_two_stores_make_one_first_admin(self, store: Store, other: Store) -> None:
+        outcomes = all_at_once(
+            [
+                partial(opened.users.create_initial_admin_if_none, user(key, role=Role.ADMIN))
+                for opened, key in ((store, "one"), (other, "two"), (store, "three"))
+            ]
+        )
+        [winner] = successes(outcomes)
+        assert_same(failures(outcomes), [AlreadyBootstrappedError()] * 2)
+        assert_same(other.users.list().items, (winner,))
+
+    @clause("5.2")
+    def test_a_cursor_of_one_store_works_in_another(self, store: Store, other: Store) -> None:
+        for key in "abc":
+            store.users.create(user(key))
+        first = store.users.list(limit=2)
+        rest = other.users.list(limit=2, cursor=first.next_cursor)
+        assert [u.user_id for u in (*first.items, *rest.items)] == ["a", "b", "c"]
+
+    @clause("9.1")
+    def test_closing_one_store_leaves_the_other_open(self, store: Store, other: Store) -> None:
+        store.users.create(user())
+        other.close()
+        assert store.users.get("ann").version == 1
+        assert store.users.create(user("bob")).version == 1
+        assert store.health().ok

@@ -1,0 +1,224 @@
+"""Section 9.1 and 2.6 where a call runs in the thread of its caller: the synchronous face."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Thread
+from time import monotonic
+from typing import TypeVar
+
+import attrs
+import pytest
+
+from engine_store.errors import (
+    EngineStoreError,
+    StoreClosedError,
+    TransactionClosedError,
+    UnavailableError,
+    VersionConflictError,
+)
+from engine_store.models import Status, WorkflowState
+from engine_store.protocols import Store, Transaction
+from engine_store_contracts.suite.case import (
+    PATIENCE,
+    ContractCase,
+    all_at_once,
+    assert_same,
+    clause,
+    raises,
+)
+from engine_store_contracts.suite.samples import task, user, workflow
+
+T = TypeVar("T")
+
+USES: dict[str, Callable[[Transaction], object]] = {
+    "read": lambda tx: tx.users.list(),
+    "write": lambda tx: tx.users.create(user("another")),
+    "lock": lambda tx: tx.workflows.get_for_update("w"),
+    "modify": lambda tx: tx.workflows.modify("w", lambda w: attrs.evolve(w, input={})),
+    "savepoint": lambda tx: tx.transaction().__enter__(),
+}
+
+
+def in_another_thread(call: Callable[[], T]) -> T:
+    """What `call` returns or raises in a thread of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(call).result(PATIENCE)
+
+
+def works_or_says_so_in_a_fork(call: Callable[[], bool]) -> bool:
+    """Whether `call` returns true in a forked child, or raises an error of the store."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if call() else 2
+        except EngineStoreError:
+            code = 0
+        finally:
+            os._exit(code)  # whatever happened, nothing of the parent's tests goes on here
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == 0
+
+
+class SyncContract(ContractCase):
+    """Contract 2.6 and 9.1: threads, forks, and functions that use the store they are called by."""
+
+    @clause("9.1")
+    @pytest.mark.parametrize("use", USES)
+    def test_a_transaction_belongs_to_the_thread_that_began_it(
+        self, store: Store, use: str
+    ) -> None:
+        store.workflows.create(workflow())
+        with store.transaction() as tx:
+            tx.users.create(user("ann"))
+            with raises(TransactionClosedError()):
+                in_another_thread(lambda: USES[use](tx))
+            tx.users.create(user("bob"))  # its own thread goes on
+        assert {u.user_id for u in store.users.list().items} == {"ann", "bob"}
+        assert store.workflows.get("w").version == 1
+
+    @clause("9.1")
+    def test_a_savepoint_belongs_to_the_thread_too(self, store: Store) -> None:
+        with store.transaction() as tx, tx.transaction() as inner:
+            with raises(TransactionClosedError()):
+                in_another_thread(lambda: inner.users.create(user()))
+            inner.users.create(user("bob"))
+        assert [u.user_id for u in store.users.list().items] == ["bob"]
+
+    @clause("9.1")
+    def test_many_threads_share_a_store(self, store: Store) -> None:
+        def work(number: int) -> list[int]:
+            key = str(number)
+            store.workflows.create(workflow(key))
+            for count in range(10):
+                store.tasks.create(task(f"{key}-{count}", key))
+                store.workflows.modify(key, lambda w: attrs.evolve(w, input={"n": w.version}))
+            return [len(store.tasks.in_workflow(key)), store.workflows.get(key).version]
+
+        outcomes = all_at_once([partial(work, number) for number in range(8)])
+        assert outcomes == [[10, 11]] * 8
+
+    @clause("9.1")
+    def test_closing_the_store_does_not_hang_on_other_threads(self, store: Store) -> None:
+        store.workflows.create(workflow())
+
+        def read_until_closed() -> type[EngineStoreError] | None:
+            end = monotonic() + PATIENCE
+            while monotonic() < end:
+                try:
+                    store.workflows.get("w", with_tasks=True)
+                except EngineStoreError as exc:
+                    return type(exc)
+            return None
+
+        with ThreadPoolExecutor(3) as threads:
+            readers = [threads.submit(read_until_closed) for _ in range(3)]
+            store.close()
+            found = [reader.result(2 * PATIENCE) for reader in readers]
+        assert found == [StoreClosedError] * 3
+
+    @clause("2.6")
+    def test_modify_applies_the_function_again_after_a_conflict(self, store: Store) -> None:
+        store.workflows.create(workflow(input={"n": 0}))
+        seen: list[int] = []
+
+        def change(state: WorkflowState) -> WorkflowState:
+            seen.append(state.version)
+            if len(seen) < 4:
+                store.workflows.set_status("w", Status.RUNNING)  # somebody is faster
+            return attrs.evolve(state, input={"n": 1})
+
+        stored = store.workflows.modify("w", change)
+        assert seen == [1, 2, 3, 4]
+        assert (stored.version, stored.status, stored.input) == (5, Status.RUNNING, {"n": 1})
+
+    @clause("2.6")
+    def test_modify_gives_up_with_the_last_conflict(self, store: Store) -> None:
+        store.workflows.create(workflow(input={"n": 0}))
+        seen: list[int] = []
+
+        def always_too_late(state: WorkflowState) -> WorkflowState:
+            seen.append(state.version)
+            store.workflows.set_status("w", Status.RUNNING)
+            return attrs.evolve(state, input={"n": 1})
+
+        with pytest.raises(VersionConflictError) as caught:
+            store.workflows.modify("w", always_too_late)
+        last = seen[-1]
+        lost = VersionConflictError("workflow execution", "w", expected=last, actual=last + 1)
+        assert_same(caught.value, lost)
+        assert seen == list(range(1, len(seen) + 1))
+        assert 2 <= len(seen) <= 1000
+        assert store.workflows.get("w").input == {"n": 0}
+
+    @clause("9.1")
+    def test_a_forked_child_gets_a_working_store_or_a_clear_error(self, store: Store) -> None:
+        created = store.users.create(user())
+
+        def child() -> bool:
+            found = store.users.get("ann")
+            return (found, store.users.upsert(user("child")).user_id) == (created, "child")
+
+        assert works_or_says_so_in_a_fork(child)
+        assert_same(store.users.get("ann"), created)
+        assert store.users.create(user("bob")).version == 1
+        assert store.health().ok
+
+    @clause("9.1", "3.5")
+    def test_a_forked_child_does_not_have_the_transaction_of_its_parent(self, store: Store) -> None:
+        with store.transaction() as tx:
+            tx.users.create(user("ann"))
+
+            def child() -> bool:
+                tx.users.create(user("child"))
+                return False
+
+            assert works_or_says_so_in_a_fork(child)
+            tx.users.create(user("bob"))
+        assert {u.user_id for u in store.users.list().items} == {"ann", "bob"}
+
+
+class SingleWriterContract(ContractCase):
+    """For stores that let one transaction write at a time: who waits for itself is told so."""
+
+    @clause("9.2")
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda store: store.users.create(user()),
+            lambda store: store.workflows.set_status("w", Status.RUNNING),
+            lambda store: store.transaction().__enter__(),
+        ],
+        ids=["create", "set_status", "transaction"],
+    )
+    def test_a_write_past_the_open_transaction_of_its_own_thread_fails_at_once(
+        self, store: Store, write: Callable[[Store], object]
+    ) -> None:
+        store.workflows.create(workflow())
+        with store.transaction() as tx:
+            tx.users.create(user("ann"))
+            with pytest.raises(UnavailableError) as caught:
+                write(store)
+            assert caught.value.retriable is False
+            tx.users.create(user("bob"))
+        assert {u.user_id for u in store.users.list().items} == {"ann", "bob"}
+
+    @clause("3.5")
+    def test_a_write_waits_for_the_transaction_of_another_thread(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        with store.transaction() as tx:
+            tx.users.create(user("ann"))
+            waiting = Thread(target=store.users.create, args=(user("bob"),))
+            waiting.start()
+            waiting.join(0.05)
+            assert waiting.is_alive()
+            tx.users.create(user("cleo"))
+        waiting.join(PATIENCE)
+        assert {u.user_id for u in store.users.list().items} == {"ann", "bob", "cleo"}

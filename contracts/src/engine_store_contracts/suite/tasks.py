@@ -1,0 +1,299 @@
+"""Section 6: task executions, written and listed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from engine_store.errors import (
+    AlreadyExistsError,
+    InvalidReferenceError,
+    TaskNotFoundError,
+)
+from engine_store.models import (
+    Component,
+    ExecutionType,
+    Status,
+    TaskFilter,
+    UsageEntry,
+    UsageSummary,
+)
+from engine_store.protocols import Store
+from engine_store_contracts.clock import START, ManualClock
+from engine_store_contracts.suite.case import ContractCase, assert_same, clause, raises, refuses
+from engine_store_contracts.suite.samples import (
+    USAGE,
+    child,
+    full_task,
+    task,
+    workflow,
+)
+
+ROUTER, BASIC = ExecutionType.ROUTER, ExecutionType.BASIC
+
+# What may run a task of which execution type: agent, action and tool.
+ACTORS: dict[str, tuple[ExecutionType, str, bool]] = {
+    "basic, none": (BASIC, "", True),
+    "basic, agent and action": (BASIC, "agent action", True),
+    "basic, tool": (BASIC, "tool", True),
+    "basic, agent alone": (BASIC, "agent", False),
+    "basic, action alone": (BASIC, "action", False),
+    "basic, agent and tool": (BASIC, "agent tool", False),
+    "basic, action and tool": (BASIC, "action tool", False),
+    "basic, all": (BASIC, "agent action tool", False),
+    "router, none": (ROUTER, "", True),
+    "router, agent": (ROUTER, "agent", False),
+    "router, action": (ROUTER, "action", False),
+    "router, agent and action": (ROUTER, "agent action", False),
+    "router, tool": (ROUTER, "tool", False),
+    "aggregate, all": (ExecutionType.AGGREGATE, "agent action tool", True),
+    "wait, agent alone": (ExecutionType.WAIT, "agent", True),
+}
+
+# Of the tasks made by `_listed`, those a filter matches.
+FILTERS: dict[str, tuple[TaskFilter, str]] = {
+    "nothing given": (TaskFilter(), "abcdef"),
+    "workflow": (TaskFilter(workflow_exec_id="w"), "abcde"),
+    "one status": (TaskFilter(statuses=[Status.SUCCESS]), "bf"),
+    "two statuses": (TaskFilter(statuses=(Status.SUCCESS, Status.FAILED)), "bcf"),
+    "no status": (TaskFilter(statuses=[]), ""),
+    "ids": (TaskFilter(task_exec_ids={"f", "a", "missing"}), "af"),
+    "no ids": (TaskFilter(task_exec_ids=()), ""),
+    "task": (TaskFilter(task_id="part"), "bcf"),
+    "task in another case": (TaskFilter(task_id="Part"), ""),
+    "parent": (TaskFilter(parent_state_id="a"), "bc"),
+    "agent": (TaskFilter(agent_id="writer"), "b"),
+    "action": (TaskFilter(action_id="write"), "b"),
+    "tool": (TaskFilter(tool_id="search"), "cf"),
+    "execution type": (TaskFilter(execution_type=ExecutionType.WAIT), "de"),
+    "workflow and tool": (TaskFilter(workflow_exec_id="w", tool_id="search"), "c"),
+    "all together": (
+        TaskFilter(
+            workflow_exec_id="w",
+            statuses=[Status.SUCCESS],
+            task_exec_ids=["a", "b", "c"],
+            task_id="part",
+            parent_state_id="a",
+            agent_id="writer",
+            action_id="write",
+            execution_type=BASIC,
+        ),
+        "b",
+    ),
+    "what nothing is": (TaskFilter(agent_id="writer", tool_id="search"), ""),
+}
+
+BAD_FILTERS: dict[str, tuple[Any, str]] = {
+    "parent": (TaskFilter(parent_state_id=""), "filter.parent_state_id"),
+    "agent": (TaskFilter(agent_id="a\0"), "filter.agent_id"),
+    "status as text": (TaskFilter(statuses=["FAILED"]), "filter.statuses[0]"),  # type: ignore[list-item]
+    "ids with None": (TaskFilter(task_exec_ids=[None]), "filter.task_exec_ids[0]"),  # type: ignore[list-item]
+    "type as text": (TaskFilter(execution_type="wait"), "filter.execution_type"),  # type: ignore[arg-type]
+    "of another list": (None, "filter"),
+}
+
+
+class TaskCases(ContractCase):
+    """Contract 6.1 to 6.3 and 6.7."""
+
+    @clause("6.3", "1.3")
+    def test_a_task_is_read_as_it_was_written(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        created = store.tasks.create(full_task())
+        expected = attrs.evolve(full_task(), version=1, created_at=START, updated_at=START)
+        assert_same(created, expected)
+        assert_same(store.tasks.get("t"), expected)
+        assert_same(store.tasks.get("t", workflow_exec_id="w"), expected)
+        assert_same(store.tasks.list().items, (expected,))
+
+    @clause("6.3")
+    @pytest.mark.parametrize("component", Component)
+    def test_every_component_is_stored(self, store: Store, component: Component) -> None:
+        store.workflows.create(workflow())
+        store.tasks.create(task(component=component))
+        assert store.tasks.get("t").component is component
+
+    @clause("6.3")
+    @pytest.mark.parametrize("execution_type", ExecutionType)
+    def test_every_execution_type_is_stored(
+        self, store: Store, execution_type: ExecutionType
+    ) -> None:
+        store.workflows.create(workflow())
+        store.tasks.create(task(execution_type=execution_type))
+        assert store.tasks.get("t").execution_type is execution_type
+        found = store.tasks.list(TaskFilter(execution_type=execution_type)).items
+        assert [row.task_exec_id for row in found] == ["t"]
+
+    @clause("6.3")
+    def test_every_field_that_may_change_is_replaced_by_an_update(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        store.workflows.create(workflow())
+        created = store.tasks.create(full_task())
+        now = clock.tick()
+        given = attrs.evolve(
+            created,
+            task_id="renamed",
+            workflow_id="renamed",
+            component=Component.TOOL,
+            execution_type=ExecutionType.COMPOSITE,
+            status=Status.WAITING,
+            agent_id=None,
+            action_id=None,
+            tool_id="search",
+            input=None,
+            output=None,
+            error=None,
+            usage=UsageSummary(),
+        )
+        expected = attrs.evolve(given, version=2, updated_at=now)
+        assert_same(store.tasks.update(given), expected)
+        assert_same(store.tasks.get("t"), expected)
+        assert_same(
+            store.tasks.upsert(full_task()),
+            attrs.evolve(full_task(), version=3, created_at=START, updated_at=now),
+        )
+
+    @clause("6.3")
+    def test_a_missing_task_is_named_in_the_error(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        store.workflows.create(workflow("other"))
+        store.tasks.create(task("T"))
+        for call in (store.tasks.get, store.tasks.usage, store.tasks.tree):
+            with raises(TaskNotFoundError("t")):
+                call("t")
+        with raises(TaskNotFoundError("t")):
+            store.tasks.merge_usage("t", USAGE)
+        for workflow_exec_id in ("other", "missing"):
+            with raises(TaskNotFoundError("T")):
+                store.tasks.get("T", workflow_exec_id=workflow_exec_id)
+            with raises(TaskNotFoundError("T")):
+                store.tasks.tree("T", workflow_exec_id=workflow_exec_id)
+
+    @clause("6.1")
+    @pytest.mark.parametrize("write", ["create", "upsert"])
+    def test_a_task_needs_its_workflow(self, store: Store, write: str) -> None:
+        with raises(InvalidReferenceError("task execution", "workflow_exec_id", "w")):
+            getattr(store.tasks, write)(task())
+        assert store.tasks.list().items == ()
+
+    @clause("6.1")
+    @pytest.mark.parametrize("write", ["create", "upsert"])
+    @pytest.mark.parametrize("parent", ["missing", "elsewhere", "Here"])
+    def test_a_task_needs_its_parent_in_the_same_workflow(
+        self, store: Store, parent: str, write: str
+    ) -> None:
+        store.workflows.create(workflow())
+        store.workflows.create(workflow("other"))
+        store.tasks.create(task("elsewhere", "other"))
+        store.tasks.create(task("here"))
+        before = store.tasks.list().items
+        with raises(InvalidReferenceError("task execution", "parent_state_id", parent)):
+            getattr(store.tasks, write)(child("t", parent))
+        assert_same(store.tasks.list().items, before)
+        assert getattr(store.tasks, write)(child("t", "here")).parent_state_id == "here"
+
+    @clause("6.1")
+    @pytest.mark.parametrize("write", ["create", "update", "upsert"])
+    def test_a_task_is_never_its_own_parent(self, store: Store, write: str) -> None:
+        store.workflows.create(workflow())
+        created = store.tasks.create(task())
+        with raises(InvalidReferenceError("task execution", "parent_state_id", "t")):
+            getattr(store.tasks, write)(attrs.evolve(created, parent_state_id="t"))
+        assert_same(store.tasks.list().items, (created,))
+
+    @clause("2.2", "6.1")
+    def test_errors_of_creating_a_task_come_in_their_order(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        store.tasks.create(task())
+        with raises(AlreadyExistsError("task execution", "task_exec_id", "t")):
+            store.tasks.create(task("t", "missing", parent_state_id="missing"))
+        with raises(InvalidReferenceError("task execution", "workflow_exec_id", "missing")):
+            store.tasks.create(task("x", "missing", parent_state_id="missing"))
+        with raises(InvalidReferenceError("task execution", "parent_state_id", "missing")):
+            store.tasks.create(child("x", "missing"))
+
+    @clause("6.3")
+    def test_a_task_execution_id_is_unique_in_the_whole_store(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        store.workflows.create(workflow("other"))
+        created = store.tasks.create(task())
+        with raises(AlreadyExistsError("task execution", "task_exec_id", "t")):
+            store.tasks.create(task("t", "other"))
+        assert_same(store.tasks.list().items, (created,))
+
+    @clause("6.2")
+    @pytest.mark.parametrize(("kind", "actors", "allowed"), ACTORS.values(), ids=ACTORS)
+    def test_who_may_run_a_task(
+        self, store: Store, kind: ExecutionType, actors: str, allowed: bool
+    ) -> None:
+        store.workflows.create(workflow())
+        given = task(execution_type=kind, **{f"{actor}_id": actor for actor in actors.split()})
+        if allowed:
+            created = store.tasks.create(given)
+            assert (created.agent_id, created.action_id, created.tool_id) == (
+                given.agent_id,
+                given.action_id,
+                given.tool_id,
+            )
+            return
+        for write in (store.tasks.create, store.tasks.update, store.tasks.upsert):
+            with refuses("task"):
+                write(given)
+        assert store.tasks.list().items == ()
+
+    @clause("6.3")
+    @pytest.mark.parametrize(("filter", "expected"), FILTERS.values(), ids=FILTERS)
+    def test_a_list_of_tasks_has_what_its_filter_matches(
+        self, store: Store, filter: TaskFilter, expected: str
+    ) -> None:
+        _listed(store)
+        found = store.tasks.list(filter)
+        assert "".join(row.task_exec_id for row in found.items) == expected
+        one_by_one, cursor = "", None
+        for _ in expected:
+            page = store.tasks.list(filter, limit=1, cursor=cursor)
+            one_by_one += page.items[0].task_exec_id
+            cursor = page.next_cursor
+        assert (one_by_one, cursor) == (expected, None)
+
+    @clause("1.4", "6.3")
+    @pytest.mark.parametrize(("bad", "path"), BAD_FILTERS.values(), ids=BAD_FILTERS)
+    def test_what_is_no_filter_of_tasks_is_refused(self, store: Store, bad: Any, path: str) -> None:
+        with refuses(path):
+            store.tasks.list(bad)
+
+    @clause("6.3")
+    def test_a_filter_takes_any_number_of_task_ids(self, store: Store) -> None:
+        _listed(store)
+        ids = [*(str(number) for number in range(40_000)), "b"]
+        found = store.tasks.list(TaskFilter(task_exec_ids=ids, statuses=list(Status)))
+        assert [row.task_exec_id for row in found.items] == ["b"]
+
+    @clause("6.7")
+    def test_the_usage_is_read_alone(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        store.tasks.create(task("unused"))
+        store.tasks.create(full_task())
+        assert_same(store.tasks.usage("t"), USAGE)
+        assert_same(store.tasks.usage("unused"), UsageSummary())
+        more = UsageSummary.of([UsageEntry("anthropic", "claude", 1)])
+        assert_same(store.tasks.merge_usage("t", more).usage, USAGE.merge(more))
+        assert_same(store.tasks.usage("t"), USAGE.merge(more))
+
+
+def _listed(store: Store) -> None:
+    """Tasks a to e of the workflow w, and f of another; all made at the same time."""
+    store.workflows.create(workflow())
+    store.workflows.create(workflow("other"))
+    tasks = store.tasks
+    tasks.create(task("f", "other", task_id="part", tool_id="search", status=Status.SUCCESS))
+    tasks.create(task("a"))
+    tasks.create(child("c", "a", task_id="part", tool_id="search", status=Status.FAILED))
+    tasks.create(
+        child("b", "a", task_id="part", agent_id="writer", action_id="write", status=Status.SUCCESS)
+    )
+    tasks.create(child("e", "b", execution_type=ExecutionType.WAIT, status=Status.WAITING))
+    tasks.create(task("d", execution_type=ExecutionType.WAIT, status=Status.PENDING))

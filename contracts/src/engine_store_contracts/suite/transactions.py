@@ -1,0 +1,363 @@
+"""Section 3: transactions and savepoints, on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+import pytest
+
+from engine_store.errors import (
+    AlreadyBootstrappedError,
+    AlreadyExistsError,
+    ApiKeyNotFoundError,
+    EmailExistsError,
+    EngineStoreError,
+    ImmutableFieldError,
+    InvalidReferenceError,
+    InvalidValueError,
+    NotInTransactionError,
+    StatusConflictError,
+    TaskNotFoundError,
+    TransactionClosedError,
+    UserNotFoundError,
+    VersionConflictError,
+    WorkflowNotFoundError,
+    WorkflowNotReadyError,
+)
+from engine_store.models import Role, Status
+from engine_store.protocols import Repositories, Store, Transaction
+from engine_store_contracts.clock import ManualClock
+from engine_store_contracts.suite.case import ContractCase, assert_same, clause, raises, refuses
+from engine_store_contracts.suite.samples import (
+    ADMIN,
+    USAGE,
+    api_key,
+    child,
+    task,
+    user,
+    workflow,
+)
+
+
+class _Abort(BaseException):
+    """Not even an `Exception`, as KeyboardInterrupt is not."""
+
+
+FAILING: dict[str, tuple[Callable[[Repositories], object], type[EngineStoreError]]] = {
+    "taken id": (lambda s: s.workflows.create(workflow()), AlreadyExistsError),
+    "taken email": (lambda s: s.users.create(user("x", "ANN@example.org")), EmailExistsError),
+    "taken prefix": (lambda s: s.api_keys.create(api_key("x", prefix="p-key")), AlreadyExistsError),
+    "missing user": (lambda s: s.users.get("x"), UserNotFoundError),
+    "missing workflow": (lambda s: s.workflows.delete("x"), WorkflowNotFoundError),
+    "missing task": (lambda s: s.tasks.merge_usage("x", USAGE), TaskNotFoundError),
+    "missing key": (lambda s: s.api_keys.touch("x"), ApiKeyNotFoundError),
+    "missing owner": (lambda s: s.api_keys.create(api_key("x", "x")), InvalidReferenceError),
+    "missing parent": (lambda s: s.tasks.create(child("x", "x")), InvalidReferenceError),
+    "stale version": (lambda s: s.workflows.update(workflow(version=9)), VersionConflictError),
+    "immutable field": (
+        lambda s: s.workflows.upsert(workflow(workflow_id="x")),
+        ImmutableFieldError,
+    ),
+    "wrong status": (
+        lambda s: s.workflows.set_status("w", Status.PAUSED, expected_statuses=[Status.FAILED]),
+        StatusConflictError,
+    ),
+    "not ready": (lambda s: s.workflows.complete("w"), WorkflowNotReadyError),
+    "bootstrapped": (
+        lambda s: s.users.create_initial_admin_if_none(user("x", role=Role.ADMIN)),
+        AlreadyBootstrappedError,
+    ),
+    "invalid value": (lambda s: s.workflows.create(workflow("x", input=[])), InvalidValueError),
+}
+
+AFTER_THE_END: dict[str, Callable[[Transaction], object]] = {
+    "users.get": lambda tx: tx.users.get("ann"),
+    "users.modify": lambda tx: tx.users.modify("ann", lambda u: u),
+    "api_keys.list": lambda tx: tx.api_keys.list(),
+    "workflows.create": lambda tx: tx.workflows.create(workflow("x")),
+    "workflows.get_for_update": lambda tx: tx.workflows.get_for_update("w"),
+    "tasks.tree": lambda tx: tx.tasks.tree("t"),
+    "tasks.upsert": lambda tx: tx.tasks.upsert(task("x")),
+    "transaction": lambda tx: tx.transaction().__enter__(),
+}
+
+
+def write_everywhere(repositories: Repositories) -> None:
+    """A row of each kind."""
+    repositories.users.create(ADMIN)
+    repositories.users.create(user())
+    repositories.api_keys.create(api_key())
+    repositories.workflows.create(workflow())
+    repositories.tasks.create(task())
+
+
+def everything(repositories: Repositories) -> dict[str, object]:
+    """Every row there is."""
+    return {
+        "users": repositories.users.list().items,
+        "api_keys": repositories.api_keys.list().items,
+        "workflows": repositories.workflows.list().items,
+        "tasks": repositories.tasks.list().items,
+    }
+
+
+NOTHING: dict[str, object] = {"users": (), "api_keys": (), "workflows": (), "tasks": ()}
+
+
+@contextmanager
+def aborted(repositories: Repositories) -> Iterator[Transaction]:
+    """A transaction that fails at its end, whatever its body did."""
+    try:
+        with repositories.transaction() as tx:
+            yield tx
+            raise _Abort
+    except _Abort:
+        return
+    raise AssertionError("the exception did not come out")
+
+
+class TransactionCases(ContractCase):
+    """Contract 3."""
+
+    @clause("3.1")
+    def test_all_writes_of_a_transaction_are_there_after_it(self, store: Store) -> None:
+        with store.transaction() as tx:
+            write_everywhere(tx)
+            written = everything(tx)
+        assert_same(everything(store), written)
+        assert store.api_keys.get("key").user_id == "ann"
+
+    @clause("3.1", "3.2")
+    def test_no_write_of_a_failed_transaction_is_there_after_it(self, store: Store) -> None:
+        with aborted(store) as tx:
+            write_everywhere(tx)
+            assert everything(tx) != NOTHING
+        assert everything(store) == NOTHING
+
+    @clause("3.1")
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda tx: tx.users.modify("ann", lambda u: attrs.evolve(u, email="b@example.org")),
+            lambda tx: tx.users.upsert(user("ann", role=Role.ADMIN)),
+            lambda tx: tx.users.delete("ann"),
+            lambda tx: tx.api_keys.touch("key"),
+            lambda tx: tx.api_keys.delete("key"),
+            lambda tx: tx.workflows.update(tx.workflows.get("w")),
+            lambda tx: tx.workflows.set_status("w", Status.CANCELED),
+            lambda tx: tx.workflows.merge_usage("w", USAGE),
+            lambda tx: tx.workflows.complete("done"),
+            lambda tx: tx.workflows.delete("w"),
+            lambda tx: tx.workflows.purge(tx.workflows.get("w").updated_at, statuses=Status),
+            lambda tx: tx.tasks.modify("t", lambda t: attrs.evolve(t, input={})),
+            lambda tx: tx.tasks.merge_usage("t", USAGE),
+        ],
+        ids=[
+            "users.modify",
+            "users.upsert",
+            "users.delete",
+            "api_keys.touch",
+            "api_keys.delete",
+            "workflows.update",
+            "workflows.set_status",
+            "workflows.merge_usage",
+            "workflows.complete",
+            "workflows.delete",
+            "workflows.purge",
+            "tasks.modify",
+            "tasks.merge_usage",
+        ],
+    )
+    def test_each_write_is_undone_by_a_rollback(
+        self, store: Store, clock: ManualClock, write: Callable[[Transaction], object]
+    ) -> None:
+        store.workflows.create(workflow("old"))
+        store.workflows.create(workflow("done"))
+        clock.tick()
+        write_everywhere(store)
+        before = everything(store)
+        with aborted(store) as tx:
+            write(tx)
+            assert everything(tx) != before
+        assert_same(everything(store), before)
+
+    @clause("3.2")
+    @pytest.mark.parametrize(
+        "error",
+        [ValueError("mine"), UserNotFoundError("x"), _Abort("not even an Exception")],
+        ids=["another's", "the store's", "no Exception"],
+    )
+    def test_an_exception_comes_out_unchanged(self, store: Store, error: BaseException) -> None:
+        with pytest.raises(type(error)) as caught, store.transaction() as tx:  # noqa: PT012
+            tx.users.create(user())
+            raise error
+        assert caught.value is error
+        assert everything(store) == NOTHING
+
+    @clause("3.1")
+    def test_a_transaction_reads_its_own_writes(self, store: Store, clock: ManualClock) -> None:
+        with store.transaction() as tx:
+            write_everywhere(tx)
+            assert tx.users.get_by_email("ANN@EXAMPLE.ORG").user_id == "ann"
+            assert tx.tasks.get("t").version == 1
+            assert tx.tasks.update(tx.tasks.get("t")).version == 2
+            assert tx.workflows.get("w", with_tasks=True).tasks["t"].version == 2
+            tx.users.delete("ann")
+            with raises(ApiKeyNotFoundError("key")):
+                tx.api_keys.get("key")
+        assert store.tasks.get("t").version == 2
+        assert store.api_keys.list().items == ()
+
+    @clause("3.4")
+    def test_nothing_uncommitted_is_visible_outside(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        before = everything(store)
+        with store.transaction() as tx:
+            tx.workflows.set_status("w", Status.RUNNING)
+            tx.tasks.create(task())
+            tx.users.create(user())
+            assert_same(everything(store), before)
+            with raises(TaskNotFoundError("t")):
+                store.tasks.get("t")
+        assert store.workflows.get("w").status is Status.RUNNING
+        assert store.tasks.get("t").version == 1
+
+    @clause("3.3")
+    @pytest.mark.parametrize("failing", FAILING)
+    def test_after_a_failed_statement_a_transaction_goes_on(
+        self, store: Store, failing: str
+    ) -> None:
+        write_everywhere(store)
+        statement, error = FAILING[failing]
+        with store.transaction() as tx:
+            tx.users.create(user("before"))
+            unchanged = everything(tx)
+            with pytest.raises(error):
+                statement(tx)
+            assert_same(everything(tx), unchanged)
+            tx.users.create(user("after"))
+        assert {u.user_id for u in store.users.list().items} == {"root", "ann", "before", "after"}
+
+    @clause("3.3")
+    @pytest.mark.parametrize("failing", FAILING)
+    def test_a_failed_statement_changes_nothing_outside_of_transactions_either(
+        self, store: Store, failing: str
+    ) -> None:
+        write_everywhere(store)
+        before = everything(store)
+        statement, error = FAILING[failing]
+        with pytest.raises(error):
+            statement(store)
+        assert_same(everything(store), before)
+
+    @clause("3.5")
+    @pytest.mark.parametrize("key", ["stored", "missing"])
+    def test_get_for_update_needs_a_transaction(self, store: Store, key: str) -> None:
+        store.workflows.create(workflow("stored"))
+        store.tasks.create(task("stored", "stored"))
+        with raises(NotInTransactionError("workflows.get_for_update")):
+            store.workflows.get_for_update(key)
+        with raises(NotInTransactionError("tasks.get_for_update")):
+            store.tasks.get_for_update(key)
+
+    @clause("3.5")
+    def test_get_for_update_reads_what_is_stored(self, store: Store) -> None:
+        created = store.workflows.create(workflow(input={"a": 1}))
+        created_task = store.tasks.create(task(output={"b": 2}))
+        with store.transaction() as tx:
+            assert_same(tx.workflows.get_for_update("w"), created)
+            assert_same(tx.tasks.get_for_update("t"), created_task)
+            assert_same(tx.tasks.get_for_update("t", workflow_exec_id="w"), created_task)
+            with tx.transaction() as inner:
+                assert_same(inner.tasks.get_for_update("t"), created_task)
+
+    @clause("3.5")
+    def test_get_for_update_of_what_is_missing(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        store.tasks.create(task())
+        with store.transaction() as tx:
+            with raises(WorkflowNotFoundError("x")):
+                tx.workflows.get_for_update("x")
+            with raises(TaskNotFoundError("x")):
+                tx.tasks.get_for_update("x")
+            with raises(TaskNotFoundError("t")):
+                tx.tasks.get_for_update("t", workflow_exec_id="x")
+            with refuses("task_exec_id"):
+                tx.tasks.get_for_update("")
+
+    @clause("3.5")
+    @pytest.mark.parametrize("call", AFTER_THE_END)
+    @pytest.mark.parametrize("end", ["commit", "rollback"])
+    def test_a_transaction_cannot_be_used_after_its_end(
+        self, store: Store, end: str, call: str
+    ) -> None:
+        write_everywhere(store)
+        before = everything(store)
+        with store.transaction() if end == "commit" else aborted(store) as tx:
+            pass
+        with raises(TransactionClosedError()):
+            AFTER_THE_END[call](tx)
+        assert_same(everything(store), before)
+
+    @clause("3.5")
+    def test_a_repository_taken_from_a_transaction_ends_with_it(self, store: Store) -> None:
+        with store.transaction() as tx:
+            users = tx.users
+            users.create(user())
+        with raises(TransactionClosedError()):
+            users.get("ann")
+
+    @clause("3.1")
+    def test_a_transaction_may_write_nothing(self, store: Store) -> None:
+        write_everywhere(store)
+        before = everything(store)
+        with store.transaction():
+            pass
+        with store.transaction() as tx, tx.transaction():
+            assert_same(everything(tx), before)
+        assert_same(everything(store), before)
+
+    @clause("2.1", "3.1")
+    def test_each_write_in_a_transaction_adds_1(self, store: Store) -> None:
+        with store.transaction() as tx:
+            tx.workflows.create(workflow())
+            for _ in range(3):
+                tx.workflows.update(tx.workflows.get("w"))
+            with aborted(tx) as inner:
+                assert inner.workflows.update(inner.workflows.get("w")).version == 5
+            assert tx.workflows.update(tx.workflows.get("w")).version == 5
+        assert store.workflows.get("w").version == 5
+
+    @clause("2.6", "3.1")
+    def test_modify_inside_a_transaction_is_part_of_it(self, store: Store) -> None:
+        store.workflows.create(workflow(input={"n": 0}))
+
+        def increment(state: Any) -> Any:
+            return attrs.evolve(state, input={"n": state.input["n"] + 1})
+
+        with store.transaction() as tx:
+            tx.workflows.modify("w", increment)
+            assert tx.workflows.modify("w", increment).input == {"n": 2}
+            assert store.workflows.get("w").input == {"n": 0}
+        assert store.workflows.get("w").input == {"n": 2}
+
+    @clause("4.2", "3.2")
+    def test_an_admin_rolled_back_is_no_admin(self, store: Store) -> None:
+        with aborted(store) as tx:
+            tx.users.create_initial_admin_if_none(ADMIN)
+        assert store.users.create_initial_admin_if_none(ADMIN).version == 1
+
+    @clause("1.6", "3.1")
+    def test_pages_inside_a_transaction_have_its_rows(self, store: Store) -> None:
+        store.users.create(user("a"))
+        with store.transaction() as tx:
+            tx.users.create(user("c"))
+            first = tx.users.list(limit=1)
+            tx.users.create(user("b"))
+            second = tx.users.list(limit=1, cursor=first.next_cursor)
+            third = tx.users.list(limit=1, cursor=second.next_cursor)
+        found = [page.items[0].user_id for page in (first, second, third)]
+        assert (found, third.next_cursor) == (["a", "b", "c"], None)

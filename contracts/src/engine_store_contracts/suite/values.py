@@ -1,0 +1,350 @@
+"""Section 1: what is written is what is read, and what may not be written is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import attrs
+import pytest
+
+from engine_store.errors import WorkflowNotFoundError
+from engine_store.models import (
+    ErrorInfo,
+    Status,
+    TaskFilter,
+    TaskState,
+    User,
+    WorkflowFilter,
+    WorkflowState,
+)
+from engine_store.protocols import Repositories, Store
+from engine_store.values import Document
+from engine_store_contracts.clock import START, ManualClock
+from engine_store_contracts.suite.case import ContractCase, assert_same, clause, raises, refuses
+from engine_store_contracts.suite.hostile import (
+    BAD_DOCUMENTS,
+    BAD_IDS,
+    DOCUMENTS,
+    IDS,
+    TWINS,
+)
+from engine_store_contracts.suite.samples import (
+    ALPHABET,
+    EACH_KIND,
+    KINDS,
+    USAGE,
+    Kind,
+    api_key,
+    child,
+    task,
+    user,
+    workflow,
+)
+
+CALLS_BY_ID: dict[str, Callable[[Repositories, Any], object]] = {
+    "users.get user_id": lambda s, x: s.users.get(x),
+    "users.modify user_id": lambda s, x: s.users.modify(x, lambda user: user),
+    "users.delete user_id": lambda s, x: s.users.delete(x),
+    "api_keys.get key_id": lambda s, x: s.api_keys.get(x),
+    "api_keys.get_by_prefix prefix": lambda s, x: s.api_keys.get_by_prefix(x),
+    "api_keys.touch key_id": lambda s, x: s.api_keys.touch(x),
+    "api_keys.delete key_id": lambda s, x: s.api_keys.delete(x),
+    "workflows.get workflow_exec_id": lambda s, x: s.workflows.get(x),
+    "workflows.latest workflow_id": lambda s, x: s.workflows.latest(x),
+    "workflows.modify workflow_exec_id": lambda s, x: s.workflows.modify(x, lambda w: w),
+    "workflows.complete workflow_exec_id": lambda s, x: s.workflows.complete(x),
+    "workflows.delete workflow_exec_id": lambda s, x: s.workflows.delete(x),
+    "tasks.get task_exec_id": lambda s, x: s.tasks.get(x),
+    "tasks.modify task_exec_id": lambda s, x: s.tasks.modify(x, lambda t: t),
+    "tasks.usage task_exec_id": lambda s, x: s.tasks.usage(x),
+    "tasks.children parent_state_id": lambda s, x: s.tasks.children(x),
+    "tasks.child parent_state_id": lambda s, x: s.tasks.child(x, "t"),
+    "tasks.child task_id": lambda s, x: s.tasks.child("t", x),
+    "tasks.children_outputs parent_state_id": lambda s, x: s.tasks.children_outputs(x),
+    "tasks.in_workflow workflow_exec_id": lambda s, x: s.tasks.in_workflow(x),
+    "tasks.by_agent agent_id": lambda s, x: s.tasks.by_agent("w", x),
+    "tasks.by_tool tool_id": lambda s, x: s.tasks.by_tool("w", x),
+    "tasks.tree root": lambda s, x: s.tasks.tree(x),
+    "tasks.progress parent_state_id": lambda s, x: s.tasks.progress(x),
+}
+
+
+BAD_FIELDS: dict[str, tuple[Any, str]] = {
+    "error message with NUL": (workflow(error=ErrorInfo("a\0")), "workflow.error.message"),
+    "error code with surrogate": (workflow(error=ErrorInfo("a", "\ud800")), "workflow.error.code"),
+    "error details": (workflow(error=ErrorInfo("a", None, {"x": {1}})), "workflow.error.details.x"),
+    "error of another type": (workflow(error="it broke"), "workflow.error"),
+    "status as text": (workflow(status="RUNNING"), "workflow.status"),
+    "version as bool": (workflow(version=True), "workflow.version"),
+    "version below zero": (workflow(version=-1), "workflow.version"),
+    "naive created_at": (workflow(created_at=datetime(2024, 1, 1)), "workflow.created_at"),
+    "updated_at elsewhere": (
+        workflow(updated_at=datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=2)))),
+        "workflow.updated_at",
+    ),
+    "usage of None": (workflow(usage=None), "workflow.usage"),
+    "a task": (task(), "workflow"),
+    "None": (None, "workflow"),
+}
+
+
+LISTED: dict[str, tuple[Callable[[str], Any], str]] = {
+    "users": (lambda key: user(key, f"{key.encode().hex()}@example.org"), "user_id"),
+    "api_keys": (api_key, "key_id"),
+    "tasks": (task, "task_exec_id"),
+}
+
+READS: dict[str, Callable[[Store], Any]] = {
+    "get": lambda s: s.tasks.get("t").output,
+    "list": lambda s: s.tasks.list(TaskFilter(task_id="t")).items[0].output,
+    "modify": lambda s: s.tasks.modify("t", lambda t: t).output,
+    "update": lambda s: s.tasks.update(s.tasks.get("t")).output,
+    "children": lambda s: s.tasks.children("parent")[0].output,
+    "child": lambda s: s.tasks.child("parent", "t").output,
+    "children_outputs": lambda s: s.tasks.children_outputs("parent")["t"],
+    "in_workflow": lambda s: s.tasks.in_workflow("w")["t"].output,
+    "tree": lambda s: s.tasks.tree("parent")[1].output,
+    "workflow with tasks": lambda s: s.workflows.get("w", with_tasks=True).tasks["t"].output,
+}
+
+
+class ValueCases(ContractCase):
+    """Contract 1."""
+
+    @clause("1.1", "1.3")
+    @pytest.mark.parametrize("text", IDS.values(), ids=IDS)
+    def test_any_text_of_1_to_255_characters_is_an_id(self, store: Store, text: str) -> None:
+        store.users.create(user(text, "ann@example.org"))
+        store.workflows.create(WorkflowState(text, text))
+        parent = store.tasks.create(TaskState(text, "parent", text, text))
+        given = TaskState(
+            text, text, text, text, parent_state_id="parent", agent_id=text, action_id=text
+        )
+        store.tasks.create(given)
+        store.tasks.create(TaskState(text, "tool", "tool", text, tool_id=text))
+        store.api_keys.create(api_key(text, text, prefix=text))
+
+        assert store.users.get(text).user_id == text
+        assert store.workflows.get(text).workflow_id == text
+        found = store.tasks.get(text, workflow_exec_id=text)
+        assert (found.task_id, found.agent_id, found.action_id) == (text, text, text)
+        assert store.tasks.children("parent") == (found,)
+        assert store.tasks.by_agent(text, text) == (found,)
+        assert [t.task_exec_id for t in store.tasks.by_tool(text, text)] == ["tool"]
+        assert parent.workflow_id == text
+        assert store.api_keys.get_by_prefix(text).user_id == text
+
+    @clause("1.1")
+    @EACH_KIND
+    @pytest.mark.parametrize("twins", TWINS.values(), ids=TWINS)
+    def test_ids_that_look_alike_are_different(
+        self, store: Store, kind: Kind, twins: tuple[str, str]
+    ) -> None:
+        repository = kind.repository(store)
+        one, other = (attrs.evolve(kind.make("x"), **{kind.key_field: key}) for key in twins)
+        if isinstance(one, User):
+            other = attrs.evolve(other, email="other@example.org")
+        repository.create(one)
+        repository.create(other)
+
+        assert [kind.key(repository.get(key)) for key in twins] == list(twins)
+
+    @clause("1.1", "1.4")
+    @pytest.mark.parametrize("bad", BAD_IDS.values(), ids=BAD_IDS)
+    def test_what_is_no_id_is_refused(self, store: Store, bad: Any) -> None:
+        with refuses("workflow_exec_id"):
+            store.workflows.get(bad)
+        with refuses("workflow.workflow_exec_id"):
+            store.workflows.create(workflow(bad))
+        with refuses("filter.workflow_exec_ids[1]"):
+            store.workflows.list(WorkflowFilter(workflow_exec_ids=["good", bad]))
+
+    @clause("1.4")
+    @pytest.mark.parametrize("call", CALLS_BY_ID)
+    def test_every_call_refuses_a_bad_id_by_its_name(self, store: Store, call: str) -> None:
+        with refuses(call.split()[-1]):
+            CALLS_BY_ID[call](store, "a\0b")
+
+    @clause("1.2", "1.3")
+    @pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
+    def test_documents_come_back_to_the_type(self, store: Store, document: Document) -> None:
+        error = ErrorInfo("it broke", details=document)
+        given = workflow(input=document, output=document, error=error)
+        store.workflows.create(given)
+        store.tasks.create(task(input=document, output=document, error=error))
+
+        for found in (store.workflows.get("w"), store.tasks.get("t")):
+            assert_same(found.input, document)
+            assert_same(found.output, document)
+            assert_same(found.error, error)
+        assert_same(given.input, document)
+
+    @clause("1.2")
+    @pytest.mark.parametrize("field", ["input", "output", "details"])
+    @pytest.mark.parametrize("kind", KINDS[1:], ids=lambda kind: kind.name)
+    def test_absent_and_empty_documents_stay_apart(
+        self, store: Store, kind: Kind, field: str
+    ) -> None:
+        repository = kind.repository(store)
+
+        def with_document(state: Any, document: Document | None) -> Any:
+            if field == "details":
+                return attrs.evolve(state, error=ErrorInfo("it broke", details=document))
+            return attrs.evolve(state, **{field: document})
+
+        def document_of(state: Any) -> object:
+            return state.error.details if field == "details" else getattr(state, field)
+
+        for key, document in (("w", None), ("x", {})):
+            repository.upsert(with_document(kind.make(key), document))
+            assert_same(document_of(repository.get(key)), document)
+        swapped = repository.update(with_document(repository.get("w"), {}))
+        assert_same(document_of(swapped), {})
+        assert_same(document_of(repository.update(with_document(swapped, None))), None)
+
+    @clause("1.4")
+    @pytest.mark.parametrize(("bad", "where"), BAD_DOCUMENTS.values(), ids=BAD_DOCUMENTS)
+    def test_other_documents_are_refused_by_their_path(
+        self, store: Store, bad: Any, where: str
+    ) -> None:
+        with refuses(f"workflow.input{where}"):
+            store.workflows.create(workflow(input=bad))
+        with raises(WorkflowNotFoundError("w")):
+            store.workflows.get("w")
+        stored = store.workflows.create(workflow())
+        with refuses(f"task.output{where}"):
+            store.tasks.upsert(task(output=bad))
+        with refuses(f"workflow.error.details{where}"):
+            store.workflows.update(attrs.evolve(stored, error=ErrorInfo("a", details=bad)))
+        assert_same(store.workflows.get("w", with_tasks=True), stored)
+
+    @clause("1.4")
+    @pytest.mark.parametrize(("bad", "path"), BAD_FIELDS.values(), ids=BAD_FIELDS)
+    def test_fields_of_another_kind_are_refused(self, store: Store, bad: Any, path: str) -> None:
+        for write in (store.workflows.create, store.workflows.update, store.workflows.upsert):
+            with refuses(path):
+                write(bad)
+        assert store.workflows.list().items == ()
+
+    @clause("1.3", "2.3")
+    def test_what_is_stored_shares_nothing_with_what_was_given(self, store: Store) -> None:
+        document = {"a": [1]}
+        store.workflows.create(workflow(input=document, error=ErrorInfo("a", details=document)))
+        store.tasks.create(task(output=document))
+        document["a"].append(2)
+
+        assert store.workflows.get("w").input == {"a": [1]}
+        assert store.workflows.get("w").error == ErrorInfo("a", details={"a": [1]})
+        assert store.tasks.get("t").output == {"a": [1]}
+
+    @clause("1.3")
+    @pytest.mark.parametrize("read", READS)
+    def test_what_is_read_shares_nothing_with_what_is_stored(self, store: Store, read: str) -> None:
+        store.workflows.create(workflow())
+        store.tasks.create(task("parent"))
+        store.tasks.create(child("t", "parent", output={"a": [1]}))
+        output = READS[read](store)
+        assert output == {"a": [1]}
+        output["a"].append(2)
+        assert READS[read](store) == {"a": [1]}
+
+    @clause("1.5")
+    @EACH_KIND
+    def test_times_are_set_by_the_store(self, store: Store, clock: ManualClock, kind: Kind) -> None:
+        repository = kind.repository(store)
+        stated = datetime(1999, 1, 1, tzinfo=UTC)
+        given = attrs.evolve(kind.make("x"), created_at=stated, updated_at=stated)
+        created = repository.create(given)
+        assert_same((created.created_at, created.updated_at), (START, START))
+        assert (given.created_at, given.updated_at) == (stated, stated)
+
+        later = clock.tick(microseconds=1)
+        updated = repository.update(attrs.evolve(created, updated_at=stated))
+        assert_same((updated.created_at, updated.updated_at), (START, later))
+        assert_same(repository.get("x"), updated)
+
+    @clause("1.5")
+    @EACH_KIND
+    def test_updated_at_never_goes_backwards(
+        self, store: Store, clock: ManualClock, kind: Kind
+    ) -> None:
+        repository = kind.repository(store)
+        created = repository.create(kind.make("x"))
+        clock.tick(-3600)
+        for write in (repository.update, repository.upsert):
+            assert write(repository.get("x")).updated_at == START
+        assert repository.modify("x", lambda x: kind.change(x, 1)).updated_at == START
+        if kind.name != "users":
+            assert repository.merge_usage("x", USAGE).updated_at == START
+        if kind.name == "workflows":
+            assert repository.set_status("x", Status.RUNNING).updated_at == START
+            assert repository.complete("x").updated_at == START
+        assert repository.get("x").created_at == created.created_at
+
+    @clause("1.5")
+    @pytest.mark.parametrize(
+        "time",
+        [
+            datetime(1900, 1, 1, tzinfo=UTC),
+            datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+            datetime(2024, 2, 29, 12, 30, 30, 1, tzinfo=UTC),
+            datetime(2038, 1, 19, 3, 14, 8, tzinfo=UTC),
+            datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+        ],
+        ids=str,
+    )
+    def test_times_keep_every_microsecond(
+        self, store: Store, clock: ManualClock, time: datetime
+    ) -> None:
+        clock.time = time
+        created = store.workflows.create(workflow())
+        assert_same(created.created_at, time)
+        found = store.workflows.get("w")
+        assert_same((found.created_at, found.updated_at), (time, time))
+        assert found.created_at.tzinfo is UTC
+        assert store.workflows.list(WorkflowFilter(created_from=time)).items == (found,)
+        assert store.workflows.list(WorkflowFilter(created_before=time)).items == ()
+
+    @clause("1.5")
+    def test_a_clock_of_another_zone_is_read_in_utc(self, store: Store, clock: ManualClock) -> None:
+        clock.time = START.astimezone(timezone(timedelta(hours=5, minutes=30)))
+        created = store.users.create(user())
+        assert_same(created.created_at, START)
+        assert created.created_at.utcoffset() == timedelta()
+        assert store.users.get("ann").updated_at.utcoffset() == timedelta()
+
+    @clause("1.6")
+    @pytest.mark.parametrize("name", ["users", "api_keys", "tasks"])
+    def test_lists_are_in_creation_then_code_point_order(
+        self, store: Store, clock: ManualClock, name: str
+    ) -> None:
+        if name == "api_keys":
+            store.users.create(user())
+        if name == "tasks":
+            store.workflows.create(workflow())
+        make, key_field = LISTED[name]
+        repository = getattr(store, name)
+        repository.create(make("zz"))
+        clock.tick()
+        for key in reversed(ALPHABET):
+            repository.create(make(key))
+        clock.tick()
+        repository.create(make("0"))
+
+        found = [getattr(row, key_field) for row in repository.list().items]
+        assert found == ["zz", *ALPHABET, "0"]
+
+    @clause("1.6")
+    def test_workflows_are_listed_newest_first(self, store: Store, clock: ManualClock) -> None:
+        clock.tick(-1)
+        store.workflows.create(workflow("zz"))
+        clock.tick(1)
+        for key in ALPHABET:
+            store.workflows.create(workflow(key))
+        clock.tick(1)
+        store.workflows.create(workflow("0"))
+
+        found = [row.workflow_exec_id for row in store.workflows.list().items]
+        assert found == ["0", *reversed(ALPHABET), "zz"]

@@ -1,0 +1,93 @@
+"""A process that works on a store as it is told: one JSON object a line, in and out.
+
+Run as `python -m engine_store_contracts.worker URL` by the contract cases of several processes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import attrs
+
+import engine_store
+from engine_store.errors import EngineStoreError
+from engine_store.migrations import Migration
+from engine_store.models import Role, TaskState, User, WorkflowState
+from engine_store.plugins import hookimpl
+from engine_store.protocols import Store
+
+
+class _AppliedMigrations:
+    """A plugin that notes which steps this process applied."""
+
+    def __init__(self) -> None:
+        self.versions: list[int] = []
+
+    @hookimpl
+    def engine_store_migration_applied(self, migration: Migration) -> None:
+        self.versions.append(migration.version)
+
+
+def increment(store: Store, key: str, times: int) -> int:
+    """Add 1 to `input.count` so many times; the last version written."""
+
+    def add(state: WorkflowState) -> WorkflowState:
+        assert state.input is not None
+        return attrs.evolve(state, input={"count": state.input["count"] + 1})
+
+    return [store.workflows.modify(key, add).version for _ in range(times)][-1]
+
+
+def update(store: Store, key: str, version: int, mark: str) -> int:
+    """Compare-and-set from `version`."""
+    state = attrs.evolve(store.workflows.get(key), version=version, input={"mark": mark})
+    return store.workflows.update(state).version
+
+
+def bootstrap(store: Store, key: str) -> int:
+    """Be the first admin."""
+    admin = User(key, f"{key}@example.org", Role.ADMIN)
+    return store.users.create_initial_admin_if_none(admin).version
+
+
+def write_until_killed(store: Store, prefix: str) -> None:
+    """Write a workflow with a task in one transaction over and over; say each that is done."""
+    for number in count():
+        key = f"{prefix}-{number}"
+        with store.transaction() as tx:
+            tx.workflows.create(WorkflowState(key, "killed", input={"number": number}))
+            tx.tasks.create(TaskState(key, key, "task", "killed", output={"number": number}))
+        _say(number)
+
+
+JOBS: dict[str, Callable[..., object]] = {
+    job.__name__: job for job in (increment, update, bootstrap, write_until_killed)
+}
+
+
+def main(url: str) -> None:
+    """Open the store when told to, then do a job for each line of the input."""
+    applied = _AppliedMigrations()
+    _say("ready")
+    sys.stdin.readline()
+    with engine_store.open(url, plugins=[applied]) as store:
+        _say(applied.versions)
+        for line in sys.stdin:
+            job, arguments = json.loads(line)
+            try:
+                _say(JOBS[job](store, **arguments))
+            except EngineStoreError as exc:
+                _say({"error": type(exc).__name__, "text": str(exc)})
+
+
+def _say(answer: Any) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

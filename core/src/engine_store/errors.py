@@ -1,0 +1,330 @@
+"""Every error the store raises: what was expected, what was found, what to do next.
+
+All derive from `EngineStoreError`. Their attributes are part of the contract, their text is not.
+No error carries a secret: passwords in URLs are masked, keys and hashes are never quoted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import ClassVar
+
+from attrs import define, field, fields
+
+
+@define(eq=False)
+class EngineStoreError(Exception):
+    """The base of every error raised by the store. `retriable`: the same call may yet succeed."""
+
+    retriable: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(type(self)) if f.repr)
+        return ", ".join(shown)
+
+
+# --- values ------------------------------------------------------------------------------------
+
+
+@define(eq=False)
+class InvalidValueError(EngineStoreError, ValueError):
+    """A value outside the value domain (contract 1), refused before the driver saw it.
+
+    `path` leads to it from the argument, as in `task.input.items[3].score`; `reason` says what
+    was expected and what was found.
+    """
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+# --- what is there and what is not -------------------------------------------------------------
+
+
+@define(eq=False)
+class NotFoundError(EngineStoreError, LookupError):
+    """Nothing is stored under `key`. Raised as the entity's own subclass."""
+
+    key: str
+    field: str = "id"
+
+    entity: ClassVar[str] = "entity"
+
+    def __str__(self) -> str:
+        return f"no {self.entity} with {self.field} {self.key!r}"
+
+
+class UserNotFoundError(NotFoundError):
+    entity = "user"
+
+
+class ApiKeyNotFoundError(NotFoundError):
+    entity = "api key"
+
+
+class WorkflowNotFoundError(NotFoundError):
+    entity = "workflow execution"
+
+
+class TaskNotFoundError(NotFoundError):
+    entity = "task execution"
+
+
+@define(eq=False)
+class AlreadyExistsError(EngineStoreError):
+    """`field` of the new `entity` is taken (contract 2.2); nothing was changed."""
+
+    entity: str
+    field: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.entity} with {self.field} {self.key!r} exists already"
+
+
+class EmailExistsError(AlreadyExistsError):
+    """Another user has this email, compared without regard to case (contract 4.1)."""
+
+
+@define(eq=False)
+class AlreadyBootstrappedError(EngineStoreError):
+    """There is an admin already, so no first one was made (contract 4.2)."""
+
+    def __str__(self) -> str:
+        return "an admin exists already; create further users as that admin"
+
+
+@define(eq=False)
+class InvalidReferenceError(EngineStoreError):
+    """`field` of `entity` names something that is not there, or not in the same workflow."""
+
+    entity: str
+    field: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.field} of the {self.entity} names {self.key!r}, which is not there"
+
+
+# --- versions and guards -----------------------------------------------------------------------
+
+
+@define(eq=False)
+class VersionConflictError(EngineStoreError):
+    """The stored version was not the expected one (contract 2.3); nothing was changed."""
+
+    entity: str
+    key: str
+    expected: int
+    actual: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.entity} {self.key!r} has version {self.actual}, not {self.expected}; "
+            "read it again and apply the change to what is there now, or use modify()"
+        )
+
+
+@define(eq=False)
+class StatusConflictError(EngineStoreError):
+    """The stored status was not among the expected ones (contract 5.4); nothing was changed."""
+
+    key: str
+    # Sorted: a set's own order differs from process to process, and after a copy.
+    expected: frozenset[str] = field(repr=lambda statuses: f"frozenset({sorted(statuses)})")
+    actual: str
+
+    def __str__(self) -> str:
+        return f"{self.key!r} is {self.actual}, not one of {names(self.expected)}"
+
+
+@define(eq=False)
+class ImmutableFieldError(EngineStoreError):
+    """`field` cannot change after creation (contract 2.8); nothing was changed."""
+
+    entity: str
+    key: str
+    field: str
+
+    def __str__(self) -> str:
+        return f"{self.field} of {self.entity} {self.key!r} never changes after creation"
+
+
+@define(eq=False)
+class WorkflowNotReadyError(EngineStoreError):
+    """`complete` found root tasks that are not terminal: `unfinished` task ids, sorted."""
+
+    key: str
+    unfinished: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"workflow execution {self.key!r} still waits for {', '.join(self.unfinished)}"
+
+
+# --- transactions and life cycle ---------------------------------------------------------------
+
+
+@define(eq=False)
+class NotInTransactionError(EngineStoreError):
+    """`operation` holds a row until its transaction ends, and there is no transaction."""
+
+    operation: str
+
+    def __str__(self) -> str:
+        return f"{self.operation} needs a transaction: with store.transaction() as tx: ..."
+
+
+class TransactionClosedError(EngineStoreError):
+    """The transaction has ended, or belongs to another thread (contract 3.5 and 9.1)."""
+
+    def __str__(self) -> str:
+        return "this transaction has ended or belongs to another thread; start one of your own"
+
+
+class StoreClosedError(EngineStoreError):
+    """The store was closed (contract 9.1)."""
+
+    def __str__(self) -> str:
+        return "the store is closed; open it again"
+
+
+@define(eq=False)
+class UnavailableError(EngineStoreError):
+    """The database could not serve the call now: lost, busy, timed out, full (contract 9.2).
+
+    `retriable` is true when the same call may succeed later without anybody's help.
+    """
+
+    reason: str
+    retriable: bool = True  # type: ignore[misc]  # narrows the class variable to each instance
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+# --- configuration and drivers -----------------------------------------------------------------
+
+
+@define(eq=False)
+class ConfigurationError(EngineStoreError):
+    """`field` of the configuration cannot be used. Nothing was opened."""
+
+    field: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}"
+
+
+@define(eq=False)
+class UnknownDriverError(EngineStoreError):
+    """No installed distribution offers a driver of this name or URL scheme."""
+
+    driver: str
+    installed: Sequence[str] = ()
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        known = ", ".join(self.installed) or "none"
+        return f"no driver named {self.driver!r} (installed: {known}). {self.remedy}".rstrip()
+
+
+@define(eq=False)
+class DriverLoadError(EngineStoreError):
+    """A driver is installed but cannot be loaded; `distribution` is the one to mend."""
+
+    driver: str
+    distribution: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return (
+            f"driver {self.driver!r} of {self.distribution} cannot be loaded: {self.reason}. "
+            f"{self.remedy}"
+        )
+
+
+# --- the database file and its schema ----------------------------------------------------------
+
+
+@define(eq=False)
+class ForeignDatabaseError(EngineStoreError):
+    """What `location` holds is no database of engine-store; it was not touched (contract 8.4)."""
+
+    location: str
+    found: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.location} holds {self.found}, not an engine-store database; it was left as "
+            "it is. Name another place, or move it away"
+        )
+
+
+@define(eq=False)
+class SchemaError(EngineStoreError):
+    """The base of the errors about the schema; nothing was changed."""
+
+
+@define(eq=False)
+class SchemaAheadError(SchemaError):
+    """The database was migrated by newer code than this (contract 8.4)."""
+
+    database: int
+    code: int
+
+    def __str__(self) -> str:
+        return (
+            f"the database has schema {self.database}, this code knows up to {self.code}; "
+            "upgrade the driver's distribution"
+        )
+
+
+@define(eq=False)
+class SchemaBehindError(SchemaError):
+    """Steps are missing and auto-migration is off (contract 8.4)."""
+
+    database: int
+    code: int
+
+    def __str__(self) -> str:
+        return (
+            f"the database has schema {self.database}, this code needs {self.code}; "
+            "run store.migrator.up() or open it with auto_migrate=True"
+        )
+
+
+@define(eq=False)
+class MigrationDriftError(SchemaError):
+    """Applied steps differ from this code's files, or the schema from what they make."""
+
+    differences: Sequence[str]
+
+    def __str__(self) -> str:
+        return (
+            f"the database drifted from its migrations: {'; '.join(self.differences)}. Restore "
+            "the original migration files or the schema; an applied step is never edited"
+        )
+
+
+@define(eq=False)
+class MigrationLockError(SchemaError):
+    """The migration lock was not free within `timeout` seconds (contract 8.2)."""
+
+    timeout: float
+    retriable: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return (
+            f"another process held the migration lock for {self.timeout:g} s; no step was run. "
+            "Wait for it to finish, or raise migration_timeout"
+        )
+
+
+def names(values: Collection[str]) -> str:
+    """`values` sorted and joined, for an error's text."""
+    return ", ".join(sorted(values))

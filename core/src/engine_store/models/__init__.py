@@ -1,0 +1,48 @@
+"""What flows in and out of a store: frozen classes, changed with `attrs.evolve`."""
+
+from engine_store.models.error_info import ErrorInfo
+from engine_store.models.health import Health
+from engine_store.models.pages import (
+    ApiKeyFilter,
+    Page,
+    PurgeReport,
+    TaskFilter,
+    UserFilter,
+    WorkflowFilter,
+)
+from engine_store.models.states import (
+    TERMINAL,
+    Component,
+    ExecutionType,
+    Role,
+    Status,
+    Strategy,
+)
+from engine_store.models.tasks import Progress, TaskState
+from engine_store.models.usage import UsageEntry, UsageSummary
+from engine_store.models.users import ApiKey, User
+from engine_store.models.workflows import WorkflowState
+
+__all__ = [
+    "TERMINAL",
+    "ApiKey",
+    "ApiKeyFilter",
+    "Component",
+    "ErrorInfo",
+    "ExecutionType",
+    "Health",
+    "Page",
+    "Progress",
+    "PurgeReport",
+    "Role",
+    "Status",
+    "Strategy",
+    "TaskFilter",
+    "TaskState",
+    "UsageEntry",
+    "UsageSummary",
+    "User",
+    "UserFilter",
+    "WorkflowFilter",
+    "WorkflowState",
+]

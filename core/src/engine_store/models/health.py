@@ -1,0 +1,27 @@
+"""The answer of `store.health()` (contract 9.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+
+@frozen
+class Health:
+    """Whether a store can be used, and the driver's own figures in `details`.
+
+    `problem` says what is wrong, in a sentence, and is None where nothing is.
+    """
+
+    driver: str
+    can_read: bool
+    can_write: bool
+    schema_version: int
+    problem: str | None = None
+    details: Mapping[str, int | float | str] = field(factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Can read and write."""
+        return self.can_read and self.can_write

@@ -1,0 +1,58 @@
+"""Task executions and the progress of their children (contract 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import frozen
+
+from engine_store.clock import UNSAVED
+from engine_store.models.error_info import ErrorInfo
+from engine_store.models.states import Component, ExecutionType, Status, Strategy
+from engine_store.models.usage import UsageSummary
+from engine_store.values import Document
+
+
+@frozen(slots=False)  # see WorkflowState
+class TaskState:
+    """The state of one execution of a task.
+
+    `task_exec_id` is unique in the whole store. `version`, `created_at` and `updated_at` are set
+    by the store. A task without `parent_state_id` is a root task of its workflow.
+    """
+
+    workflow_exec_id: str
+    task_exec_id: str
+    task_id: str
+    workflow_id: str
+    component: Component = Component.TASK
+    execution_type: ExecutionType = ExecutionType.BASIC
+    status: Status = Status.PENDING
+    parent_state_id: str | None = None
+    agent_id: str | None = None
+    action_id: str | None = None
+    tool_id: str | None = None
+    input: Document | None = None
+    output: Document | None = None
+    error: ErrorInfo | None = None
+    usage: UsageSummary = UsageSummary()
+    version: int = 0
+    created_at: datetime = UNSAVED
+    updated_at: datetime = UNSAVED
+
+
+@frozen
+class Progress:
+    """How far the children of a task are.
+
+    `counts` has every status. The rates are fractions of `total`, 0.0 where there are no children.
+    """
+
+    counts: Mapping[Status, int]
+    total: int
+    terminal: int
+    running: int
+    completion_rate: float
+    failure_rate: float
+    overall: Mapping[Strategy, Status]

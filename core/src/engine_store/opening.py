@@ -1,0 +1,60 @@
+"""`open` and `open_async`: from a URL or a configuration to a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine_store.clock import Clock, utc_now
+from engine_store.config import DatabaseConfig
+from engine_store.errors import ConfigurationError
+from engine_store.plugins import load_driver
+from engine_store.protocols import AsyncStore, Driver, OpenContext, Store
+
+
+def open(  # noqa: A001 - the verb of the library: engine_store.open(url)
+    target: str | DatabaseConfig, *, clock: Clock = utc_now, plugins: Iterable[object] = ()
+) -> Store:
+    """Open the store that a URL or a configuration names.
+
+    The driver is found among the installed distributions; missing schema steps are applied
+    unless the configuration says otherwise. `clock` gives every time the store sets; `plugins`
+    listen (see `engine_store.plugins`).
+
+    Raises `ConfigurationError`, `UnknownDriverError`, `DriverLoadError`,
+    `ForeignDatabaseError`, `SchemaError` and `UnavailableError`, each before anything changed.
+    """
+    driver, config, context = _prepare(target, clock, plugins)
+    store = driver.open(config, context)
+    try:
+        context.hooks.engine_store_opened(driver=driver.name)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+async def open_async(
+    target: str | DatabaseConfig, *, clock: Clock = utc_now, plugins: Iterable[object] = ()
+) -> AsyncStore:
+    """`open`, with the asynchronous face; the store belongs to the running event loop."""
+    driver, config, context = _prepare(target, clock, plugins)
+    store = await driver.open_async(config, context)
+    try:
+        context.hooks.engine_store_opened(driver=driver.name)
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+def _prepare(
+    target: str | DatabaseConfig, clock: Clock, plugins: Iterable[object]
+) -> tuple[Driver, DatabaseConfig, OpenContext]:
+    config = DatabaseConfig(url=target) if isinstance(target, str) else target
+    if not isinstance(config, DatabaseConfig):
+        raise ConfigurationError(
+            "target", f"expected a URL or a DatabaseConfig, found {type(target).__name__}"
+        )
+    driver, manager = load_driver(config.driver_name, plugins)
+    manager.hook.engine_store_configured(config=config)
+    return driver, config, OpenContext(clock, manager.hook)

@@ -1,0 +1,110 @@
+"""Finding drivers, and telling listeners what happens: pluggy and entry points.
+
+A distribution offers a driver by an entry point in the group `engine_store.drivers`, named as
+configurations and URL schemes name the driver. The entry point is a module (or object) with a
+hook implementation of `engine_store_driver`. Only the one entry point asked for is loaded.
+
+Listeners are plugins passed to `engine_store.open(..., plugins=[...])`, with implementations of
+any of the other hooks here. Where nobody implements a hook of operations, operations do not pay
+for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+
+import pluggy
+
+from engine_store.config import DatabaseConfig
+from engine_store.errors import DriverLoadError, UnknownDriverError, VersionConflictError
+from engine_store.migrations import Direction, Migration
+from engine_store.protocols import Driver
+
+GROUP = "engine_store.drivers"
+PROJECT = "engine_store"
+
+SHIPPED = {"sqlite": "sqlite", "postgres": "postgres", "postgresql": "postgres"}
+"""The extra of `engine-store` that brings the driver of a name."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class Hooks:
+    """The hooks a plugin may implement, each with any subset of its arguments."""
+
+    @hookspec(firstresult=True)
+    def engine_store_driver(self) -> Driver | None:
+        """The driver of this plugin. Implemented by drivers only."""
+
+    @hookspec
+    def engine_store_configured(self, config: DatabaseConfig) -> None:
+        """A configuration was validated and is about to be opened. Raise to refuse it."""
+
+    @hookspec
+    def engine_store_opened(self, driver: str) -> None:
+        """A store was opened."""
+
+    @hookspec
+    def engine_store_operation_finished(
+        self, driver: str, operation: str, seconds: float, error: BaseException | None
+    ) -> None:
+        """An operation such as `tasks.update` ended; `error` is what it raised."""
+
+    @hookspec
+    def engine_store_conflict(
+        self, driver: str, operation: str, conflict: VersionConflictError
+    ) -> None:
+        """A compare-and-set lost, also where `modify` tries it again."""
+
+    @hookspec
+    def engine_store_migration_applied(
+        self, driver: str, migration: Migration, direction: Direction
+    ) -> None:
+        """A migration step was committed."""
+
+
+def installed_drivers() -> tuple[str, ...]:
+    """The names of every driver installed, sorted; nothing is loaded."""
+    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+
+
+def load_driver(name: str, plugins: Iterable[object] = ()) -> tuple[Driver, pluggy.PluginManager]:
+    """The driver called `name`, and a plugin manager with it and `plugins` registered.
+
+    Raises `UnknownDriverError` where none is installed, `DriverLoadError` where it cannot be
+    imported or offers no driver; both name the remedy.
+    """
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(Hooks)
+    point = _entry_point(name)
+    distribution = point.dist.name if point.dist else "an unknown distribution"
+    remedy = f"Install it again: pip install --force-reinstall {distribution}"
+    try:
+        manager.register(point.load(), name=name)
+        manager.check_pending()
+        driver: Driver | None = manager.hook.engine_store_driver()
+    except Exception as exc:
+        reason = f"{type(exc).__name__}: {exc}"
+        raise DriverLoadError(name, distribution, reason, remedy) from exc
+    if driver is None:
+        reason = f"{point.value} implements no engine_store_driver hook"
+        raise DriverLoadError(name, distribution, reason, "Ask its author")
+    for plugin in plugins:
+        manager.register(plugin)
+    manager.check_pending()
+    return driver, manager
+
+
+def _entry_point(name: str) -> EntryPoint:
+    found = [point for point in entry_points(group=GROUP) if point.name == name]
+    if not found:
+        extra = SHIPPED.get(name)
+        remedy = (
+            f'Install it: pip install "engine-store[{extra}]"'
+            if extra
+            else "Check the URL's scheme, or install the distribution that offers this driver"
+        )
+        raise UnknownDriverError(name, installed_drivers(), remedy)
+    return found[0]

@@ -1,0 +1,125 @@
+"""The rules every driver shares, as pure functions: progress (6.6) and completion (5.5)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from engine_store import values
+from engine_store.errors import WorkflowNotReadyError
+from engine_store.models import (
+    TERMINAL,
+    ErrorInfo,
+    Progress,
+    Status,
+    Strategy,
+    WorkflowState,
+)
+from engine_store.values import Document
+
+Transform = Callable[[WorkflowState], Document | None]
+"""Makes the output of a workflow from a copy of its state with `tasks` filled."""
+
+OUTPUT_TRANSFORMATION_FAILED = "OUTPUT_TRANSFORMATION_FAILED"
+
+_RUNNING = (Status.RUNNING, Status.WAITING, Status.PAUSED)
+_FAILED = (Status.FAILED, Status.TIMED_OUT)
+
+
+def progress(counts: Mapping[Status, int]) -> Progress:
+    """The progress of children counted by status; statuses left out count 0."""
+    full = {status: counts.get(status, 0) for status in Status}
+    total = sum(full.values())
+    failed = sum(full[status] for status in _FAILED)
+    return Progress(
+        counts=full,
+        total=total,
+        terminal=sum(full[status] for status in TERMINAL),
+        running=sum(full[status] for status in _RUNNING),
+        completion_rate=full[Status.SUCCESS] / total if total else 0.0,
+        failure_rate=failed / total if total else 0.0,
+        overall={strategy: overall_status(full, strategy) for strategy in Strategy},
+    )
+
+
+def overall_status(counts: Mapping[Status, int], strategy: Strategy) -> Status:
+    """The status that children counted by status add up to under `strategy`."""
+    total = sum(counts.values())
+    success = counts[Status.SUCCESS]
+    failed = sum(counts[status] for status in _FAILED)
+    unfinished = total - sum(counts[status] for status in TERMINAL)
+    if counts[Status.PENDING] == total:  # also where there are no children
+        return Status.PENDING
+    match strategy:
+        case Strategy.WAIT_ALL if success == total:
+            return Status.SUCCESS
+        case Strategy.WAIT_ALL if not unfinished:
+            return Status.FAILED
+        case Strategy.FAIL_FAST if failed:
+            return Status.FAILED
+        case Strategy.FAIL_FAST if success == total:
+            return Status.SUCCESS
+        case Strategy.BEST_EFFORT if not unfinished:
+            return Status.SUCCESS if success else Status.FAILED
+        case Strategy.RACE if success:
+            return Status.SUCCESS
+        case Strategy.RACE if not unfinished:
+            return Status.FAILED
+    return Status.RUNNING
+
+
+def completed(
+    state: WorkflowState, roots: Mapping[str, Status], transform: Transform | None = None
+) -> WorkflowState:
+    """`state`, whose `tasks` must be filled, with the status, output and error of its end.
+
+    `roots` has the status of the latest execution of each root task by `task_id`. Raises
+    `WorkflowNotReadyError` where one is not terminal. The caller has seen that `state` is not
+    terminal already.
+    """
+    unfinished = sorted(task_id for task_id, status in roots.items() if status not in TERMINAL)
+    if unfinished:
+        raise WorkflowNotReadyError(state.workflow_exec_id, tuple(unfinished))
+    status = _status_of(set(roots.values()))
+    if transform is None:
+        return attrs.evolve(state, status=status, output=_default_output(state))
+    try:
+        output = transform(copy.deepcopy(state))  # it may change what it is given
+        values.check_document(output, "output")
+    except Exception as exc:  # noqa: BLE001 - whatever the caller's function raises is its result
+        return attrs.evolve(
+            state, status=Status.FAILED, output=_default_output(state), error=_transform_error(exc)
+        )
+    return attrs.evolve(state, status=status, output=output)
+
+
+def _status_of(roots: set[Status]) -> Status:
+    if roots & {Status.FAILED, Status.TIMED_OUT}:
+        return Status.FAILED
+    return Status.CANCELED if Status.CANCELED in roots else Status.SUCCESS
+
+
+def _default_output(state: WorkflowState) -> Document:
+    return {
+        task_id: {
+            "output": task.output,
+            "parent_state_id": task.parent_state_id,
+            "execution_type": task.execution_type.value,
+        }
+        for task_id, task in state.tasks.items()
+    }
+
+
+def _transform_error(exc: Exception) -> ErrorInfo:
+    """The error of a transform that raised; its text is brought into the value domain."""
+    try:
+        text = str(exc).encode(errors="backslashreplace").decode().replace("\0", "\\0")
+    except Exception:  # noqa: BLE001 - an exception may be unable to say what it is
+        text = ""
+    return ErrorInfo(
+        message=text or type(exc).__name__,
+        code=OUTPUT_TRANSFORMATION_FAILED,
+        details={"type": type(exc).__name__},
+    )

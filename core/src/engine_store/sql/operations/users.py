@@ -1,0 +1,132 @@
+"""Users (contract 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from engine_store.checks import check_user, check_user_filter, decode_cursor
+from engine_store.clock import UNSAVED
+from engine_store.errors import (
+    AlreadyBootstrappedError,
+    AlreadyExistsError,
+    EmailExistsError,
+    EngineStoreError,
+    ImmutableFieldError,
+    InvalidValueError,
+    UserNotFoundError,
+    VersionConflictError,
+)
+from engine_store.models import Page, Role, User, UserFilter
+from engine_store.sql.operation import Op, Procedure, procedure, read, write
+from engine_store.sql.operations.base import Operations, page
+from engine_store.values import check_email, check_id, check_limit, fold_email
+
+_ENTITY = UserNotFoundError.entity
+_ALL = UserFilter()
+
+
+class UserOperations(Operations):
+    """`engine_store.protocols.UserRepository`, as operations."""
+
+    @read
+    def get(self, user_id: str) -> Op[User]:
+        check_id(user_id, "user_id")
+        row = yield self._q.get_user(user_id=user_id)
+        if row is None:
+            raise UserNotFoundError(user_id)
+        return self._rows.user(row)
+
+    @read
+    def get_by_email(self, email: str) -> Op[User]:
+        check_email(email, "email")
+        row = yield self._q.get_user_by_email(email_folded=fold_email(email))
+        if row is None:
+            raise UserNotFoundError(email, "email")
+        return self._rows.user(row)
+
+    @read
+    def list(
+        self, filter: UserFilter = _ALL, *, limit: int = 100, cursor: str | None = None
+    ) -> Op[Page[User]]:
+        check_user_filter(filter)
+        check_limit(limit)
+        after, after_id = decode_cursor("users", cursor) or (None, None)
+        rows = yield self._q.list_users(
+            role=filter.role and filter.role.value,
+            after_created_at=self._rows.time(after),
+            after_id=after_id,
+            limit=limit + 1,
+        )
+        return page(rows, limit, self._rows.user, _position)
+
+    @write
+    def create(self, user: User) -> Op[User]:
+        check_user(user)
+        row = yield self._q.create_user(**self._rows.user_parameters(user), now=self._now())
+        if row is None:
+            raise (yield from self._why_not_created(user))
+        return self._rows.user(row)
+
+    @write
+    def create_initial_admin_if_none(self, user: User) -> Op[User]:
+        check_user(user)
+        if user.role is not Role.ADMIN:
+            raise InvalidValueError("user.role", f"expected admin, found {user.role.value}")
+        if (yield self._q.lock_admins()) is not None:
+            raise AlreadyBootstrappedError
+        return (yield from self.create(user))
+
+    @write
+    def update(self, user: User) -> Op[User]:
+        check_user(user)
+        row = yield self._q.update_user(**self._rows.user_parameters(user), now=self._now())
+        if row is None:
+            raise (yield from self._why_not_updated(user))
+        return self._rows.user(row)
+
+    @write
+    def upsert(self, user: User) -> Op[User]:
+        check_user(user)
+        row = yield self._q.upsert_user(**self._rows.user_parameters(user), now=self._now())
+        if row is None:
+            stored = yield self._q.get_user(user_id=user.user_id)
+            if stored is not None and _moved(self._rows.user(stored), user):
+                raise ImmutableFieldError(_ENTITY, user.user_id, "created_at")
+            raise EmailExistsError(_ENTITY, "email", user.email)
+        return self._rows.user(row)
+
+    @procedure
+    def modify(self, user_id: str, fn: Callable[[User], User]) -> Procedure[User]:
+        return self._modify(self.get, self.update, user_id, fn)
+
+    @write
+    def delete(self, user_id: str) -> Op[None]:
+        check_id(user_id, "user_id")
+        if (yield self._q.delete_user(user_id=user_id)) is None:
+            raise UserNotFoundError(user_id)
+
+    def _why_not_created(self, user: User) -> Op[EngineStoreError]:
+        if (yield self._q.get_user(user_id=user.user_id)) is not None:
+            return AlreadyExistsError(_ENTITY, "user_id", user.user_id)
+        return EmailExistsError(_ENTITY, "email", user.email)
+
+    def _why_not_updated(self, user: User) -> Op[EngineStoreError]:
+        row = yield self._q.get_user(user_id=user.user_id)
+        if row is None:
+            return UserNotFoundError(user.user_id)
+        stored = self._rows.user(row)
+        if _moved(stored, user):
+            return ImmutableFieldError(_ENTITY, user.user_id, "created_at")
+        if stored.version != user.version:
+            return VersionConflictError(_ENTITY, user.user_id, user.version, stored.version)
+        return EmailExistsError(_ENTITY, "email", user.email)
+
+
+def _moved(stored: User, given: User) -> bool:
+    """Whether `given` states another `created_at`."""
+    return given.created_at not in (UNSAVED, stored.created_at)
+
+
+def _position(user: User) -> tuple[str, datetime, str]:
+    return "users", user.created_at, user.user_id

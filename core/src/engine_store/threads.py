@@ -1,0 +1,181 @@
+"""The thread-backed asynchronous face of any synchronous store.
+
+For drivers whose database has no asynchronous client. Each call runs in a thread. A transaction
+belongs to one thread, so each gets a thread of its own for its whole life.
+
+Cancelling a call waits until the running call has ended in its thread, and only then does the
+cancellation come out: no connection and no lock is left behind (contract 9.3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from functools import partial, wraps
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, cast
+
+from engine_store.errors import TransactionClosedError
+from engine_store.protocols import AsyncStore, AsyncTransaction, Store, Transaction
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+
+MAX_THREADS = 16
+"""Calls outside of transactions that one store runs at a time; further ones wait."""
+
+
+def threaded(store: Store) -> AsyncStore:
+    """`store` with the asynchronous face. Closing the one closes the other."""
+    # What the Protocol says of each method, the synchronous store fulfils; nothing repeats it.
+    return cast("AsyncStore", _ThreadedStore(store))
+
+
+class _Calls:
+    """The methods of `target`, each run in a thread of `threads` and awaited."""
+
+    def __init__(self, target: object, threads: Executor) -> None:
+        self._target = target
+        self._threads = threads
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._target, name)
+
+        @wraps(method)
+        async def call(*args: object, **kwargs: object) -> object:
+            return await run_in_thread(self._threads, partial(method, *args, **kwargs))
+
+        return call
+
+
+class _Repositories:
+    """The repositories of a store or a transaction, and transactions inside of it."""
+
+    def __init__(self, target: Store | Transaction, threads: Executor) -> None:
+        self._target = target
+        self.users = _Calls(target.users, threads)
+        self.api_keys = _Calls(target.api_keys, threads)
+        self.workflows = _Calls(target.workflows, threads)
+        self.tasks = _Calls(target.tasks, threads)
+
+
+class _ThreadedTransaction(_Repositories):
+    def __init__(self, transaction: Transaction, thread: Executor) -> None:
+        super().__init__(transaction, thread)
+        self._thread = thread
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncTransaction]:
+        """A savepoint, in the transaction's own thread."""
+        return _entered(self._target.transaction, self._thread)
+
+
+class _ThreadedStore(_Repositories):
+    def __init__(self, store: Store) -> None:
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="engine-store")
+        super().__init__(store, self._threads)
+        self._store = store
+        self.migrator = _Calls(store.migrator, self._threads)
+        self.health = _Calls(store, self._threads).health
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncTransaction]:
+        """A transaction in a thread of its own."""
+        thread = _TransactionThread(1, thread_name_prefix="engine-store-transaction")
+        try:
+            async with _entered(self._store.transaction, thread) as tx:
+                yield tx
+        finally:
+            thread.end()
+
+    async def close(self) -> None:
+        # In a thread of its own: the others may all be waiting for what `close` interrupts.
+        thread = ThreadPoolExecutor(1, thread_name_prefix="engine-store-close")
+        try:
+            await run_in_thread(thread, self._store.close)
+        finally:
+            thread.shutdown(wait=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+class _TransactionThread(ThreadPoolExecutor):
+    """The thread of a transaction; it ends with it."""
+
+    _ended = False
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        if self._ended:
+            raise TransactionClosedError
+        return super().submit(fn, *args, **kwargs)
+
+    def end(self) -> None:
+        self._ended = True
+        self.shutdown(wait=False)  # it is idle: every call in it was awaited
+
+
+@asynccontextmanager
+async def _entered(
+    begin: Callable[[], AbstractContextManager[Transaction]], thread: Executor
+) -> AsyncIterator[AsyncTransaction]:
+    """A transaction begun and ended in `thread`, however its body ends."""
+    manager: AbstractContextManager[Transaction] | None = None
+
+    def enter() -> Transaction:
+        nonlocal manager
+        entering = begin()
+        transaction = entering.__enter__()
+        manager = entering
+        return transaction
+
+    def leave(exc: BaseException | None) -> bool | None:
+        if manager is None:
+            return None  # the transaction never began
+        if exc is None:
+            return manager.__exit__(None, None, None)
+        return manager.__exit__(type(exc), exc, exc.__traceback__)
+
+    try:
+        transaction = await run_in_thread(thread, enter)
+        yield cast("AsyncTransaction", _ThreadedTransaction(transaction, thread))
+    except BaseException as exc:
+        if not await run_in_thread(thread, partial(leave, exc)):
+            raise
+    else:
+        await run_in_thread(thread, partial(leave, None))
+
+
+async def run_in_thread(threads: Executor | None, call: Callable[[], _T]) -> _T:
+    """What `call` returns or raises. A cancellation comes out too, but not before `call` ended."""
+    context = contextvars.copy_context()  # the caller's logger and configuration live there
+    loop = asyncio.get_running_loop()
+    future = loop.run_in_executor(threads, context.run, _awaitable, call)
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])  # waits without cancelling what it waits for
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        future.exception()  # looked at, or asyncio would report it as forgotten
+        raise cancelled
+    return future.result()
+
+
+def _awaitable(call: Callable[[], _T]) -> _T:
+    """`call`, without `StopIteration`: a future that got one would never be done."""
+    try:
+        return call()
+    except StopIteration as exc:
+        raise RuntimeError("StopIteration") from exc

@@ -1,0 +1,97 @@
+"""The plugin: opening SQLite stores from a configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime
+
+import orjson
+
+from engine_store.config import DatabaseConfig
+from engine_store.errors import (
+    SchemaBehindError,
+)
+from engine_store.migrations import load_migrations
+from engine_store.plugins import hookimpl
+from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
+from engine_store.sql.observe import observer
+from engine_store.sql.operations import Context
+from engine_store.sql.rows import Codec, Rows
+from engine_store.sql.statements import load_queries
+from engine_store.sql.store import RepositoryClasses
+from engine_store.threads import run_in_thread
+from engine_store_sqlite.asynchronous import AsyncSqliteStore
+from engine_store_sqlite.connections import Connections
+from engine_store_sqlite.files import check_file, check_sqlite, create_file
+from engine_store_sqlite.migrator import SqliteMigrator
+from engine_store_sqlite.options import read_options
+from engine_store_sqlite.store import SqliteStore
+
+QUERIES = load_queries("engine_store_sqlite.queries")
+MIGRATIONS = load_migrations("engine_store_sqlite.migrations")
+
+CODEC = Codec(
+    # Fixed width, so that text sorts as time does; always the same offset, as checks see to it.
+    write_time=lambda time: time.isoformat(timespec="microseconds"),
+    read_time=datetime.fromisoformat,
+    write_collection=lambda values: orjson.dumps(list(values)).decode(),
+)
+
+_CAPABILITIES = (
+    Capability("concurrent_writers", False, "SQLite has one writer at a time; others wait"),
+    Capability("vectors", False, "use Qdrant, Redis or the filesystem beside it"),
+)
+
+
+class SqliteDriver:
+    """`engine_store.protocols.Driver` for the standard library's `sqlite3`."""
+
+    name = "sqlite"
+    capabilities: Mapping[str, Capability] = {entry.name: entry for entry in _CAPABILITIES}
+
+    def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
+        return open_store(config, context)
+
+    async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
+        opened: list[SqliteStore] = []
+        try:
+            await run_in_thread(None, lambda: opened.append(open_store(config, context)))
+        except asyncio.CancelledError:
+            for store in opened:
+                store.close()
+            raise
+        return AsyncSqliteStore(opened[0])
+
+
+_DRIVER = SqliteDriver()
+
+
+@hookimpl
+def engine_store_driver() -> Driver:
+    """The driver of this plugin."""
+    return _DRIVER
+
+
+def open_store(config: DatabaseConfig, context: OpenContext) -> SqliteStore:
+    """Check where the database is and what it holds, then open it and bring its schema up."""
+    check_sqlite(sqlite3.sqlite_version_info)
+    location, options = read_options(config)
+    if location.path is not None:
+        check_file(location.path, options, MIGRATIONS, QUERIES, auto_migrate=config.auto_migrate)
+        create_file(location.path)
+    elif not config.auto_migrate:
+        raise SchemaBehindError(database=0, code=len(MIGRATIONS))
+    connections = Connections(location, options)
+    try:
+        migrator = SqliteMigrator(
+            connections, MIGRATIONS, QUERIES, context, config.migration_timeout
+        )
+        if config.auto_migrate:
+            migrator.up()
+    except BaseException:
+        connections.close()
+        raise
+    classes = RepositoryClasses(Context(QUERIES, Rows(CODEC), context.clock))
+    return SqliteStore(connections, classes, migrator, observer(context.hooks, "sqlite"))

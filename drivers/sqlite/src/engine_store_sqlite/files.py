@@ -1,0 +1,119 @@
+"""What is where the database is to be, checked before anything changes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from urllib.parse import quote
+
+from engine_store.errors import ConfigurationError, ForeignDatabaseError, SchemaBehindError
+from engine_store.migrations import Applied, Migration, check_current, check_history
+from engine_store.sql.statements import Queries
+from engine_store_sqlite.connections import connect
+from engine_store_sqlite.failures import primary_code, translate
+from engine_store_sqlite.migrator import APPLICATION_ID, read_applied
+from engine_store_sqlite.options import SqliteOptions
+
+OLDEST_SQLITE = (3, 38, 0)
+"""STRICT tables came with 3.37, JSON functions in every build with 3.38."""
+
+
+def check_sqlite(found: tuple[int, ...]) -> None:
+    """That this Python's SQLite knows what the statements use. Raises `ConfigurationError`."""
+    if found < OLDEST_SQLITE:
+        raise ConfigurationError(
+            "driver",
+            f"expected SQLite {'.'.join(map(str, OLDEST_SQLITE))} or newer in this Python, found "
+            f"{'.'.join(map(str, found))}; use a newer Python, or a newer SQLite library",
+        )
+
+
+def check_file(
+    path: Path,
+    options: SqliteOptions,
+    steps: tuple[Migration, ...],
+    queries: Queries,
+    *,
+    auto_migrate: bool,
+) -> None:
+    """That `path` can be opened as a database with these migrations; nothing is changed.
+
+    Raises `ConfigurationError`, `ForeignDatabaseError`, `SchemaError`, `UnavailableError`.
+    """
+    with _usable(path):
+        _check_place(path)
+        has_contents = path.exists() and path.stat().st_size > 0
+    if has_contents:
+        applied = _read_history(path, options, queries)
+        (check_history if auto_migrate else check_current)(steps, applied)
+    elif not auto_migrate:
+        raise SchemaBehindError(database=0, code=len(steps))
+
+
+def create_file(path: Path) -> None:
+    """Make the file, empty and readable by its owner only, where it is not there.
+
+    SQLite makes it: were the file opened and closed by other means, every lock that this process
+    has on it by another store would be gone
+    (https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_).
+    """
+    with _usable(path):
+        if path.exists():
+            return
+        with NamedTemporaryFile(dir=path.parent) as private:
+            model = quote(os.fsencode(private.name))  # its permissions are those wanted: 0600
+            uri = f"file://{quote(os.fsencode(path))}?mode=rwc&modeof={model}"
+            try:
+                sqlite3.connect(uri, uri=True).close()
+            except sqlite3.Error as error:
+                raise ConfigurationError("url", f"{path} cannot be made: {error}") from error
+
+
+@contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    """Raise `ConfigurationError` for what the operating system says about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError("url", f"{path} cannot be used: {error.strerror}") from error
+
+
+def _check_place(path: Path) -> None:
+    if path.parent.is_file():
+        raise ConfigurationError("url", f"{path.parent} is a file, not a directory")
+    if not path.parent.is_dir():
+        raise ConfigurationError("url", f"there is no directory {path.parent}; create it first")
+    if path.is_dir():
+        raise ConfigurationError("url", f"{path} is a directory; name a file inside it")
+    if path.exists() and not path.is_file():
+        raise ConfigurationError("url", f"{path} is no regular file; name another one")
+    # The directory must be writable too: the -wal and -shm files are made beside the database.
+    for place in (path.parent, path) if path.exists() else (path.parent,):
+        if not os.access(place, os.W_OK):
+            raise ConfigurationError("url", f"{place} may not be written; change its permissions")
+    if path.exists() and not os.access(path, os.R_OK):
+        raise ConfigurationError("url", f"{path} may not be read; change its permissions")
+
+
+def _read_history(path: Path, options: SqliteOptions, queries: Queries) -> tuple[Applied, ...]:
+    """The applied steps of the database in a file that is not empty."""
+    # The last connection to close empties the log into the file, unless it may only read. Where
+    # there is no log, it would leave one behind.
+    log = path.with_name(f"{path.name}-wal")
+    mode = "ro" if log.exists() and log.stat().st_size else "rw"
+    try:
+        with closing(connect(path, options, read_only=True, mode=mode)) as connection:
+            connection.execute("BEGIN")  # one snapshot: another process may be migrating it
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            if application != APPLICATION_ID and (application or objects):
+                raise ForeignDatabaseError(str(path), "the database of another program")
+            return read_applied(connection, queries)
+    except sqlite3.DatabaseError as error:
+        if primary_code(error) == sqlite3.SQLITE_NOTADB:
+            raise ForeignDatabaseError(str(path), "no SQLite database") from error
+        raise translate(error) from error

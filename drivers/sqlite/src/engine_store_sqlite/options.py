@@ -1,0 +1,107 @@
+"""The driver's settings, and the place a URL or a path names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from attrs import frozen
+
+from engine_store.config import DatabaseConfig, structure_options
+from engine_store.errors import ConfigurationError
+from engine_store.urls import mask_url, parse_url
+
+MEMORY = ":memory:"
+
+_LONGEST_WAIT = 86_400
+"""A day: SQLite and `threading` can count a few weeks and some centuries, respectively."""
+
+
+@frozen
+class SqliteOptions:
+    """Settings of the SQLite driver, from the URL's query or the configuration's `options`.
+
+    `path` is the file where no URL names it. `busy_timeout` is how long, in seconds, a call waits
+    for a lock that another thread or process holds. `synchronous` is SQLite's pragma: `full`
+    survives a power cut, `normal` may lose the last commits in one but not at a `kill -9`, `off`
+    promises nothing. `readers` is the number of connections that read at once. With `base_dir`
+    the file must lie inside that directory.
+    """
+
+    path: str | None = None
+    busy_timeout: float = 10.0
+    synchronous: Literal["extra", "full", "normal", "off"] = "full"
+    readers: int = 4
+    base_dir: str | None = None
+
+
+@frozen
+class Location:
+    """Where the database is. `path` is None for `:memory:`."""
+
+    path: Path | None
+
+    def __str__(self) -> str:
+        return MEMORY if self.path is None else str(self.path)
+
+
+def read_options(config: DatabaseConfig) -> tuple[Location, SqliteOptions]:
+    """The location and the settings of `config`.
+
+    Raises `ConfigurationError` naming the field, what was expected and what was found.
+    """
+    options = structure_options(config.driver_options(), SqliteOptions)
+    if not 0 <= options.busy_timeout <= _LONGEST_WAIT:
+        raise ConfigurationError("options.busy_timeout", f"expected 0 to {_LONGEST_WAIT} seconds")
+    if options.readers < 1:
+        raise ConfigurationError("options.readers", "expected at least 1")
+    if config.url is not None and options.path is not None:
+        raise ConfigurationError("options.path", "expected a URL or a path, found both")
+    if config.url is not None:
+        named = _path_of_url(config.url)
+    elif options.path:
+        named = options.path
+    else:
+        raise ConfigurationError("url", "expected sqlite:///file.db, or the option path")
+    return _locate(named, options.base_dir), options
+
+
+def _path_of_url(url: str) -> str:
+    if "#" in url:
+        raise ConfigurationError("url", "a # in the name of a file is written %23")
+    location = parse_url(url).location
+    if location == "":
+        raise ConfigurationError("url", "expected a file: sqlite:///engine.db")
+    if not location.startswith("/"):
+        raise ConfigurationError(
+            "url",
+            f"a SQLite database has no host, found {mask_url(url)}; a relative file is written "
+            "sqlite:///file.db, an absolute one sqlite:////path/to/file.db",
+        )
+    return location[1:]
+
+
+def _locate(named: str, base_dir: str | None) -> Location:
+    if named == MEMORY:
+        return Location(None)
+    if not named or "\0" in named:
+        raise ConfigurationError("url", "expected a file: sqlite:///engine.db")
+    try:
+        os.fsencode(named)
+    except UnicodeEncodeError:
+        raise ConfigurationError("url", f"no file can be named {named!a}") from None
+    if base_dir is None:
+        return Location(_real(named))
+    base = _real(base_dir)
+    path = _real(base / named)
+    if not path.is_relative_to(base):
+        raise ConfigurationError(
+            "url", f"{named!r} leads out of the base directory {str(base)!r}; name a file inside it"
+        )
+    return Location(path)
+
+
+def _real(path: str | Path) -> Path:
+    """The absolute path behind every link: SQLite puts its other files there."""
+    return Path(os.path.realpath(path))

@@ -1,0 +1,203 @@
+-- fragment: task_columns
+workflow_exec_id, task_exec_id, task_id, workflow_id, component, execution_type, status,
+parent_state_id, agent_id, action_id, tool_id, input, output, error, usage, version, created_at,
+updated_at
+
+-- fragment: task_values
+:workflow_exec_id, :task_exec_id, :task_id, :workflow_id, :component, :execution_type, :status,
+:parent_state_id, :agent_id, :action_id, :tool_id, :input, :output, :error, :usage, 1, :now, :now
+
+-- fragment: references_exist
+EXISTS (SELECT 1 FROM workflows WHERE workflow_exec_id = :workflow_exec_id)
+AND (
+  :parent_state_id IS NULL
+  OR EXISTS (
+    SELECT 1
+    FROM tasks AS parent
+    WHERE parent.workflow_exec_id = :workflow_exec_id
+      AND parent.task_exec_id = :parent_state_id
+  )
+)
+
+-- name: get_task :one
+SELECT {task_columns}
+FROM tasks
+WHERE task_exec_id = :task_exec_id
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+
+-- name: lock_task :one
+-- The write lock of the transaction holds the row.
+SELECT {task_columns}
+FROM tasks
+WHERE task_exec_id = :task_exec_id
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+
+-- name: list_tasks :many
+-- A page starts behind (:after_created_at, :after_id); without a limit, all. SQLite is told what
+-- it has no statistics for: a workflow has few tasks beside an agent, a parent fewer still.
+SELECT {task_columns}
+FROM tasks
+WHERE true
+  AND likelihood(workflow_exec_id = :workflow_exec_id, 0.000001) --? workflow_exec_id
+  AND status IN (SELECT value FROM json_each(:statuses)) --? statuses
+  AND task_exec_id IN (SELECT value FROM json_each(:task_exec_ids)) --? task_exec_ids
+  AND task_id = :task_id --? task_id
+  AND likelihood(parent_state_id = :parent_state_id, 0.0000001) --? parent_state_id
+  AND agent_id = :agent_id --? agent_id
+  AND action_id = :action_id --? action_id
+  AND tool_id = :tool_id --? tool_id
+  AND execution_type = :execution_type --? execution_type
+  AND (created_at, task_exec_id) > (:after_created_at, :after_id) --? after_id
+ORDER BY created_at, task_exec_id
+LIMIT :limit --? limit
+
+-- name: create_task :one
+-- No row: the id is taken, or the workflow or the parent is missing.
+INSERT INTO tasks ({task_columns})
+SELECT {task_values}
+WHERE {references_exist}
+ON CONFLICT DO NOTHING
+RETURNING {task_columns}
+
+-- name: update_task :one
+-- Compare-and-set. No row: missing, another version, or an immutable field differs.
+UPDATE tasks
+SET task_id = :task_id,
+    workflow_id = :workflow_id,
+    component = :component,
+    execution_type = :execution_type,
+    status = :status,
+    agent_id = :agent_id,
+    action_id = :action_id,
+    tool_id = :tool_id,
+    input = :input,
+    output = :output,
+    error = :error,
+    usage = :usage,
+    version = version + 1,
+    updated_at = max(updated_at, :now)
+WHERE task_exec_id = :task_exec_id
+  AND workflow_exec_id = :workflow_exec_id
+  AND version = :version
+  AND parent_state_id IS :parent_state_id
+  AND created_at = :created_at --? created_at
+RETURNING {task_columns}
+
+-- name: upsert_task :one
+-- No row: an immutable field differs from what is stored, or a reference of a new one is missing.
+INSERT INTO tasks ({task_columns})
+SELECT {task_values}
+WHERE {references_exist}
+ON CONFLICT (task_exec_id) DO UPDATE
+SET task_id = excluded.task_id,
+    workflow_id = excluded.workflow_id,
+    component = excluded.component,
+    execution_type = excluded.execution_type,
+    status = excluded.status,
+    agent_id = excluded.agent_id,
+    action_id = excluded.action_id,
+    tool_id = excluded.tool_id,
+    input = excluded.input,
+    output = excluded.output,
+    error = excluded.error,
+    usage = excluded.usage,
+    version = tasks.version + 1,
+    updated_at = max(tasks.updated_at, excluded.updated_at)
+WHERE tasks.workflow_exec_id = excluded.workflow_exec_id
+  AND tasks.parent_state_id IS excluded.parent_state_id
+  AND tasks.created_at = :created_at --? created_at
+RETURNING {task_columns}
+
+-- name: get_task_usage :one
+SELECT usage
+FROM tasks
+WHERE task_exec_id = :task_exec_id
+
+-- name: lock_task_usage :one
+SELECT usage
+FROM tasks
+WHERE task_exec_id = :task_exec_id
+
+-- name: set_task_usage :one
+UPDATE tasks
+SET usage = :usage,
+    version = version + 1,
+    updated_at = max(updated_at, :now)
+WHERE task_exec_id = :task_exec_id
+RETURNING {task_columns}
+
+-- name: latest_tasks :many
+-- The latest execution of each task_id of a workflow, in creation order.
+SELECT {task_columns}
+FROM tasks
+WHERE workflow_exec_id = :workflow_exec_id
+  AND NOT EXISTS (
+    SELECT 1
+    FROM tasks AS later
+    WHERE later.workflow_exec_id = tasks.workflow_exec_id
+      AND later.task_id = tasks.task_id
+      AND (later.created_at, later.task_exec_id) > (tasks.created_at, tasks.task_exec_id)
+  )
+ORDER BY created_at, task_exec_id
+
+-- name: latest_roots :many
+-- The status of the latest execution of each root task of a workflow.
+SELECT task_id, status
+FROM tasks
+WHERE workflow_exec_id = :workflow_exec_id
+  AND parent_state_id IS NULL
+  AND NOT EXISTS (
+    SELECT 1
+    FROM tasks AS later
+    WHERE later.workflow_exec_id = tasks.workflow_exec_id
+      AND later.task_id = tasks.task_id
+      AND later.parent_state_id IS NULL
+      AND (later.created_at, later.task_exec_id) > (tasks.created_at, tasks.task_exec_id)
+  )
+
+-- name: latest_child :one
+SELECT {task_columns}
+FROM tasks
+WHERE parent_state_id = :parent_state_id
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+  AND task_id = :task_id
+ORDER BY created_at DESC, task_exec_id DESC
+LIMIT 1
+
+-- name: children_outputs :many
+-- In creation order: of several executions of a task the last row is the latest.
+SELECT task_id, output
+FROM tasks
+WHERE parent_state_id = :parent_state_id
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+  AND output IS NOT NULL
+ORDER BY created_at, task_exec_id
+
+-- name: count_children :many
+SELECT status, count(*)
+FROM tasks
+WHERE parent_state_id = :parent_state_id
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+GROUP BY status
+
+-- name: task_tree :many
+-- A task and its descendants down to :max_depth levels below it.
+WITH RECURSIVE tree (row_id, task_exec_id, depth) AS (
+  SELECT rowid, task_exec_id, 0
+  FROM tasks
+  WHERE task_exec_id = :root
+    AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+  UNION ALL
+  SELECT child.rowid, child.task_exec_id, tree.depth + 1
+  FROM tree
+  JOIN tasks AS child ON child.parent_state_id = tree.task_exec_id
+  WHERE tree.depth < :max_depth
+)
+SELECT
+  tasks.workflow_exec_id, tasks.task_exec_id, tasks.task_id, tasks.workflow_id, tasks.component,
+  tasks.execution_type, tasks.status, tasks.parent_state_id, tasks.agent_id, tasks.action_id,
+  tasks.tool_id, tasks.input, tasks.output, tasks.error, tasks.usage, tasks.version,
+  tasks.created_at, tasks.updated_at
+FROM tree
+JOIN tasks ON tasks.rowid = tree.row_id
+ORDER BY tree.depth, tasks.created_at, tasks.task_exec_id

@@ -1,0 +1,48 @@
+"""What a worker tells its parent: a line of JSON after each commit."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Any
+
+from attrs import asdict, frozen
+
+from engine_store import TaskState
+
+
+class Kind(StrEnum):
+    """What was committed, or why the worker ends."""
+
+    CLAIMED = "claimed"
+    FINISHED = "finished"
+    LOST = "lost"  # the result came too late: somebody took the task over; nothing was committed
+    FAILED = "failed"  # the worker cannot go on; `reason` and `exit_code` say why
+
+
+@frozen
+class Event:
+    """One line. A `finished` event acknowledges the task's state exactly as it was stored."""
+
+    kind: Kind
+    task_exec_id: str = ""
+    version: int = 0
+    status: str = ""
+    output: dict[str, Any] | None = None
+    reason: str = ""
+    exit_code: int = 0
+
+    @classmethod
+    def of(cls, kind: Kind, task: TaskState) -> Event:
+        """The event of a task in the state that was stored."""
+        return cls(kind, task.task_exec_id, task.version, task.status.value, task.output)
+
+    def line(self) -> str:
+        """The event as one line of text."""
+        return json.dumps(asdict(self)) + "\n"
+
+    @classmethod
+    def parse(cls, line: str) -> Event:
+        """The event of a whole line."""
+        fields = json.loads(line)
+        return cls(**{**fields, "kind": Kind(fields["kind"])})

@@ -1,0 +1,260 @@
+"""What listeners hear of operations, told at one place by the kit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextvars import ContextVar, copy_context
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import engine_store
+from engine_store import Store, WorkflowState
+from engine_store.errors import (
+    AlreadyExistsError,
+    EngineStoreError,
+    InvalidValueError,
+    NotInTransactionError,
+    VersionConflictError,
+    WorkflowNotFoundError,
+)
+from engine_store.migrations import Direction, Migration
+from engine_store.plugins import hookimpl
+
+REQUEST = ContextVar("REQUEST", default="nobody's")
+FIRST = WorkflowState("w", "report")
+
+
+class Listener:
+    """Notes what it hears, in order."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[object, ...]] = []
+        self.seconds: list[float] = []
+        self.requests: list[str] = []
+
+    @hookimpl
+    def engine_store_operation_finished(
+        self, driver: str, operation: str, seconds: float, error: BaseException | None
+    ) -> None:
+        self.heard.append((driver, operation, error))
+        self.seconds.append(seconds)
+        self.requests.append(REQUEST.get())
+
+    @hookimpl
+    def engine_store_conflict(
+        self, driver: str, operation: str, conflict: VersionConflictError
+    ) -> None:
+        self.heard.append((driver, operation, (conflict.expected, conflict.actual)))
+
+
+class MigrationListener:
+    """Notes the steps of the schema."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, int, Direction]] = []
+
+    @hookimpl
+    def engine_store_migration_applied(
+        self, driver: str, migration: Migration, direction: Direction
+    ) -> None:
+        assert type(direction) is Direction
+        self.heard.append((driver, migration.version, direction))
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+def store(listener: Listener) -> Iterator[Store]:
+    with engine_store.open("sqlite:///:memory:", plugins=[listener]) as store:
+        yield store
+
+
+def raised(call: Any) -> EngineStoreError:
+    with pytest.raises(EngineStoreError) as caught:
+        call()
+    return caught.value
+
+
+def test_every_operation_is_heard_with_its_duration(store: Store, listener: Listener) -> None:
+    store.workflows.create(FIRST)
+    store.workflows.get("w")
+    store.tasks.list()
+    assert listener.heard == [
+        ("sqlite", "workflows.create", None),
+        ("sqlite", "workflows.get", None),
+        ("sqlite", "tasks.list", None),
+    ]
+    assert all(0 < seconds < 10 for seconds in listener.seconds)
+
+
+def test_what_an_operation_raises_is_heard_as_the_caller_gets_it(
+    store: Store, listener: Listener
+) -> None:
+    missing = raised(lambda: store.workflows.get("w"))
+    invalid = raised(lambda: store.workflows.get(""))
+    outside = raised(lambda: store.workflows.get_for_update("w"))
+    assert (type(missing), type(invalid), type(outside)) == (
+        WorkflowNotFoundError,
+        InvalidValueError,
+        NotInTransactionError,
+    )
+    assert listener.heard == [
+        ("sqlite", "workflows.get", missing),
+        ("sqlite", "workflows.get", invalid),
+        ("sqlite", "workflows.get_for_update", outside),
+    ]
+
+
+def test_a_lost_compare_and_set_is_heard_as_a_conflict_too(
+    store: Store, listener: Listener
+) -> None:
+    store.workflows.create(FIRST)
+    listener.heard.clear()
+    lost = raised(lambda: store.workflows.update(attrs.evolve(FIRST, version=7)))
+    assert listener.heard == [
+        ("sqlite", "workflows.update", (7, 1)),
+        ("sqlite", "workflows.update", lost),
+    ]
+
+
+def test_other_refusals_are_no_conflicts(store: Store, listener: Listener) -> None:
+    store.workflows.create(FIRST)
+    listener.heard.clear()
+    taken = raised(lambda: store.workflows.create(FIRST))
+    assert type(taken) is AlreadyExistsError
+    assert listener.heard == [("sqlite", "workflows.create", taken)]
+
+
+def test_modify_is_one_operation_and_tells_each_conflict_it_tries_again(
+    store: Store, listener: Listener
+) -> None:
+    stored = store.workflows.create(FIRST)
+    listener.heard.clear()
+    rivals = [stored, attrs.evolve(stored, version=2)]
+
+    def change(state: WorkflowState) -> WorkflowState:
+        if rivals:
+            store.workflows.update(attrs.evolve(rivals.pop(0), input={"rival": True}))
+        return attrs.evolve(state, input={"mine": True})
+
+    assert store.workflows.modify("w", change).version == 4
+    assert listener.heard == [
+        ("sqlite", "workflows.update", None),
+        ("sqlite", "workflows.modify", (1, 2)),
+        ("sqlite", "workflows.update", None),
+        ("sqlite", "workflows.modify", (2, 3)),
+        ("sqlite", "workflows.modify", None),
+    ]
+
+
+def test_operations_of_transactions_and_savepoints_are_heard(
+    store: Store, listener: Listener
+) -> None:
+    with store.transaction() as tx:
+        tx.workflows.create(FIRST)
+        with tx.transaction() as inner:
+            inner.workflows.modify("w", lambda state: attrs.evolve(state, input={}))
+    assert listener.heard == [
+        ("sqlite", "workflows.create", None),
+        ("sqlite", "workflows.modify", None),
+    ]
+
+
+async def _asynchronously(listener: Listener) -> None:
+    async with await engine_store.open_async("sqlite:///:memory:", plugins=[listener]) as store:
+        stored = await store.workflows.create(FIRST)
+        with pytest.raises(VersionConflictError):
+            await store.workflows.update(attrs.evolve(FIRST, version=7))
+        await store.workflows.modify("w", lambda state: attrs.evolve(state, input={}))
+        async with store.transaction() as tx:
+            await tx.workflows.modify("w", lambda state: stored)
+
+
+def test_the_asynchronous_face_tells_the_same(listener: Listener) -> None:
+
+    asyncio.run(_asynchronously(listener))
+    assert [(operation, kind) for _, operation, kind in listener.heard if kind is None] == [
+        ("workflows.create", None),
+        ("workflows.modify", None),
+        ("workflows.modify", None),
+    ]
+    assert ("sqlite", "workflows.update", (7, 1)) in listener.heard
+    assert len(listener.heard) == 5
+
+
+def test_a_listener_sees_the_callers_context_variables_with_both_faces(
+    listener: Listener,
+) -> None:
+
+    def inside() -> None:
+        REQUEST.set("this one")
+        with engine_store.open("sqlite:///:memory:", plugins=[listener]) as store:
+            store.workflows.create(FIRST)
+        asyncio.run(_asynchronously(listener))
+
+    copy_context().run(inside)
+    assert set(listener.requests) == {"this one"}
+
+
+def test_a_listener_may_take_only_the_arguments_it_wants() -> None:
+    heard: list[str] = []
+
+    class Names:
+        @hookimpl
+        def engine_store_operation_finished(self, operation: str) -> None:
+            heard.append(operation)
+
+    with engine_store.open("sqlite:///:memory:", plugins=[Names()]) as store:
+        store.users.list()
+    assert heard == ["users.list"]
+
+
+def test_one_who_listens_to_conflicts_alone_hears_them() -> None:
+    heard: list[int] = []
+
+    class Conflicts:
+        @hookimpl
+        def engine_store_conflict(self, conflict: VersionConflictError) -> None:
+            heard.append(conflict.actual)
+
+    with engine_store.open("sqlite:///:memory:", plugins=[Conflicts()]) as store:
+        store.workflows.create(FIRST)
+        raised(lambda: store.workflows.update(attrs.evolve(FIRST, version=7)))
+    assert heard == [1]
+
+
+def test_where_nobody_listens_to_operations_there_is_no_observer() -> None:
+    class Opened:
+        @hookimpl
+        def engine_store_opened(self) -> None: ...
+
+    with engine_store.open("sqlite:///:memory:") as store:
+        assert store.session.observer is None  # type: ignore[attr-defined]
+    with engine_store.open("sqlite:///:memory:", plugins=[Opened()]) as store:
+        assert store.session.observer is None  # type: ignore[attr-defined]
+    with engine_store.open("sqlite:///:memory:", plugins=[Listener()]) as store:
+        assert store.session.observer is not None  # type: ignore[attr-defined]
+
+
+def test_each_step_of_the_schema_is_heard_once_and_in_its_order(tmp_path: Path) -> None:
+    listener = MigrationListener()
+    url = f"sqlite:///{tmp_path}/engine.db"
+    up, down = Direction.UP, Direction.DOWN
+    with engine_store.open(url, plugins=[listener]):
+        assert listener.heard == [("sqlite", 1, up), ("sqlite", 2, up), ("sqlite", 3, up)]
+    listener.heard.clear()
+    with engine_store.open(url, plugins=[listener]) as store:
+        assert listener.heard == []
+        store.migrator.down(1)
+        assert listener.heard == [("sqlite", 3, down), ("sqlite", 2, down)]
+        store.migrator.up(2)
+        assert listener.heard[2:] == [("sqlite", 2, up)]
+        store.migrator.plan()
+        assert len(listener.heard) == 3

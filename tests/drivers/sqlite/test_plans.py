@@ -1,0 +1,386 @@
+"""The statements compile, return their model's columns, and use the indexes made for them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import pytest
+
+import engine_store
+from engine_store.sql.rows import API_KEY_COLUMNS, TASK_COLUMNS, USER_COLUMNS, WORKFLOW_COLUMNS
+from engine_store.sql.statements import Call, Statement
+from engine_store_sqlite.driver import MIGRATIONS, QUERIES
+from engine_store_sqlite.migrator import split
+
+STATEMENTS = QUERIES.all()
+OF_MIGRATIONS = {
+    "create_migrations",
+    "has_migrations",
+    "list_applied",
+    "record_applied",
+    "forget_applied",
+}
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[sqlite3.Connection]:
+    """A migrated database, empty."""
+    connection = sqlite3.connect(":memory:")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(QUERIES.create_migrations.text({}))
+    for statement in chain.from_iterable(split(step.up_sql) for step in MIGRATIONS):
+        connection.execute(statement)
+    yield connection
+    connection.close()
+
+
+def nothing(statement: Statement) -> dict[str, Any]:
+    """Every parameter of a statement: None, but for a limit that is always there."""
+    always = {"limit": 1} if "limit" in statement.parameters else {}
+    return {**dict.fromkeys(statement.parameters | set(statement.optional)), **always}
+
+
+def with_(statement: Statement, *present: str) -> dict[str, Any]:
+    """The parameters of a call with only these optional ones."""
+    return {**nothing(statement), **dict.fromkeys(present, 1)}
+
+
+def together(name: str) -> list[str]:
+    """An optional parameter, and those it never comes without."""
+    return [name, "by_task"] if name in ("agent_id", "task_id", "tool_id") else [name]
+
+
+def variants(statement: Statement) -> Iterator[dict[str, Any]]:
+    """No optional line, each one alone, and all together."""
+    yield nothing(statement)
+    for name in statement.optional:
+        needed = together(name) if "by_task" in statement.optional else [name]
+        yield with_(statement, *needed)
+    yield with_(statement, *statement.optional)
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_every_variant_of_a_statement_compiles(database: sqlite3.Connection, name: str) -> None:
+    statement = STATEMENTS[name]
+    for parameters in variants(statement):
+        assert database.execute(f"EXPLAIN {statement.text(parameters)}", parameters).fetchall()
+
+
+def plan(database: sqlite3.Connection, text: str, parameters: dict[str, Any]) -> list[str]:
+    """The steps of SQLite's plan."""
+    rows = database.execute(f"EXPLAIN QUERY PLAN {text}", parameters)
+    return [step for *_, step in rows]
+
+
+@pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - OF_MIGRATIONS))
+def test_no_statement_reads_a_whole_table_without_an_index(
+    database: sqlite3.Connection, name: str
+) -> None:
+    statement = STATEMENTS[name]
+    tables = ("users", "api_keys", "workflows", "tasks", "later", "other", "parent", "child")
+    for parameters in variants(statement):
+        for step in plan(database, statement.text(parameters), parameters):
+            verb, _, rest = step.partition(" ")
+            if verb == "SCAN" and rest.split()[0] in tables:
+                assert "USING" in rest, step
+
+
+# A list without a filter, or with one that no index serves, walks the index of its order.
+WALKS = {"list_users", "list_api_keys", "list_workflows", "list_tasks"}
+
+
+@pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - OF_MIGRATIONS - WALKS))
+def test_what_is_no_list_looks_up_rows_by_index_and_never_walks_one(
+    database: sqlite3.Connection, name: str
+) -> None:
+    statement = STATEMENTS[name]
+    own = ("CONSTANT", "json_each", "tree")
+    for parameters in variants(statement):
+        for step in plan(database, statement.text(parameters), parameters):
+            verb, _, rest = step.partition(" ")
+            assert verb != "SCAN" or rest.split()[0] in own, step
+
+
+@pytest.mark.parametrize(
+    ("name", "present"),
+    [
+        ("list_users", []),
+        ("list_users", ["role"]),
+        ("list_users", ["role", "after_id"]),
+        ("list_api_keys", []),
+        ("list_api_keys", ["user_id"]),
+        ("list_api_keys", ["user_id", "after_id"]),
+        ("list_workflows", []),
+        ("list_workflows", ["workflow_id"]),
+        ("list_workflows", ["workflow_id", "before_id"]),
+        ("list_workflows", ["created_from", "created_before", "before_id"]),
+        ("list_tasks", ["limit"]),
+        ("list_tasks", ["limit", "task_id", "action_id", "execution_type", "after_id"]),
+        ("list_tasks", ["limit", "parent_state_id"]),
+        ("list_tasks", ["limit", "agent_id", "after_id"]),
+        ("list_tasks", ["limit", "tool_id", "after_id"]),
+        ("latest_workflow", []),
+        ("latest_workflow", ["by_task", "task_id"]),
+        ("latest_child", []),
+        ("latest_child", ["workflow_exec_id"]),
+        ("children_outputs", []),
+    ],
+)
+def test_rows_come_from_the_index_in_their_order_and_are_not_sorted(
+    database: sqlite3.Connection, name: str, present: list[str]
+) -> None:
+    statement = STATEMENTS[name]
+    parameters = with_(statement, *present)
+    assert not [
+        step
+        for step in plan(database, statement.text(parameters), parameters)
+        if "TEMP B-TREE" in step
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "present", "index"),
+    [
+        ("get_user_by_email", [], "(email_folded=?)"),
+        ("get_api_key_by_fingerprint", [], "(fingerprint=?)"),
+        ("get_api_key_by_prefix", [], "(prefix=?)"),
+        ("lock_admins", [], "users_admins"),
+        ("get_task", [], "(task_exec_id=?)"),
+        ("get_task", ["workflow_exec_id"], "(workflow_exec_id=? AND task_exec_id=?)"),
+        ("latest_workflow", [], "workflows_by_workflow"),
+        ("latest_child", [], "tasks_by_parent"),
+        ("children_outputs", [], "tasks_by_parent"),
+        ("count_children", [], "tasks_by_parent"),
+        ("latest_tasks", [], "tasks_by_workflow"),
+        ("latest_roots", [], "tasks_by_workflow"),
+        ("task_tree", [], "tasks_by_parent"),
+        ("lock_purgeable", [], "workflows_by_end"),
+        ("list_tasks", ["limit", "statuses"], "tasks_by_status"),
+    ],
+)
+def test_a_look_up_uses_the_index_made_for_it(
+    database: sqlite3.Connection, name: str, present: list[str], index: str
+) -> None:
+    statement = STATEMENTS[name]
+    parameters = with_(statement, *present)
+    steps = plan(database, statement.text(parameters), parameters)
+    assert any(index in step for step in steps), steps
+
+
+# --- columns -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "columns"),
+    [
+        ("get_user", USER_COLUMNS),
+        ("get_user_by_email", USER_COLUMNS),
+        ("list_users", USER_COLUMNS),
+        ("get_api_key", API_KEY_COLUMNS),
+        ("list_api_keys", API_KEY_COLUMNS),
+        ("get_workflow", WORKFLOW_COLUMNS),
+        ("lock_workflow", WORKFLOW_COLUMNS),
+        ("list_workflows", WORKFLOW_COLUMNS),
+        ("latest_workflow", WORKFLOW_COLUMNS),
+        ("get_task", TASK_COLUMNS),
+        ("lock_task", TASK_COLUMNS),
+        ("list_tasks", TASK_COLUMNS),
+        ("latest_tasks", TASK_COLUMNS),
+        ("latest_child", TASK_COLUMNS),
+        ("task_tree", TASK_COLUMNS),
+    ],
+)
+def test_what_is_read_as_a_model_has_the_models_columns_in_their_order(
+    database: sqlite3.Connection, statement: str, columns: tuple[str, ...]
+) -> None:
+    query = STATEMENTS[statement]
+    found = database.execute(query.text(nothing(query)), nothing(query)).description
+    assert tuple(column[0] for column in found) == columns
+
+
+@pytest.mark.parametrize(
+    ("statement", "columns"),
+    [
+        (name, columns)
+        for kind, columns in [
+            ("user", USER_COLUMNS),
+            ("api_key", API_KEY_COLUMNS),
+            ("workflow", WORKFLOW_COLUMNS),
+            ("task", TASK_COLUMNS),
+        ]
+        for name in STATEMENTS
+        if name in {f"create_{kind}", f"update_{kind}", f"upsert_{kind}", f"touch_{kind}"}
+        or name in {f"set_{kind}_status", f"set_{kind}_usage"}
+    ],
+)
+def test_what_is_written_returns_the_models_columns_in_their_order(
+    database: sqlite3.Connection, statement: str, columns: tuple[str, ...]
+) -> None:
+    query = STATEMENTS[statement]
+    # A virtual machine's columns are known before it runs: `EXPLAIN` would hide them.
+    text = query.text(nothing(query))
+    returning = text.rpartition("RETURNING")[2]
+    assert [name.strip() for name in returning.split(",")] == list(columns)
+
+
+# --- what a page costs ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def crowd() -> Iterator[sqlite3.Connection]:
+    """A database to be filled, with a count of what SQLite's virtual machine does."""
+    with engine_store.open("sqlite:///:memory:") as store:
+        yield store.connections.writer.connection  # type: ignore[attr-defined]
+
+
+def fill(connection: sqlite3.Connection, start: int, end: int) -> None:
+    """Workflows with a root task and nine children each, in three statuses."""
+    connection.executemany(
+        "INSERT INTO workflows VALUES (?, 'report', ?, null, null, null, '[]', 1, ?, ?)",
+        [
+            (f"w{n:05}", ("SUCCESS", "FAILED", "RUNNING")[n % 3], time(n), time(n))
+            for n in range(start, end)
+        ],
+    )
+    connection.executemany(
+        "INSERT INTO tasks VALUES (?, ?, ?, 'report', 'task', 'composite', ?, ?, ?, 'act', ?,"
+        " null, '{}', null, '[]', 1, ?, ?)",
+        [
+            (
+                f"w{n:05}",
+                f"t{n:05}-{i}",
+                f"step-{i}",
+                ("SUCCESS", "FAILED", "RUNNING")[(n + i) % 3],
+                f"t{n:05}-0" if i else None,
+                f"agent-{i}",
+                f"tool-{i}",
+                time(n),
+                time(n),
+            )
+            for n in range(start, end)
+            for i in range(10)
+        ],
+    )
+
+
+def time(number: int) -> str:
+    """A time as it is stored."""
+    return f"2026-01-01T00:{number // 60 % 60:02}:{number % 60:02}.{number:06}+00:00"
+
+
+def steps_of(connection: sqlite3.Connection, call: Call) -> int:
+    """How many instructions of its virtual machine SQLite needs for a call."""
+    count = 0
+
+    def tick() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    connection.set_progress_handler(tick, 10)
+    try:
+        connection.execute(call.statement.text(call.parameters), call.parameters).fetchall()
+    finally:
+        connection.set_progress_handler(None, 0)
+    return count
+
+
+MIDDLE = time(60)
+PAGES = {
+    "workflows": ("list_workflows", {}),
+    "workflows of a status": ("list_workflows", {"statuses": '["FAILED"]'}),
+    "workflows of some statuses": ("list_workflows", {"statuses": '["FAILED", "SUCCESS"]'}),
+    "workflows of one kind": ("list_workflows", {"workflow_id": "report"}),
+    "workflows of one kind and status": (
+        "list_workflows",
+        {"workflow_id": "report", "statuses": '["FAILED"]'},
+    ),
+    "tasks": ("list_tasks", {}),
+    "tasks of a status": ("list_tasks", {"statuses": '["FAILED"]'}),
+    "tasks of some statuses": ("list_tasks", {"statuses": '["FAILED", "SUCCESS"]'}),
+    "tasks of an agent": ("list_tasks", {"agent_id": "agent-3"}),
+    "tasks of an agent and status": (
+        "list_tasks",
+        {"agent_id": "agent-3", "statuses": '["FAILED"]'},
+    ),
+    "tasks of a tool": ("list_tasks", {"tool_id": "tool-3"}),
+    "tasks of a workflow": ("list_tasks", {"workflow_exec_id": "w00007"}),
+    "tasks of a workflow and status": (
+        "list_tasks",
+        {"workflow_exec_id": "w00007", "statuses": '["FAILED"]', "limit": None},
+    ),
+    "tasks of a workflow and agent": (
+        "list_tasks",
+        {"workflow_exec_id": "w00007", "agent_id": "agent-3", "limit": None},
+    ),
+    "tasks of a workflow and tool": (
+        "list_tasks",
+        {"workflow_exec_id": "w00007", "tool_id": "tool-3", "limit": None},
+    ),
+    "tasks of a workflow and task": (
+        "list_tasks",
+        {"workflow_exec_id": "w00007", "task_id": "step-3"},
+    ),
+    "workflows further on": ("list_workflows", {"before_created_at": MIDDLE, "before_id": "w"}),
+    "workflows of a status further on": (
+        "list_workflows",
+        {"statuses": '["FAILED"]', "before_created_at": MIDDLE, "before_id": "w"},
+    ),
+    "tasks further on": ("list_tasks", {"after_created_at": MIDDLE, "after_id": "t"}),
+    "tasks of a status further on": (
+        "list_tasks",
+        {"statuses": '["FAILED"]', "after_created_at": MIDDLE, "after_id": "t"},
+    ),
+    "tasks of an agent further on": (
+        "list_tasks",
+        {"agent_id": "agent-3", "after_created_at": MIDDLE, "after_id": "t"},
+    ),
+    "children": ("list_tasks", {"parent_state_id": "t00007-0"}),
+    "latest execution": ("latest_workflow", {"workflow_id": "report"}),
+    "latest execution with an agent": (
+        "latest_workflow",
+        {"workflow_id": "report", "by_task": 1, "agent_id": "agent-3"},
+    ),
+    "children in a workflow": (
+        "list_tasks",
+        {"workflow_exec_id": "w00007", "parent_state_id": "t00007-0", "limit": None},
+    ),
+    "child in a workflow": (
+        "latest_child",
+        {"workflow_exec_id": "w00007", "parent_state_id": "t00007-0", "task_id": "step-3"},
+    ),
+    "latest execution with a task": (
+        "latest_workflow",
+        {"workflow_id": "report", "by_task": 1, "task_id": "step-3"},
+    ),
+    "latest execution with a tool": (
+        "latest_workflow",
+        {"workflow_id": "report", "by_task": 1, "tool_id": "tool-3"},
+    ),
+    "tree": ("task_tree", {"root": "t00007-0", "max_depth": 100}),
+    "latest tasks": ("latest_tasks", {"workflow_exec_id": "w00007"}),
+    "purgeable": (
+        "lock_purgeable",
+        {"statuses": '["FAILED"]', "older_than": "9999", "limit": 20},
+    ),
+}
+
+
+def page(name: str) -> Call:
+    """The call for a page of 20."""
+    statement, given = PAGES[name]
+    query = STATEMENTS[statement]
+    limited = {"limit": 20} if "limit" in query.parameters else {}
+    return query(**{**nothing(query), **limited, **given})
+
+
+def test_a_page_costs_the_same_however_many_rows_there_are(crowd: sqlite3.Connection) -> None:
+    fill(crowd, 0, 100)
+    few = {name: steps_of(crowd, page(name)) for name in PAGES}
+    fill(crowd, 100, 2000)
+    many = {name: steps_of(crowd, page(name)) for name in PAGES}
+    grown = {name: (few[name], many[name]) for name in PAGES if many[name] > 1.5 * few[name] + 20}
+    assert grown == {}

@@ -1,0 +1,228 @@
+"""When SQLite fails in the middle of a transaction: nothing is half committed, and all is said."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine_store.errors import (
+    AlreadyExistsError,
+    TransactionClosedError,
+    UnavailableError,
+)
+from engine_store.protocols import Store
+from engine_store_contracts.suite.samples import task, workflow
+
+BIG = {"text": "x" * 200_000}
+
+
+def ids(store: Any) -> list[str]:
+    return sorted(state.workflow_exec_id for state in store.workflows.list().items)
+
+
+# --- a full disk ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def full(store: Any, pages: int = 0) -> Iterator[None]:
+    """The disk has no room for more than `pages` new pages."""
+    writer = store.connections.writer.connection
+    (used,) = writer.execute("PRAGMA page_count").fetchone()
+    writer.execute(f"PRAGMA max_page_count = {used + pages}")
+    yield
+    writer.execute("PRAGMA max_page_count = 4294967294")
+
+
+@contextmanager
+def says_full() -> Iterator[None]:
+    with pytest.raises(UnavailableError) as caught:
+        yield
+    assert caught.value.reason == "SQLite: the disk is full; make room"
+    assert not caught.value.retriable
+
+
+def test_a_write_that_finds_no_room_changes_nothing(store: Store) -> None:
+    stored = store.workflows.create(workflow())
+    with full(store):
+        with says_full():
+            store.workflows.create(workflow("big", input=BIG))
+        with says_full():
+            store.workflows.modify("w", lambda state: workflow("w", input=BIG))
+    assert store.workflows.get("w") == stored
+    assert store.workflows.create(workflow("big", input=BIG)).version == 1
+
+
+def test_a_transaction_that_finds_no_room_is_undone(store: Store) -> None:
+    with full(store, 2):
+        with says_full(), store.transaction() as tx:
+            tx.workflows.create(workflow())
+            tx.workflows.create(workflow("big", input=BIG))
+        assert ids(store) == []
+        assert store.workflows.create(workflow("small")).version == 1
+
+
+def test_a_transaction_that_finds_no_room_and_goes_on_keeps_the_rest_or_nothing(
+    store: Store,
+) -> None:
+    rolled_back = False
+    with full(store, 2):
+        try:
+            with store.transaction() as tx:
+                tx.workflows.create(workflow("before"))
+                with says_full():
+                    tx.workflows.create(workflow("big", input=BIG))
+                with suppress(TransactionClosedError):
+                    tx.workflows.create(workflow("after"))
+        except UnavailableError as error:
+            assert error.retriable
+            rolled_back = True
+    assert ids(store) == ([] if rolled_back else ["after", "before"])
+
+
+def test_a_savepoint_that_finds_no_room_says_so(store: Store) -> None:
+    with full(store, 2), says_full(), store.transaction() as tx:
+        tx.workflows.create(workflow())
+        with tx.transaction() as inner:
+            inner.workflows.create(workflow("big", input=BIG))
+    assert ids(store) == []
+
+
+# --- SQLite rolls back by itself -----------------------------------------------------------------
+
+
+@pytest.fixture
+def fragile(path: Path, open_store: Callable[..., Any]) -> Any:
+    """A store where SQLite rolls the whole transaction back when the workflow `boom` is written.
+
+    A trigger stands in for what else makes it do so: a disk that fails, or memory that runs out.
+    """
+    store = open_store(path)
+    store.connections.writer.connection.execute(
+        "CREATE TRIGGER boom BEFORE INSERT ON workflows WHEN NEW.workflow_id = 'boom' "
+        "BEGIN SELECT RAISE(ROLLBACK, 'boom'); END"
+    )
+    return store
+
+
+def boom(tx: Any) -> None:
+    tx.workflows.create(workflow("b", workflow_id="boom"))
+
+
+@contextmanager
+def says_rolled_back() -> Iterator[None]:
+    with pytest.raises(UnavailableError) as caught:
+        yield
+    assert caught.value.reason.startswith("SQLite rolled the transaction back")
+    assert caught.value.retriable
+
+
+def test_a_failed_statement_that_rolled_back_leaves_the_writer_free(fragile: Store) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="boom"):
+        boom(fragile)
+    assert fragile.workflows.create(workflow()).version == 1
+
+
+def test_the_error_that_rolled_a_transaction_back_comes_out_of_it(fragile: Store) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="boom"), fragile.transaction() as tx:
+        tx.workflows.create(workflow())
+        boom(tx)
+    assert ids(fragile) == []
+
+
+def test_a_transaction_that_was_rolled_back_can_do_nothing_more_and_does_not_commit(
+    fragile: Store,
+) -> None:
+    with says_rolled_back(), fragile.transaction() as tx:
+        tx.workflows.create(workflow())
+        with suppress(sqlite3.IntegrityError):
+            boom(tx)
+        with pytest.raises(TransactionClosedError):
+            tx.workflows.create(workflow("more"))
+        with pytest.raises(TransactionClosedError):
+            tx.workflows.list()
+    assert ids(fragile) == []
+    assert fragile.workflows.create(workflow()).version == 1
+
+
+def test_a_savepoint_cannot_begin_where_its_transaction_was_rolled_back(fragile: Store) -> None:
+    with says_rolled_back(), fragile.transaction() as tx:
+        tx.workflows.create(workflow())
+        with suppress(sqlite3.IntegrityError):
+            boom(tx)
+        with pytest.raises(TransactionClosedError), tx.transaction() as inner:
+            inner.workflows.create(workflow("half"))
+    assert ids(fragile) == []
+
+
+def test_the_error_that_rolled_back_inside_a_savepoint_comes_out_of_both(fragile: Store) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="boom"), fragile.transaction() as tx:
+        tx.workflows.create(workflow())
+        with tx.transaction() as inner:
+            boom(inner)
+    assert ids(fragile) == []
+
+
+def test_a_savepoint_left_as_if_nothing_happened_says_that_all_was_rolled_back(
+    fragile: Store,
+) -> None:
+    with says_rolled_back(), fragile.transaction() as tx:
+        tx.workflows.create(workflow())
+        with tx.transaction() as inner, suppress(sqlite3.IntegrityError):
+            boom(inner)
+    assert ids(fragile) == []
+
+
+# --- a commit that fails -------------------------------------------------------------------------
+
+
+def break_a_reference(connection: sqlite3.Connection) -> None:
+    """Leave a foreign key unfulfilled that is looked at when the transaction commits."""
+    connection.execute("PRAGMA defer_foreign_keys = ON")
+    connection.execute(
+        "INSERT INTO api_keys VALUES ('k', 'nobody', 'p', zeroblob(32), x'00', ?, NULL)",
+        ["2026-01-01T00:00:00.000000+00:00"],
+    )
+
+
+def test_a_commit_that_fails_rolls_back_and_leaves_the_writer_free(store: Any) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"), store.transaction() as tx:
+        tx.workflows.create(workflow())
+        break_a_reference(store.connections.writer.connection)
+    assert ids(store) == []
+    assert store.workflows.create(workflow()).version == 1
+
+
+# --- the caller's own errors ---------------------------------------------------------------------
+
+
+def test_an_error_of_one_statement_undoes_that_statement_alone(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.workflows.create(workflow())
+        with pytest.raises(AlreadyExistsError):
+            tx.workflows.create(workflow())
+        with pytest.raises(KeyError), tx.transaction() as inner:
+            inner.tasks.create(task())
+            raise KeyError
+        with tx.transaction() as inner:
+            inner.tasks.create(task("kept"))
+    assert list(store.tasks.in_workflow("w")) == ["kept"]
+
+
+def test_savepoints_in_savepoints_undo_their_own(store: Store) -> None:
+    with store.transaction() as tx:
+        with pytest.raises(KeyError), tx.transaction() as outer:
+            outer.workflows.create(workflow("outer"))
+            with outer.transaction() as inner:
+                inner.workflows.create(workflow("inner"))
+            raise KeyError
+        with tx.transaction() as outer:
+            outer.workflows.create(workflow("kept"))
+            with pytest.raises(KeyError), outer.transaction() as inner:
+                inner.workflows.create(workflow("undone"))
+                raise KeyError
+    assert ids(store) == ["kept"]

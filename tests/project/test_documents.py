@@ -1,0 +1,104 @@
+"""What the documents say is true: their code runs, their commands and their links exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROVEN_ELSEWHERE = {
+    'pip install "engine-store[sqlite]"',
+    'pip install --find-links dist "engine-store[sqlite]"',
+}
+"""Commands of the documents that `test_packaging.py` runs on the wheels it builds."""
+
+BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[[^\]\n]*\]\(([^)#\s]+)")
+MACHINE = re.compile(r"(?<![\w.~/])/(home|root|Users|work|opt|mnt|private)/[\w.-]+")
+REGISTRY = re.compile(r"py[p]i\.|python[h]osted|/simpl[e]\b", re.IGNORECASE)
+
+
+def kept_files() -> Iterator[Path]:
+    """Every file that is, or is about to be, under version control."""
+    listed = ("git", "-c", "safe.directory=*", "ls-files", "-z", "-co", "--exclude-standard")
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return (ROOT / name for name in names.split("\0") if (ROOT / name).is_file())
+
+
+DOCUMENTS = sorted(path for path in kept_files() if path.suffix == ".md")
+
+
+@pytest.fixture(params=DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def document(request) -> Path:
+    """Each document in turn."""
+    return request.param
+
+
+@frozen
+class Block:
+    """A block of code: ```language file. With a file it is an excerpt of it, else it is whole."""
+
+    language: str
+    file: str | None
+    code: str
+    line: int
+
+
+def blocks(document: Path) -> Iterator[Block]:
+    """The blocks of code in a document, in order."""
+    text = document.read_text("utf-8")
+    for found in BLOCK.finditer(text):
+        language, file, code = found.groups()
+        yield Block(language, file, code, text.count("\n", 0, found.start(3)) + 1)
+
+
+def test_the_python_of_a_document_runs_from_top_to_bottom(document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "document"}
+    for block in blocks(document):
+        if block.language == "python" and block.file is None:
+            padded = "\n" * (block.line - 1) + block.code  # errors then point into the document
+            exec(compile(padded, document, "exec", dont_inherit=True), names)
+
+
+def test_an_excerpt_is_what_the_file_says(document):
+    for block in blocks(document):
+        if block.file is not None:
+            text = (ROOT / block.file).read_text("utf-8")
+            indented = textwrap.indent(block.code, "    ")
+            assert block.code in text or indented in text, f"{document}:{block.line}"
+
+
+def test_every_command_of_a_document_is_known_to_work(document, run):
+    targets = set(re.findall(r"make (\w+)", run("make", "help")))
+    scripts = [block.code for block in blocks(document) if block.language == "sh"]
+    for line in "".join(scripts).splitlines():
+        command = line.partition("#")[0].strip()
+        if target := re.match(r"make (\w+)", command):
+            assert target[1] in targets, line
+        elif command.startswith(".venv/bin/pytest "):
+            run(sys.executable, "-m", "pytest", *shlex.split(command)[1:], "--collect-only")
+        elif command:
+            assert command in PROVEN_ELSEWHERE, line
+
+
+def test_the_links_of_a_document_lead_to_files_of_the_project(document):
+    links = [link for link in LINK.findall(document.read_text("utf-8")) if "://" not in link]
+    missing = [link for link in links if not (document.parent / link).exists()]
+    assert missing == []
+
+
+def test_no_file_names_a_machine_or_a_registry():
+    for path in kept_files():
+        text = path.read_bytes().decode("utf-8", "replace")
+        found = MACHINE.search(text) or REGISTRY.search(text)
+        assert found is None, f"{path}: {found[0] if found else ''}"

@@ -1,0 +1,175 @@
+"""What is built is complete, and what is installed works outside of the repository."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+import venv
+from importlib.metadata import Distribution, PathDistribution
+from pathlib import Path
+from zipfile import Path as ZipPath
+from zipfile import ZipFile
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("wheels")  # one worker, so that they are built once
+
+SOURCES = {
+    "engine-store": "core/src/engine_store",
+    "engine-store-contracts": "contracts/src/engine_store_contracts",
+    "engine-store-sqlite": "drivers/sqlite/src/engine_store_sqlite",
+}
+"""Every distribution, and where its one package is."""
+
+
+def stem(name: str) -> str:
+    """The name of a distribution as its files spell it."""
+    return name.replace("-", "_")
+
+
+@pytest.fixture(scope="session")
+def dist(tmp_path_factory, run) -> Path:
+    """A folder with the wheels and source distributions of the whole workspace."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "scripts/uv.py", "build", "--all-packages", "--out-dir", folder)
+    return folder
+
+
+@pytest.fixture(params=sorted(SOURCES))
+def name(request) -> str:
+    """Each distribution in turn."""
+    return request.param
+
+
+@pytest.fixture
+def wheel(dist: Path, name: str) -> Path:
+    """The wheel of the distribution."""
+    (found,) = dist.glob(f"{stem(name)}-*.whl")
+    return found
+
+
+@pytest.fixture
+def metadata(wheel: Path) -> Distribution:
+    """The metadata in the wheel."""
+    return PathDistribution(ZipPath(wheel, "-".join(wheel.name.split("-")[:2]) + ".dist-info/"))
+
+
+@pytest.fixture
+def project(root: Path, name: str) -> dict:
+    """What pyproject.toml says of the distribution."""
+    folder = (root / SOURCES[name]).parents[1]
+    return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def test_the_workspace_builds_these_distributions_and_no_others(dist):
+    built = {path.name for path in dist.iterdir() if path.suffix in {".whl", ".gz"}}
+    endings = ("-py3-none-any.whl", ".tar.gz")
+    assert built == {f"{stem(name)}-0.1.0{ending}" for name in SOURCES for ending in endings}
+
+
+def test_a_wheel_holds_every_file_of_its_package_and_nothing_else(wheel, name, root):
+    source = root / SOURCES[name]
+    expected = {
+        str(path.relative_to(source.parent))
+        for path in source.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    with ZipFile(wheel) as archive:
+        packed = {entry for entry in archive.namelist() if ".dist-info/" not in entry}
+    assert packed == expected
+    assert f"{source.name}/py.typed" in packed
+
+
+def test_the_sqlite_wheel_carries_its_migrations_and_queries(dist):
+    (wheel,) = dist.glob("engine_store_sqlite-*.whl")
+    with ZipFile(wheel) as archive:
+        folders = {Path(entry).parent.name for entry in archive.namelist() if entry[-4:] == ".sql"}
+    assert folders == {"migrations", "queries"}
+
+
+def test_a_wheel_says_what_its_pyproject_says(metadata, project, name):
+    fields = metadata.metadata
+    assert (fields["Name"], fields["Version"]) == (name, "0.1.0")
+    assert fields["License-Expression"] == "MIT"
+    assert fields["Requires-Python"] == ">=3.11"
+    assert fields["Summary"] == project["description"]
+    assert fields["Description-Content-Type"] == "text/markdown"
+
+
+def test_a_wheel_carries_the_licence_of_the_project(metadata, root):
+    licence = (root / "LICENSE").read_text("utf-8")
+    assert metadata.metadata.get_all("License-File") == ["LICENSE"]
+    assert metadata.read_text("licenses/LICENSE") == licence
+
+
+@pytest.mark.parametrize("name", ["engine-store"], indirect=True)
+def test_engine_store_has_an_extra_for_each_other_distribution(metadata):
+    wanted = {
+        (extra, requirement.partition(";")[0].strip())
+        for requirement in metadata.requires or []
+        for extra in re.findall(r"extra == '(\w+)'", requirement)
+    }
+    assert wanted == {
+        ("sqlite", "engine-store-sqlite==0.1.0"),
+        ("contracts", "engine-store-contracts==0.1.0"),
+        ("all", "engine-store-sqlite==0.1.0"),
+        ("all", "engine-store-contracts==0.1.0"),
+    }
+
+
+def test_a_wheel_announces_what_others_discover(metadata, name):
+    announced = {
+        "engine-store": [],
+        "engine-store-contracts": [
+            ("pytest11", "engine_store_contracts", "engine_store_contracts.plugin")
+        ],
+        "engine-store-sqlite": [("engine_store.drivers", "sqlite", "engine_store_sqlite.driver")],
+    }
+    points = [(point.group, point.name, point.value) for point in metadata.entry_points]
+    assert points == announced[name]
+
+
+def test_a_distribution_requires_what_it_imports_and_nothing_else(project, name, root):
+    source = root / SOURCES[name]
+    imported = {
+        module.partition(".")[0]
+        for path in source.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for module in imports(node)
+    }
+    required = {stem(re.split(r"[=<>]", requirement)[0]) for requirement in project["dependencies"]}
+    assert required == imported - sys.stdlib_module_names - {source.name}
+
+
+def imports(node: ast.AST) -> list[str]:
+    """The modules a statement imports from outside of its package."""
+    match node:
+        case ast.Import():
+            return [alias.name for alias in node.names]
+        case ast.ImportFrom(module=str(module), level=0):
+            return [module]
+    return []
+
+
+@pytest.mark.parametrize(
+    "wanted", [["engine-store", "engine-store-sqlite"], ["engine-store[sqlite]"]], ids=" ".join
+)
+def test_an_empty_environment_with_the_wheels_runs_the_five_lines(
+    wanted, dist, tmp_path, root, run
+):
+    venv.create(tmp_path / "env", with_pip=False)
+    python = tmp_path / "env" / "bin" / "python"
+    constraints = tmp_path / "constraints.txt"
+    settings = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    pinned = settings["tool"]["uv"]["constraint-dependencies"]
+    constraints.write_text("\n".join([*pinned, *(f"{name}==0.1.0" for name in SOURCES)]))
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--no-input")
+    run(*pip, "--find-links", dist, "--constraint", constraints, *wanted, cwd=tmp_path)
+
+    code = re.search(r"```python\n(.*?)```", (root / "README.md").read_text("utf-8"), re.DOTALL)
+    assert code is not None
+    assert len([line for line in code[1].splitlines() if line]) == 5
+    assert run(python, "-I", "-c", code[1], cwd=tmp_path) == "PENDING 1\n"
+    assert (tmp_path / "engine.db").stat().st_mode & 0o777 == 0o600
