@@ -145,10 +145,14 @@ def workflow(bench: Bench) -> Prepare:
 
     def prepare(count: int) -> Blocks:
         ids = take(count)
-        ready = [statements(WORKFLOWS.get(key, with_tasks=True)) for key in ids]
+        ready = [
+            statement
+            for key in ids
+            for statement in statements(WORKFLOWS.get(key, with_tasks=True))
+        ]
         return Blocks(
             _each(lambda key: bench.store.workflows.get(key, with_tasks=True), ids),
-            _each(bench.bare.snapshot, ready),
+            _each(bench.bare.read, ready),
         )
 
     return prepare

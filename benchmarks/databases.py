@@ -68,13 +68,6 @@ class Bare:
         """One statement outside of a transaction."""
         return _fetch(self._reader, ready)
 
-    def snapshot(self, ready: Iterable[Statement]) -> object:
-        """Several statements that see one snapshot."""
-        self._reader.execute("BEGIN")
-        rows = [_fetch(self._reader, statement) for statement in ready]
-        self._reader.execute("ROLLBACK")
-        return rows
-
     def write(self, ready: Iterable[Statement]) -> object:
         """Statements in a transaction of their own."""
         self._writer.execute("BEGIN IMMEDIATE")

@@ -1,8 +1,8 @@
 """What an operation is, and how a session drives one.
 
 An operation is a generator function that checks its arguments, yields `Call`s, receives their
-rows and returns a model. It runs in one transaction; its mode says of which kind. A procedure
-is a generator above operations: it yields `Step`s, each a transaction of its own, and `Pause`s.
+rows and returns a model. Its mode says what it needs of the session that runs it. A procedure
+is a generator above operations: it yields `Step`s, each an operation of its own, and `Pause`s.
 Neither touches a connection or the clock of the machine, so the same body serves synchronous
 and asynchronous sessions, and a session may run an operation again from its start.
 """
@@ -22,7 +22,8 @@ T = TypeVar("T")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 Request: TypeAlias = Call | tuple[Call, ...]
-"""One call, or several that go to the database together and see one snapshot."""
+"""One call, or several that go to the database together. Each statement sees a snapshot of its
+own, unless the driver's transactions have one: what must be of one snapshot is one statement."""
 
 Op: TypeAlias = Generator[Request, Any, T]
 
@@ -31,13 +32,22 @@ class Mode(Enum):
     """What an operation needs of the session that runs it."""
 
     READ = "read"
-    """One request, on a snapshot."""
+    """One statement, which changes nothing."""
     WRITE = "write"
-    """A transaction that holds what it needs to write from its first statement on."""
+    """One statement that writes all or nothing; what follows only finds out why nothing."""
+    TRANSACT = "transact"
+    """Statements that belong together: one transaction, which holds what the first one locks."""
     LOCK = "lock"
     """Reads a row and holds it: only inside a transaction of the caller."""
     PROCEDURE = "procedure"
     """Steps, each an operation of its own."""
+
+
+class Contended(Exception):  # noqa: N818 - what happened; it never reaches a caller
+    """Nothing explains any more why a write did nothing: somebody wrote in between.
+
+    Raised by an operation for its session, which runs it again from its start.
+    """
 
 
 class Invocation(NamedTuple):
@@ -75,13 +85,18 @@ Procedure: TypeAlias = Generator[Step | Pause, Any, T]
 
 
 def read(function: _F) -> _F:
-    """Mark an operation that makes one request and changes nothing."""
+    """Mark an operation that is one statement and changes nothing."""
     return _mark(function, Mode.READ)
 
 
 def write(function: _F) -> _F:
-    """Mark an operation that writes."""
+    """Mark an operation whose first statement does all it writes."""
     return _mark(function, Mode.WRITE)
+
+
+def transact(function: _F) -> _F:
+    """Mark an operation of several statements that belong together."""
+    return _mark(function, Mode.TRANSACT)
 
 
 def lock(function: _F) -> _F:
@@ -116,6 +131,18 @@ def drive(op: Op[T], request: Request, execute: Execute) -> T:
     try:
         while True:
             request = op.send(execute(request))
+    except StopIteration as done:
+        result: T = done.value
+        return result
+
+
+async def drive_async(
+    op: Op[T], request: Request, execute: Callable[[Request], Awaitable[Any]]
+) -> T:
+    """`drive`, awaiting `execute`."""
+    try:
+        while True:
+            request = op.send(await execute(request))
     except StopIteration as done:
         result: T = done.value
         return result

@@ -47,6 +47,8 @@ USER_COLUMNS = tuple(attrs.fields_dict(User))
 API_KEY_COLUMNS = tuple(attrs.fields_dict(ApiKey))
 WORKFLOW_COLUMNS = tuple(name for name in attrs.fields_dict(WorkflowState) if name != "tasks")
 TASK_COLUMNS = tuple(attrs.fields_dict(TaskState))
+_TASK_EXEC_ID = TASK_COLUMNS.index("task_exec_id")
+_WORKFLOW_PLACES = tuple(TASK_COLUMNS.index(name) for name in WORKFLOW_COLUMNS)
 
 _loads = orjson.loads
 _STATUS: dict[str, Status] = {status.value: status for status in Status}
@@ -205,6 +207,23 @@ class Rows:
             read_time(created_at),
             read_time(updated_at),
         )
+
+    def workflow_with_tasks(self, rows: Sequence[Row]) -> WorkflowState | None:
+        """The workflow state with its tasks in rows of `TASK_COLUMNS`, which come in any order.
+
+        One row is the workflow's, with null where only a task has a value. None: there is none.
+        """
+        state: WorkflowState | None = None
+        tasks = []
+        for row in rows:
+            if row[_TASK_EXEC_ID] is None:
+                state = self.workflow([row[place] for place in _WORKFLOW_PLACES])
+            else:
+                tasks.append(self.task(row))
+        if state is None:
+            return None
+        tasks.sort(key=lambda task: (task.created_at, task.task_exec_id))
+        return attrs.evolve(state, tasks={task.task_id: task for task in tasks})
 
     def task_parameters(self, state: TaskState) -> dict[str, Any]:
         """The parameters of a task state to be written."""

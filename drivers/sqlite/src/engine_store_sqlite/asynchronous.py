@@ -183,7 +183,7 @@ class AsyncSqliteStore(
             )
 
     async def _run_one(self, invocation: Invocation, run: Callable[[Invocation], Any]) -> Any:
-        if invocation.mode is Mode.WRITE:
+        if invocation.mode in (Mode.WRITE, Mode.TRANSACT):
             return await self.write(run, invocation)
         return await self.read(run, invocation)
 

@@ -85,7 +85,7 @@ class Session:
         readers = self.connections.readers
         connection = readers.take()
         try:
-            rows = (execute if isinstance(request, Call) else _snapshot)(connection, request)
+            rows = execute(connection, request)
         finally:
             readers.give(connection)
         return finish(op, rows)
@@ -102,17 +102,6 @@ class Session:
                 writer.rollback()
             raise
         return result
-
-
-def _snapshot(connection: sqlite3.Connection, request: Request) -> Any:
-    """Several calls on one snapshot: it is taken by the first and kept to the last."""
-    with translated():
-        connection.execute("BEGIN")
-        try:
-            return execute(connection, request)
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
 
 
 class TransactionSession(Session):

@@ -17,7 +17,7 @@ from engine_store.errors import (
     InvalidReferenceError,
 )
 from engine_store.models import ApiKey, ApiKeyFilter, Page
-from engine_store.sql.operation import Op, read, write
+from engine_store.sql.operation import Contended, Op, read, write
 from engine_store.sql.operations.base import Operations, page
 from engine_store.urls import MASK
 from engine_store.values import check_bytes, check_id, check_limit, check_time
@@ -94,10 +94,11 @@ class ApiKeyOperations(Operations):
             raise ApiKeyNotFoundError(key_id)
 
     def _why_not_created(self, key: ApiKey) -> Op[EngineStoreError]:
-        by_id, by_fingerprint, by_prefix = yield (
+        by_id, by_fingerprint, by_prefix, user = yield (
             self._q.get_api_key(key_id=key.key_id),
             self._q.get_api_key_by_fingerprint(fingerprint=key.fingerprint),
             self._q.get_api_key_by_prefix(prefix=key.prefix),
+            self._q.get_user(user_id=key.user_id),
         )
         if by_id is not None:
             return AlreadyExistsError(_ENTITY, "key_id", key.key_id)
@@ -105,7 +106,9 @@ class ApiKeyOperations(Operations):
             return AlreadyExistsError(_ENTITY, "fingerprint", MASK)
         if by_prefix is not None:
             return AlreadyExistsError(_ENTITY, "prefix", key.prefix)
-        return InvalidReferenceError(_ENTITY, "user_id", key.user_id)
+        if user is None:
+            return InvalidReferenceError(_ENTITY, "user_id", key.user_id)
+        raise Contended
 
 
 def _position(key: ApiKey) -> tuple[str, datetime, str]:

@@ -26,7 +26,16 @@ from engine_store.models import (
     UsageSummary,
 )
 from engine_store.rules import progress
-from engine_store.sql.operation import Op, Procedure, lock, procedure, read, write
+from engine_store.sql.operation import (
+    Contended,
+    Op,
+    Procedure,
+    lock,
+    procedure,
+    read,
+    transact,
+    write,
+)
 from engine_store.sql.operations.base import Operations, page
 from engine_store.sql.rows import read_usage, write_usage
 from engine_store.sql.statements import Call
@@ -91,8 +100,7 @@ class TaskOperations(Operations):
         check_task(task)
         row = yield self._q.update_task(**self._rows.task_parameters(task), now=self._now())
         if row is None:
-            refused = yield from self._why_not_replaced(task)
-            raise refused or TaskNotFoundError(task.task_exec_id)
+            raise (yield from self._why_not_updated(task))
         return self._rows.task(row)
 
     @write
@@ -100,8 +108,7 @@ class TaskOperations(Operations):
         check_task(task)
         row = yield self._q.upsert_task(**self._rows.task_parameters(task), now=self._now())
         if row is None:
-            refused = yield from self._why_not_replaced(task)
-            raise refused or (yield from self._why_not_created(task))
+            raise (yield from self._why_not_replaced(task))
         return self._rows.task(row)
 
     @procedure
@@ -110,7 +117,7 @@ class TaskOperations(Operations):
     ) -> Procedure[TaskState]:
         return self._modify(self.get, self.update, task_exec_id, fn)
 
-    @write
+    @transact
     def merge_usage(self, task_exec_id: str, usage: UsageSummary) -> Op[TaskState]:
         check_id(task_exec_id, "task_exec_id")
         check_usage(usage)
@@ -244,31 +251,57 @@ class TaskOperations(Operations):
         rows = yield self._list(filter, after_created_at=None, after_id=None, limit=None)
         return tuple(map(self._rows.task, rows))
 
-    def _why_not_created(self, task: TaskState) -> Op[EngineStoreError]:
-        stored, workflow = yield (
-            self._q.get_task(task_exec_id=task.task_exec_id, workflow_exec_id=None),
-            self._q.get_workflow(workflow_exec_id=task.workflow_exec_id),
-        )
+    def _why_not_created(self, given: TaskState) -> Op[EngineStoreError]:
+        stored, missing = yield from self._stored_and_missing(given)
         if stored is not None:
-            return AlreadyExistsError(_ENTITY, "task_exec_id", task.task_exec_id)
-        if workflow is None:
-            return InvalidReferenceError(_ENTITY, "workflow_exec_id", task.workflow_exec_id)
-        return InvalidReferenceError(_ENTITY, "parent_state_id", str(task.parent_state_id))
+            return AlreadyExistsError(_ENTITY, "task_exec_id", given.task_exec_id)
+        if missing is not None:
+            return InvalidReferenceError(_ENTITY, missing, str(getattr(given, missing)))
+        raise Contended
 
-    def _why_not_replaced(self, given: TaskState) -> Op[EngineStoreError | None]:
-        """Why a stored task was not replaced by `given`; None: there is none."""
+    def _why_not_updated(self, given: TaskState) -> Op[EngineStoreError]:
         key = given.task_exec_id
         row = yield self._q.get_task(task_exec_id=key, workflow_exec_id=None)
         if row is None:
-            return None
+            return TaskNotFoundError(key)
         stored = self._rows.task(row)
-        if given.workflow_exec_id != stored.workflow_exec_id:
-            return ImmutableFieldError(_ENTITY, key, "workflow_exec_id")
-        if given.parent_state_id != stored.parent_state_id:
-            return ImmutableFieldError(_ENTITY, key, "parent_state_id")
-        if given.created_at not in (UNSAVED, stored.created_at):
-            return ImmutableFieldError(_ENTITY, key, "created_at")
-        return VersionConflictError(_ENTITY, key, given.version, stored.version)
+        if (field := _changed_field(stored, given)) is not None:
+            return ImmutableFieldError(_ENTITY, key, field)
+        if given.version != stored.version:
+            return VersionConflictError(_ENTITY, key, given.version, stored.version)
+        raise Contended
+
+    def _why_not_replaced(self, given: TaskState) -> Op[EngineStoreError]:
+        stored, missing = yield from self._stored_and_missing(given)
+        if stored is not None and (field := _changed_field(stored, given)) is not None:
+            return ImmutableFieldError(_ENTITY, given.task_exec_id, field)
+        if stored is None and missing is not None:
+            return InvalidReferenceError(_ENTITY, missing, str(getattr(given, missing)))
+        raise Contended
+
+    def _stored_and_missing(self, given: TaskState) -> Op[tuple[TaskState | None, str | None]]:
+        """The stored task of this id, and the field of `given` that refers to what is not there."""
+        row, workflow, parent = yield (
+            self._q.get_task(task_exec_id=given.task_exec_id, workflow_exec_id=None),
+            self._q.get_workflow(workflow_exec_id=given.workflow_exec_id),
+            self._q.get_task(
+                task_exec_id=given.parent_state_id, workflow_exec_id=given.workflow_exec_id
+            ),
+        )
+        missing = None
+        if workflow is None:
+            missing = "workflow_exec_id"
+        elif given.parent_state_id is not None and parent is None:
+            missing = "parent_state_id"
+        return None if row is None else self._rows.task(row), missing
+
+
+def _changed_field(stored: TaskState, given: TaskState) -> str | None:
+    """The immutable field that `given` states otherwise than it is stored (contract 2.8)."""
+    for field in ("workflow_exec_id", "parent_state_id"):
+        if getattr(given, field) != getattr(stored, field):
+            return field
+    return None if given.created_at in (UNSAVED, stored.created_at) else "created_at"
 
 
 def _position(state: TaskState) -> tuple[str, datetime, str]:

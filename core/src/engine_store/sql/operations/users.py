@@ -18,7 +18,15 @@ from engine_store.errors import (
     VersionConflictError,
 )
 from engine_store.models import Page, Role, User, UserFilter
-from engine_store.sql.operation import Op, Procedure, procedure, read, write
+from engine_store.sql.operation import (
+    Contended,
+    Op,
+    Procedure,
+    procedure,
+    read,
+    transact,
+    write,
+)
 from engine_store.sql.operations.base import Operations, page
 from engine_store.values import check_email, check_id, check_limit, fold_email
 
@@ -68,12 +76,13 @@ class UserOperations(Operations):
             raise (yield from self._why_not_created(user))
         return self._rows.user(row)
 
-    @write
+    @transact
     def create_initial_admin_if_none(self, user: User) -> Op[User]:
         check_user(user)
         if user.role is not Role.ADMIN:
             raise InvalidValueError("user.role", f"expected admin, found {user.role.value}")
-        if (yield self._q.lock_admins()) is not None:
+        _, admin = yield self._q.lock_admins(), self._q.find_admin()
+        if admin is not None:
             raise AlreadyBootstrappedError
         return (yield from self.create(user))
 
@@ -90,10 +99,7 @@ class UserOperations(Operations):
         check_user(user)
         row = yield self._q.upsert_user(**self._rows.user_parameters(user), now=self._now())
         if row is None:
-            stored = yield self._q.get_user(user_id=user.user_id)
-            if stored is not None and _moved(self._rows.user(stored), user):
-                raise ImmutableFieldError(_ENTITY, user.user_id, "created_at")
-            raise EmailExistsError(_ENTITY, "email", user.email)
+            raise (yield from self._why_not_replaced(user))
         return self._rows.user(row)
 
     @procedure
@@ -107,20 +113,42 @@ class UserOperations(Operations):
             raise UserNotFoundError(user_id)
 
     def _why_not_created(self, user: User) -> Op[EngineStoreError]:
-        if (yield self._q.get_user(user_id=user.user_id)) is not None:
+        stored, rival = yield from self._stored_and_rival(user)
+        if stored is not None:
             return AlreadyExistsError(_ENTITY, "user_id", user.user_id)
-        return EmailExistsError(_ENTITY, "email", user.email)
+        if rival is not None:
+            return EmailExistsError(_ENTITY, "email", user.email)
+        raise Contended
 
     def _why_not_updated(self, user: User) -> Op[EngineStoreError]:
-        row = yield self._q.get_user(user_id=user.user_id)
-        if row is None:
+        stored, rival = yield from self._stored_and_rival(user)
+        if stored is None:
             return UserNotFoundError(user.user_id)
-        stored = self._rows.user(row)
         if _moved(stored, user):
             return ImmutableFieldError(_ENTITY, user.user_id, "created_at")
         if stored.version != user.version:
             return VersionConflictError(_ENTITY, user.user_id, user.version, stored.version)
-        return EmailExistsError(_ENTITY, "email", user.email)
+        if rival is not None:
+            return EmailExistsError(_ENTITY, "email", user.email)
+        raise Contended
+
+    def _why_not_replaced(self, user: User) -> Op[EngineStoreError]:
+        stored, rival = yield from self._stored_and_rival(user)
+        if stored is not None and _moved(stored, user):
+            return ImmutableFieldError(_ENTITY, user.user_id, "created_at")
+        if rival is not None:
+            return EmailExistsError(_ENTITY, "email", user.email)
+        raise Contended
+
+    def _stored_and_rival(self, user: User) -> Op[tuple[User | None, User | None]]:
+        """The stored user of this id, and another one that has its email."""
+        stored, holder = yield (
+            self._q.get_user(user_id=user.user_id),
+            self._q.get_user_by_email(email_folded=fold_email(user.email)),
+        )
+        found = None if stored is None else self._rows.user(stored)
+        rival = None if holder is None else self._rows.user(holder)
+        return found, None if rival is None or rival.user_id == user.user_id else rival
 
 
 def _moved(stored: User, given: User) -> bool:

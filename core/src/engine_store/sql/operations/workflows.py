@@ -34,7 +34,17 @@ from engine_store.models import (
     WorkflowState,
 )
 from engine_store.rules import Transform, completed
-from engine_store.sql.operation import Op, Procedure, Step, lock, procedure, read, write
+from engine_store.sql.operation import (
+    Contended,
+    Op,
+    Procedure,
+    Step,
+    lock,
+    procedure,
+    read,
+    transact,
+    write,
+)
 from engine_store.sql.operations.base import Operations, page
 from engine_store.sql.rows import Row, read_usage, write_usage
 from engine_store.values import (
@@ -56,12 +66,14 @@ class WorkflowOperations(Operations):
     @read
     def get(self, workflow_exec_id: str, *, with_tasks: bool = False) -> Op[WorkflowState]:
         check_id(workflow_exec_id, "workflow_exec_id")
-        get = self._q.get_workflow(workflow_exec_id=workflow_exec_id)
         if not with_tasks:
-            return self._found((yield get), workflow_exec_id)
-        row, tasks = yield get, self._q.latest_tasks(workflow_exec_id=workflow_exec_id)
-        state = self._found(row, workflow_exec_id)
-        return attrs.evolve(state, tasks=self._by_task_id(tasks))
+            row = yield self._q.get_workflow(workflow_exec_id=workflow_exec_id)
+            return self._found(row, workflow_exec_id)
+        rows = yield self._q.get_workflow_with_tasks(workflow_exec_id=workflow_exec_id)
+        state = self._rows.workflow_with_tasks(rows)
+        if state is None:
+            raise WorkflowNotFoundError(workflow_exec_id)
+        return state
 
     @lock
     def get_for_update(self, workflow_exec_id: str) -> Op[WorkflowState]:
@@ -127,7 +139,7 @@ class WorkflowOperations(Operations):
         parameters = self._rows.workflow_parameters(workflow)
         row = yield self._q.update_workflow(**parameters, now=self._now())
         if row is None:
-            raise (yield from self._why_not_written(workflow))
+            raise (yield from self._why_not_updated(workflow))
         return self._rows.workflow(row)
 
     @write
@@ -136,7 +148,7 @@ class WorkflowOperations(Operations):
         parameters = self._rows.workflow_parameters(workflow)
         row = yield self._q.upsert_workflow(**parameters, now=self._now())
         if row is None:
-            raise (yield from self._why_not_written(workflow))
+            raise (yield from self._why_not_replaced(workflow))
         return self._rows.workflow(row)
 
     @procedure
@@ -172,10 +184,12 @@ class WorkflowOperations(Operations):
         stored = self._found(row, workflow_exec_id)
         if expected_version is not None and expected_version != stored.version:
             raise VersionConflictError(_ENTITY, workflow_exec_id, expected_version, stored.version)
-        expected = frozenset(status.value for status in expected_statuses or ())
-        raise StatusConflictError(workflow_exec_id, expected, stored.status.value)
+        if expected_statuses is not None and stored.status not in expected_statuses:
+            expected = frozenset(status.value for status in expected_statuses)
+            raise StatusConflictError(workflow_exec_id, expected, stored.status.value)
+        raise Contended
 
-    @write
+    @transact
     def merge_usage(self, workflow_exec_id: str, usage: UsageSummary) -> Op[WorkflowState]:
         check_id(workflow_exec_id, "workflow_exec_id")
         check_usage(usage)
@@ -189,23 +203,21 @@ class WorkflowOperations(Operations):
         )
         return self._rows.workflow(row)
 
-    @write
+    @transact
     def complete(
         self, workflow_exec_id: str, transform: Transform | None = None
     ) -> Op[WorkflowState]:
         check_id(workflow_exec_id, "workflow_exec_id")
         row = yield self._q.lock_workflow(workflow_exec_id=workflow_exec_id)
         state = self._found(row, workflow_exec_id)
-        task_rows, roots = yield (
-            self._q.latest_tasks(workflow_exec_id=workflow_exec_id),
-            self._q.latest_roots(workflow_exec_id=workflow_exec_id),
-        )
-        tasks = self._by_task_id(task_rows)
+        rows = yield self._q.latest_tasks_and_roots(workflow_exec_id=workflow_exec_id)
+        found = [(self._rows.task(row[:-2]), *row[-2:]) for row in rows]
+        tasks = {task.task_id: task for task, is_latest, _ in found if is_latest}
         state = attrs.evolve(state, tasks=tasks)
         if state.status in TERMINAL:
             return state
-        statuses = {task_id: Status(status) for task_id, status in roots}
-        done = completed(state, statuses, transform)
+        roots = {task.task_id: task.status for task, _, is_latest_root in found if is_latest_root}
+        done = completed(state, roots, transform)
         check_workflow(done)
         row = yield self._q.update_workflow(**self._rows.workflow_parameters(done), now=self._now())
         return attrs.evolve(self._found(row, workflow_exec_id), tasks=tasks)
@@ -242,7 +254,7 @@ class WorkflowOperations(Operations):
         workflows, tasks = yield self._q.count_purgeable(older_than=older_than, statuses=statuses)
         return workflows, tasks
 
-    @write
+    @transact
     def _purge_batch(self, older_than: object, statuses: object, limit: int) -> Op[tuple[int, int]]:
         rows = yield self._q.lock_purgeable(older_than=older_than, statuses=statuses, limit=limit)
         ids = self._rows.collection([workflow_exec_id for (workflow_exec_id,) in rows])
@@ -257,17 +269,31 @@ class WorkflowOperations(Operations):
             raise WorkflowNotFoundError(workflow_exec_id)
         return self._rows.workflow(row)
 
-    def _why_not_written(self, given: WorkflowState) -> Op[EngineStoreError]:
+    def _why_not_updated(self, given: WorkflowState) -> Op[EngineStoreError]:
         key = given.workflow_exec_id
         row = yield self._q.get_workflow(workflow_exec_id=key)
-        if row is None:
-            return WorkflowNotFoundError(key)
-        stored = self._rows.workflow(row)
-        if given.workflow_id != stored.workflow_id:
-            return ImmutableFieldError(_ENTITY, key, "workflow_id")
-        if given.created_at not in (UNSAVED, stored.created_at):
-            return ImmutableFieldError(_ENTITY, key, "created_at")
-        return VersionConflictError(_ENTITY, key, given.version, stored.version)
+        stored = self._found(row, key)
+        if (field := _changed_field(stored, given)) is not None:
+            return ImmutableFieldError(_ENTITY, key, field)
+        if given.version != stored.version:
+            return VersionConflictError(_ENTITY, key, given.version, stored.version)
+        raise Contended
+
+    def _why_not_replaced(self, given: WorkflowState) -> Op[EngineStoreError]:
+        key = given.workflow_exec_id
+        row = yield self._q.get_workflow(workflow_exec_id=key)
+        if row is not None and (field := _changed_field(self._rows.workflow(row), given)):
+            return ImmutableFieldError(_ENTITY, key, field)
+        raise Contended
+
+
+def _changed_field(stored: WorkflowState, given: WorkflowState) -> str | None:
+    """The immutable field that `given` states otherwise than it is stored (contract 2.8)."""
+    if given.workflow_id != stored.workflow_id:
+        return "workflow_id"
+    if given.created_at not in (UNSAVED, stored.created_at):
+        return "created_at"
+    return None
 
 
 def _position(state: WorkflowState) -> tuple[str, datetime, str]:

@@ -140,20 +140,52 @@ WHERE workflow_exec_id = :workflow_exec_id
   )
 ORDER BY created_at, task_exec_id
 
--- name: latest_roots :many
--- The status of the latest execution of each root task of a workflow.
-SELECT task_id, status
+-- name: get_workflow_with_tasks :many
+-- The workflow, with null where only a task has a value, and the latest execution of each task_id,
+-- in any order. One statement, so that all is of one snapshot.
+SELECT
+  workflow_exec_id, NULL, NULL, workflow_id, NULL, NULL, status, NULL, NULL, NULL, NULL, input,
+  output, error, usage, version, created_at, updated_at
+FROM workflows
+WHERE workflow_exec_id = :workflow_exec_id
+UNION ALL
+SELECT {task_columns}
 FROM tasks
 WHERE workflow_exec_id = :workflow_exec_id
-  AND parent_state_id IS NULL
   AND NOT EXISTS (
     SELECT 1
     FROM tasks AS later
     WHERE later.workflow_exec_id = tasks.workflow_exec_id
       AND later.task_id = tasks.task_id
-      AND later.parent_state_id IS NULL
       AND (later.created_at, later.task_exec_id) > (tasks.created_at, tasks.task_exec_id)
   )
+
+-- name: latest_tasks_and_roots :many
+-- The latest execution of each task_id of a workflow, and the latest of each root task, which may
+-- be another one; each row says which of the two it is.
+SELECT *
+FROM (
+  SELECT {task_columns},
+    NOT EXISTS (
+      SELECT 1
+      FROM tasks AS later
+      WHERE later.workflow_exec_id = tasks.workflow_exec_id
+        AND later.task_id = tasks.task_id
+        AND (later.created_at, later.task_exec_id) > (tasks.created_at, tasks.task_exec_id)
+    ) AS is_latest,
+    parent_state_id IS NULL AND NOT EXISTS (
+      SELECT 1
+      FROM tasks AS later
+      WHERE later.workflow_exec_id = tasks.workflow_exec_id
+        AND later.task_id = tasks.task_id
+        AND later.parent_state_id IS NULL
+        AND (later.created_at, later.task_exec_id) > (tasks.created_at, tasks.task_exec_id)
+    ) AS is_latest_root
+  FROM tasks
+  WHERE workflow_exec_id = :workflow_exec_id
+) AS found
+WHERE is_latest OR is_latest_root
+ORDER BY created_at, task_exec_id
 
 -- name: latest_child :one
 SELECT {task_columns}

@@ -20,8 +20,11 @@ WHERE true
 ORDER BY created_at, user_id
 LIMIT :limit
 
--- name: lock_admins :one
--- An admin, if there is one. The write lock of the transaction keeps it that way.
+-- name: lock_admins :none
+-- Nothing to do: the write lock of the transaction keeps everybody from making an admin.
+SELECT 1
+
+-- name: find_admin :one
 SELECT user_id
 FROM users
 WHERE role = 'admin'
