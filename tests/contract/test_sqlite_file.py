@@ -17,7 +17,6 @@ from engine_store_contracts.suite import (
     MigrationContract,
     ProcessContract,
     ReopenContract,
-    SingleWriterContract,
     StoreContract,
     SyncContract,
 )
@@ -51,7 +50,6 @@ class TestSqliteFile(
     ReopenContract,
     MigrationContract,
     SyncContract,
-    SingleWriterContract,
     ProcessContract,
 ):
     @pytest.fixture

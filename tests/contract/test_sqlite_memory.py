@@ -9,12 +9,7 @@ from engine_store.clock import Clock, utc_now
 from engine_store.protocols import AsyncStore, Store
 from engine_store_contracts.harness import AsyncHarness, Harness
 from engine_store_contracts.machine import MachineContract
-from engine_store_contracts.suite import (
-    AsyncContract,
-    SingleWriterContract,
-    StoreContract,
-    SyncContract,
-)
+from engine_store_contracts.suite import AsyncContract, StoreContract, SyncContract
 
 
 class SqliteMemoryHarness(Harness):
@@ -27,7 +22,7 @@ class SqliteMemoryAsyncHarness(AsyncHarness):
         return await engine_store.open_async("sqlite:///:memory:", clock=clock)
 
 
-class TestSqliteMemory(StoreContract, MachineContract, SyncContract, SingleWriterContract):
+class TestSqliteMemory(StoreContract, MachineContract, SyncContract):
     @pytest.fixture
     def harness(self) -> Iterator[Harness]:
         with SqliteMemoryHarness() as harness:

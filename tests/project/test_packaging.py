@@ -19,6 +19,7 @@ pytestmark = pytest.mark.xdist_group("wheels")  # one worker, so that they are b
 SOURCES = {
     "engine-store": "core/src/engine_store",
     "engine-store-contracts": "contracts/src/engine_store_contracts",
+    "engine-store-postgres": "drivers/postgres/src/engine_store_postgres",
     "engine-store-sqlite": "drivers/sqlite/src/engine_store_sqlite",
 }
 """Every distribution, and where its one package is."""
@@ -82,8 +83,9 @@ def test_a_wheel_holds_every_file_of_its_package_and_nothing_else(wheel, name, r
     assert f"{source.name}/py.typed" in packed
 
 
-def test_the_sqlite_wheel_carries_its_migrations_and_queries(dist):
-    (wheel,) = dist.glob("engine_store_sqlite-*.whl")
+@pytest.mark.parametrize("driver", ["sqlite", "postgres"])
+def test_the_wheel_of_a_driver_carries_its_migrations_and_queries(dist, driver):
+    (wheel,) = dist.glob(f"engine_store_{driver}-*.whl")
     with ZipFile(wheel) as archive:
         folders = {Path(entry).parent.name for entry in archive.namelist() if entry[-4:] == ".sql"}
     assert folders == {"migrations", "queries"}
@@ -113,8 +115,10 @@ def test_engine_store_has_an_extra_for_each_other_distribution(metadata):
     }
     assert wanted == {
         ("sqlite", "engine-store-sqlite==0.1.0"),
+        ("postgres", "engine-store-postgres[binary]==0.1.0"),
         ("contracts", "engine-store-contracts==0.1.0"),
         ("all", "engine-store-sqlite==0.1.0"),
+        ("all", "engine-store-postgres[binary]==0.1.0"),
         ("all", "engine-store-contracts==0.1.0"),
     }
 
@@ -124,6 +128,10 @@ def test_a_wheel_announces_what_others_discover(metadata, name):
         "engine-store": [],
         "engine-store-contracts": [
             ("pytest11", "engine_store_contracts", "engine_store_contracts.plugin")
+        ],
+        "engine-store-postgres": [
+            ("engine_store.drivers", "postgres", "engine_store_postgres.driver"),
+            ("engine_store.drivers", "postgresql", "engine_store_postgres.driver"),
         ],
         "engine-store-sqlite": [("engine_store.drivers", "sqlite", "engine_store_sqlite.driver")],
     }

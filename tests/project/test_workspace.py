@@ -15,7 +15,12 @@ import pytest
 import engine_store
 from engine_store import Status
 
-WORKSPACE = {"engine-store", "engine-store-contracts", "engine-store-sqlite"}
+WORKSPACE = {
+    "engine-store",
+    "engine-store-contracts",
+    "engine-store-postgres",
+    "engine-store-sqlite",
+}
 
 
 @pytest.fixture(scope="session")

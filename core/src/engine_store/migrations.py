@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from importlib.resources import files
 
-from attrs import field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from engine_store.errors import (
     ConfigurationError,
@@ -22,23 +22,39 @@ from engine_store.errors import (
     SchemaBehindError,
 )
 
+NO_TRANSACTION = "-- no transaction"
+"""The first line of a text that cannot run in a transaction, for databases that have such. Each of
+its statements is one that may run again after a crash (contract 8.1)."""
+
 _FILE = re.compile(r"(\d{4})_(\w+)\.(up|down)\.sql")
+
+
+def _checksum(step: Migration) -> str:
+    text = "\0".join((step.name, step.up_sql, step.down_sql)).replace("\r\n", "\n")
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @frozen
 class Migration:
-    """One step: its number from 1, its name, and the SQL that applies and reverts it."""
+    """One step: its number from 1, its name, and the SQL that applies and reverts it.
+
+    `checksum` is the SHA-256 of both texts in hexadecimal, whatever their line endings. It is that
+    of the files, also where a driver puts the name of a schema into the texts.
+    """
 
     version: int
     name: str
     up_sql: str = field(repr=False)
     down_sql: str = field(repr=False)
+    checksum: str = field(default=Factory(_checksum, takes_self=True), repr=False)
 
-    @property
-    def checksum(self) -> str:
-        """SHA-256 of both texts in hexadecimal; line endings do not matter."""
-        text = "\0".join((self.name, self.up_sql, self.down_sql)).replace("\r\n", "\n")
-        return hashlib.sha256(text.encode()).hexdigest()
+    def named(self, **names: str) -> Migration:
+        """The step with each `{name}` in its texts replaced, and the checksum of the files."""
+        up_sql, down_sql = self.up_sql, self.down_sql
+        for name, value in names.items():
+            up_sql = up_sql.replace(f"{{{name}}}", value)
+            down_sql = down_sql.replace(f"{{{name}}}", value)
+        return evolve(self, up_sql=up_sql, down_sql=down_sql)
 
 
 @frozen

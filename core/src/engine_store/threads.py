@@ -160,15 +160,26 @@ async def run_in_thread(threads: Executor | None, call: Callable[[], _T]) -> _T:
     """What `call` returns or raises. A cancellation comes out too, but not before `call` ended."""
     context = contextvars.copy_context()  # the caller's logger and configuration live there
     loop = asyncio.get_running_loop()
-    future = loop.run_in_executor(threads, context.run, _awaitable, call)
+    return await outlasting(loop.run_in_executor(threads, context.run, _awaitable, call))
+
+
+async def outlasting(
+    future: asyncio.Future[_T], on_cancel: Callable[[], object] = lambda: None
+) -> _T:
+    """What `future` gives. A cancellation comes out too, but not before `future` is done.
+
+    `on_cancel` is called for each cancellation, to hasten the end.
+    """
     cancelled: asyncio.CancelledError | None = None
     while not future.done():
         try:
             await asyncio.wait([future])  # waits without cancelling what it waits for
         except asyncio.CancelledError as exc:
             cancelled = exc
+            on_cancel()
     if cancelled is not None:
-        future.exception()  # looked at, or asyncio would report it as forgotten
+        if not future.cancelled():
+            future.exception()  # looked at, or asyncio would report it as forgotten
         raise cancelled
     return future.result()
 

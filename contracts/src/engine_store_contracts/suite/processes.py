@@ -21,7 +21,6 @@ from engine_store_contracts.harness import Harness
 from engine_store_contracts.suite.case import PATIENCE, ContractCase, clause
 from engine_store_contracts.suite.samples import workflow
 
-PROCESSES = 8
 KILLS = 50
 KILLED_AT_A_TIME = 5
 
@@ -67,7 +66,7 @@ class _Worker:
 
 
 @contextmanager
-def workers(harness: Harness, number: int = PROCESSES) -> Iterator[list[_Worker]]:
+def workers(harness: Harness, number: int) -> Iterator[list[_Worker]]:
     """So many processes, ready to open the store of the harness."""
     assert harness.url is not None
     with ExitStack() as stack, ThreadPoolExecutor(number) as threads:
@@ -87,12 +86,15 @@ def at_once(workers: Sequence[_Worker], job: str, arguments: Sequence[dict[str, 
 class ProcessContract(ContractCase):
     """Contract 2.5, 3.6, 4.2 and 8.2 among processes. Needs `harness.url`."""
 
+    processes = 8
+    """How many race. A divisor of 4,000, the number of increments they make together."""
+
     @clause("8.2")
     def test_processes_that_open_an_empty_database_at_once_run_each_step_once(
         self, harness: Harness
     ) -> None:
-        with workers(harness) as processes:
-            applied = at_once(processes, "open", [{}] * PROCESSES)
+        with workers(harness, self.processes) as processes:
+            applied = at_once(processes, "open", [{}] * self.processes)
         with harness.open() as store:
             steps = [step.version for step in store.migrator.status()]
             assert sorted(version for versions in applied for version in versions) == steps
@@ -104,9 +106,10 @@ class ProcessContract(ContractCase):
     @clause("2.5", "2.6")
     def test_processes_lose_no_increment(self, store: Store, harness: Harness) -> None:
         store.workflows.create(workflow(input={"count": 0}))
-        with workers(harness) as processes:
-            at_once(processes, "open", [{}] * PROCESSES)
-            answers = at_once(processes, "increment", [{"key": "w", "times": 500}] * PROCESSES)
+        with workers(harness, self.processes) as processes:
+            at_once(processes, "open", [{}] * self.processes)
+            share = {"key": "w", "times": 4000 // self.processes}
+            answers = at_once(processes, "increment", [share] * self.processes)
         assert [answer for answer in answers if not isinstance(answer, int)] == []
         found = store.workflows.get("w")
         assert (found.input, found.version) == ({"count": 4000}, 4001)
@@ -116,34 +119,35 @@ class ProcessContract(ContractCase):
     def test_of_updates_from_one_version_in_many_processes_one_wins(
         self, store: Store, harness: Harness
     ) -> None:
-        with workers(harness) as processes:
-            at_once(processes, "open", [{}] * PROCESSES)
+        with workers(harness, self.processes) as processes:
+            at_once(processes, "open", [{}] * self.processes)
             for number in range(10):
                 key = str(number)
                 store.workflows.create(workflow(key))
                 marks = [
-                    {"key": key, "version": 1, "mark": str(process)} for process in range(PROCESSES)
+                    {"key": key, "version": 1, "mark": str(process)}
+                    for process in range(self.processes)
                 ]
                 answers = at_once(processes, "update", marks)
                 [winner] = [
                     mark for mark, answer in zip(marks, answers, strict=True) if answer == 2
                 ]
                 lost = Counter(answer["error"] for answer in answers if answer != 2)
-                assert lost == {"VersionConflictError": PROCESSES - 1}
+                assert lost == {"VersionConflictError": self.processes - 1}
                 assert store.workflows.get(key).input == {"mark": winner["mark"]}
 
     @clause("4.2")
     def test_of_first_admins_in_many_processes_one_wins(
         self, store: Store, harness: Harness
     ) -> None:
-        with workers(harness) as processes:
-            at_once(processes, "open", [{}] * PROCESSES)
+        with workers(harness, self.processes) as processes:
+            at_once(processes, "open", [{}] * self.processes)
             for _ in range(10):
-                keys = [{"key": f"admin-{number}"} for number in range(PROCESSES)]
+                keys = [{"key": f"admin-{number}"} for number in range(self.processes)]
                 answers = at_once(processes, "bootstrap", keys)
                 [winner] = [key for key, answer in zip(keys, answers, strict=True) if answer == 1]
                 lost = Counter(answer["error"] for answer in answers if answer != 1)
-                assert lost == {"AlreadyBootstrappedError": PROCESSES - 1}
+                assert lost == {"AlreadyBootstrappedError": self.processes - 1}
                 assert [u.user_id for u in store.users.list().items] == [winner["key"]]
                 store.users.delete(winner["key"])
 

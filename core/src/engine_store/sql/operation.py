@@ -43,7 +43,7 @@ class Mode(Enum):
     """Steps, each an operation of its own."""
 
 
-class Contended(Exception):  # noqa: N818 - what happened; it never reaches a caller
+class Contended(Exception):
     """Nothing explains any more why a write did nothing: somebody wrote in between.
 
     Raised by an operation for its session, which runs it again from its start.

@@ -37,7 +37,8 @@ _HEADING = re.compile(
 _LIKE_A_HEADING = re.compile(r"^[ \t]*--[ \t]*(?:name|fragment)\b.*$", re.MULTILINE)
 _COMMENT = re.compile(r"^\s*--(?!\?).*\n?", re.MULTILINE)
 _OPTIONAL = re.compile(r"\s*--\?\s*(\w+)\s*$")
-_PARAMETER = re.compile(r"(?<!:):([a-z_]\w*)")
+PARAMETER = re.compile(r"(?<!:):([a-z_]\w*)")
+"""A parameter in the text of a statement; `::` is a cast."""
 _FRAGMENT = re.compile(r"\{(\w+)\}")
 
 
@@ -73,7 +74,7 @@ class Statement:
         init=False,
         default=Factory(
             lambda self: frozenset(
-                name for line, _ in self.lines for name in _PARAMETER.findall(line)
+                name for line, _ in self.lines for name in PARAMETER.findall(line)
             ),
             True,
         ),
@@ -122,18 +123,21 @@ class Queries:
         return dict(self.__dict__)
 
 
-def load_queries(package: str) -> Queries:
-    """The statements in the `.sql` files among the resources of `package`."""
+def load_queries(package: str, **names: str) -> Queries:
+    """The statements in the `.sql` files among the resources of `package`.
+
+    `names` are fragments that the driver knows and its files do not, such as the name of a schema.
+    """
     texts = [
         resource.read_text("utf-8")
         for resource in sorted(files(package).iterdir(), key=lambda resource: resource.name)
         if resource.name.endswith(".sql")
     ]
-    return Queries(parse_statements("\n".join(texts)))
+    return Queries(parse_statements("\n".join(texts), **names))
 
 
-def parse_statements(text: str) -> list[Statement]:
-    """The statements in `text`.
+def parse_statements(text: str, **names: str) -> list[Statement]:
+    """The statements in `text`, with `names` as further fragments.
 
     Raises `ConfigurationError` for a heading that is not as above, two fragments of one name, and
     a fragment that is not there.
@@ -141,6 +145,8 @@ def parse_statements(text: str) -> list[Statement]:
     for line in _LIKE_A_HEADING.findall(text):
         if not _HEADING.fullmatch(line):
             raise ConfigurationError(line, "expected '-- name: x :one' or '-- fragment: x'")
+    for name, value in names.items():
+        text = text.replace(f"{{{name}}}", value)
     statements, fragments = [], {}
     headings = list(_HEADING.finditer(text))
     ends = [*(heading.start() for heading in headings[1:]), len(text)]
@@ -152,7 +158,7 @@ def parse_statements(text: str) -> list[Statement]:
         elif fragment in fragments:
             raise ConfigurationError(fragment, "two fragments have this name")
         else:
-            fragments[fragment] = body.strip()
+            fragments[fragment] = _COMMENT.sub("", body).strip()
     return [
         Statement(name, result, _lines(name, body, fragments)) for name, result, body in statements
     ]

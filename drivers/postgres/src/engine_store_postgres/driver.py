@@ -1,0 +1,110 @@
+"""The plugin: opening PostgreSQL stores from a configuration."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC
+from functools import cache
+
+from engine_store.config import DatabaseConfig
+from engine_store.migrations import load_migrations
+from engine_store.plugins import hookimpl
+from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
+from engine_store.sql.observe import observer
+from engine_store.sql.operations import Context
+from engine_store.sql.rows import Codec, Rows
+from engine_store.sql.statements import Queries, load_queries
+from engine_store.sql.store import RepositoryClasses
+from engine_store.threads import outlasting
+from engine_store_postgres.migrator import PostgresMigrator
+from engine_store_postgres.options import PostgresOptions, read_options
+from engine_store_postgres.pools import AsyncPool, Pool, SyncPool
+from engine_store_postgres.store import AsyncPostgresStore, PostgresStore
+from engine_store_postgres.wires import run
+
+NAME = "postgres"
+MIGRATIONS = load_migrations("engine_store_postgres.migrations")
+
+CODEC = Codec(
+    write_time=lambda time: time,
+    # psycopg gives the time zone of the session, whichever that is.
+    read_time=lambda time: time.astimezone(UTC),
+    write_collection=list[str],
+)
+
+_CAPABILITIES = (
+    Capability("concurrent_writers", True),
+    Capability("vectors", True, "with the extension pgvector"),
+)
+
+
+@cache
+def queries_of(schema: str) -> Queries:
+    """The statements for a schema."""
+    return load_queries("engine_store_postgres.queries", schema=f'"{schema}"')
+
+
+class PostgresDriver:
+    """`engine_store.protocols.Driver` for psycopg 3."""
+
+    name = NAME
+    capabilities: Mapping[str, Capability] = {entry.name: entry for entry in _CAPABILITIES}
+
+    def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
+        target, options = read_options(config)
+        pool = SyncPool(target, options)
+        migrator = _migrator(pool, options, config, context)
+        try:
+            run(_prepare(pool, migrator, options, config))
+        except BaseException:
+            run(pool.close())
+            raise
+        return PostgresStore(
+            pool, _classes(options, context), migrator, observer(context.hooks, NAME)
+        )
+
+    async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
+        target, options = read_options(config)
+        pool = AsyncPool(target, options)
+        migrator = _migrator(pool, options, config, context)
+        try:
+            await _prepare(pool, migrator, options, config)
+        except BaseException:
+            await outlasting(asyncio.ensure_future(pool.close()))
+            raise
+        return AsyncPostgresStore(
+            pool, _classes(options, context), migrator, observer(context.hooks, NAME)
+        )
+
+
+_DRIVER = PostgresDriver()
+
+
+@hookimpl
+def engine_store_driver() -> Driver:
+    """The driver of this plugin."""
+    return _DRIVER
+
+
+def _migrator(
+    pool: Pool, options: PostgresOptions, config: DatabaseConfig, context: OpenContext
+) -> PostgresMigrator:
+    queries, timeout = queries_of(options.schema), config.migration_timeout
+    return PostgresMigrator(pool, MIGRATIONS, queries, options.schema, context, timeout)
+
+
+def _classes(options: PostgresOptions, context: OpenContext) -> RepositoryClasses:
+    return RepositoryClasses(Context(queries_of(options.schema), Rows(CODEC), context.clock))
+
+
+async def _prepare(
+    pool: Pool, migrator: PostgresMigrator, options: PostgresOptions, config: DatabaseConfig
+) -> None:
+    """Check that the database can be reached and fits, then bring its schema up."""
+    await pool.open()
+    await migrator.check(auto_migrate=config.auto_migrate)
+    if config.auto_migrate:
+        await migrator.up()
+    if options.pgvector:
+        await migrator.enable_pgvector(auto_migrate=config.auto_migrate)

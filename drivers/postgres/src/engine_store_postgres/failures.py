@@ -1,0 +1,117 @@
+"""What PostgreSQL's errors mean to a caller, by SQLSTATE, never by text.
+
+Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+from engine_store.errors import (
+    EngineStoreError,
+    InvalidValueError,
+    StoreClosedError,
+    UnavailableError,
+)
+from engine_store.urls import MASK
+
+_RETRIABLE = {
+    "40001": "a concurrent transaction changed what this one had read; run it again",
+    "40P01": "this transaction and another one waited for each other; run it again",
+    "55P03": "another transaction held a lock for longer than lock_timeout; try again, or keep "
+    "transactions short",
+    "57014": "the statement was cancelled, or ran for longer than statement_timeout",
+    "25006": "the server may not be written: it is a standby, or read-only; try again when it is "
+    "not, or name the primary with target_session_attrs=read-write",
+    "53200": "the server ran out of memory",
+    "53300": "the server has no connection left; lower pool_max_size, or raise max_connections",
+    "55006": "the object is in use",
+    "58030": "the server could not read or write its files; look at its log",
+}
+_LASTING = {
+    "53100": "the server's disk is full; make room",
+    "42501": "the user lacks a privilege; grant it, or open the store as another user",
+    "XX001": "the database is damaged; restore a backup",
+    "XX002": "an index is damaged; run REINDEX",
+}
+_SERVER_GONE = {"57P01", "57P02", "57P03", "57P05"}
+_LOST = "the connection to the server was lost; whether a write that was under way happened is not \
+known: read before you write again"
+
+_RERUN = {"40001", "40P01", "23505", "23503"}
+"""A write that lost to a concurrent one. Statements are guarded, so that a unique key or a foreign
+key is violated only by what was committed after the guard had looked."""
+
+_TRANSACTION_GONE = {"40001", "40P01"}
+"""The transaction as a whole has to be run again: its locks or its snapshot are in the way."""
+
+
+def may_rerun(error: BaseException, *, in_transaction: bool) -> bool:
+    """Whether the operation that raised `error` may succeed when it runs again from its start."""
+    if not isinstance(error, psycopg.Error) or error.sqlstate not in _RERUN:
+        return False
+    return not (in_transaction and error.sqlstate in _TRANSACTION_GONE)
+
+
+def translate(error: Exception) -> Exception:
+    """The store's error for psycopg's; one that only a mistake of ours can cause stays as it is."""
+    match error:
+        case PoolClosed():
+            return StoreClosedError()
+        case TooManyRequests():
+            return UnavailableError(
+                "pool_max_waiting calls wait for a connection already; try again, or raise it"
+            )
+        case PoolTimeout():
+            return UnavailableError("no connection was free in time; try again")
+        case psycopg.Error():
+            return _translate(error)
+    return error
+
+
+def _translate(error: psycopg.Error) -> EngineStoreError | psycopg.Error:
+    code = error.sqlstate
+    if code in _RETRIABLE:
+        return UnavailableError(f"PostgreSQL: {_RETRIABLE[code]}", retriable=True)
+    if code in _LASTING:
+        return UnavailableError(f"PostgreSQL: {_LASTING[code]}", retriable=False)
+    if code in _RERUN:
+        return UnavailableError("PostgreSQL: other writers were faster every time; try again")
+    if code in _SERVER_GONE or (code or "").startswith("08"):
+        return UnavailableError(f"PostgreSQL: {_LOST}")
+    if (code or "").startswith("54"):
+        return InvalidValueError("value", "larger than PostgreSQL can hold in one row or index")
+    if code is None and isinstance(error, psycopg.OperationalError):
+        return UnavailableError(f"PostgreSQL: {_LOST}")
+    return error
+
+
+@contextmanager
+def reaching(place: str, password: str | None) -> Iterator[None]:
+    """Raise `UnavailableError` with libpq's reason where a connection to `place` cannot be made.
+
+    libpq gives no SQLSTATE for it. It does say whether the server asked for a password: then the
+    server is there, and what is wrong is the password or the database's name.
+    """
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        reason = str(error).replace(password, MASK) if password else str(error)
+        pgconn = error.pgconn
+        asked = pgconn is not None and bool(pgconn.needs_password or pgconn.used_password)
+        raise UnavailableError(
+            f"PostgreSQL at {place}: {' '.join(reason.split())}", retriable=not asked
+        ) from None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise the store's errors for psycopg's."""
+    try:
+        yield
+    except (psycopg.Error, PoolClosed, PoolTimeout, TooManyRequests) as error:
+        raise translate(error) from error

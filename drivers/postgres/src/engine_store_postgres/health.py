@@ -1,0 +1,34 @@
+"""Whether a PostgreSQL store can be used, and its figures."""
+
+from __future__ import annotations
+
+import psycopg
+
+from engine_store.errors import EngineStoreError, StoreClosedError
+from engine_store.migrations import current_version
+from engine_store.models import Health
+from engine_store_postgres.failures import translated
+from engine_store_postgres.migrator import PostgresMigrator
+from engine_store_postgres.pools import Pool
+
+
+async def health(pool: Pool, migrator: PostgresMigrator) -> Health:
+    """The health of a store. Raises `StoreClosedError`; every other trouble is in the answer."""
+    pool.check_open()
+    try:
+        version = current_version(await migrator.applied())
+        wire = await pool.take()
+        try:
+            with translated():
+                server, standby, read_only = await wire.fetch(migrator.queries.server_state())
+        finally:
+            await wire.release()
+    except StoreClosedError:
+        raise
+    except (EngineStoreError, psycopg.Error) as error:
+        return Health("postgres", False, False, 0, str(error))
+    problem = "the server is a standby" if standby else None
+    if read_only == "on" and not standby:
+        problem = "transactions are read-only by default_transaction_read_only"
+    details = {"server_version": server, **pool.figures()}
+    return Health("postgres", True, problem is None, version, problem, details)

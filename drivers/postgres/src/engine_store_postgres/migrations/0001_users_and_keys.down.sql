@@ -1,0 +1,2 @@
+DROP TABLE {schema}.api_keys;
+DROP TABLE {schema}.users;

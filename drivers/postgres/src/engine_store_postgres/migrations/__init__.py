@@ -1,0 +1,1 @@
+"""The numbered steps of the schema; `{schema}` stands for the schema's name."""

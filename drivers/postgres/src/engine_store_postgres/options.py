@@ -1,0 +1,207 @@
+"""The driver's settings, and the connection string made of a URL or of separate fields."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+import psycopg
+from attrs import field, fields_dict, frozen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from engine_store.config import DatabaseConfig, structure_options
+from engine_store.errors import ConfigurationError
+from engine_store.urls import mask_url
+
+_SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
+_LONGEST_WAIT = 86_400
+
+_LIBPQ = (
+    "host",
+    "port",
+    "user",
+    "password",
+    "dbname",
+    "sslmode",
+    "target_session_attrs",
+    "application_name",
+    "connect_timeout",
+)
+"""The settings that libpq knows under the same name."""
+
+
+@frozen
+class PostgresOptions:
+    """Settings of the PostgreSQL driver, from the URL's query or the configuration's `options`.
+
+    A URL or `conn_string` wins over the separate fields; several hosts are separated by commas.
+    Times are seconds.
+    """
+
+    conn_string: str | None = field(default=None, repr=False)
+    host: str | None = None
+    port: str | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    dbname: str | None = None
+    sslmode: str | None = None
+    target_session_attrs: str | None = None
+    application_name: str = "engine-store"
+    connect_timeout: int = 10
+    """libpq itself would wait for as long as the operating system does, which is minutes."""
+
+    schema: str = "engine_store"
+    """A schema of its own: an application has a table `users` in `public` already."""
+
+    pool_min_size: int = 1
+    """One connection is kept, so that the first call after a quiet hour need not connect."""
+    pool_max_size: int = 8
+    """Four engines on one server of PostgreSQL's default 100 connections leave room for others."""
+    pool_timeout: float = 10.0
+    """As long as SQLite's driver waits for its lock."""
+    pool_max_waiting: int = 0
+    """0: any number of calls may wait for a connection."""
+    pool_max_idle: float = 600.0
+    pool_max_lifetime: float = 3600.0
+    """A connection is renewed each hour: a server's memory for it only grows."""
+    check: Literal["socket", "query", "off"] = "socket"
+    """How a connection is looked at before it is used. `socket` sees for a microsecond that the
+    server has closed it; `query` asks the server, for a round trip; `off` trusts it."""
+
+    statement_timeout: float | None = None
+    """None: 60. No statement here reads more than a page, a tree or a batch; 0 means no limit."""
+    lock_timeout: float | None = None
+    """None: 10. As long as SQLite's driver waits for its lock; 0 means no limit."""
+    pgbouncer: bool = False
+    """For PgBouncer's transaction pooling: nothing is kept in a session of the server."""
+    pgvector: bool = False
+    """Make the extension `vector` at opening, and refuse to open where that is impossible."""
+
+
+@frozen
+class Target:
+    """Where the database is: the connection string, which shows no password in its repr."""
+
+    conninfo: str = field(repr=False)
+    password: str | None = field(repr=False)
+    shown: str
+    """For messages: host and database, without secrets."""
+
+
+def read_options(config: DatabaseConfig) -> tuple[Target, PostgresOptions]:
+    """The target and the settings of `config`.
+
+    Raises `ConfigurationError` naming the field, what was expected and what was found.
+    """
+    own = fields_dict(PostgresOptions).keys()
+    given = {name: value for name, value in config.driver_options().items() if name in own}
+    unknown = {name: value for name, value in config.options.items() if name not in own}
+    options = structure_options({**_texts(given), **unknown}, PostgresOptions)
+    _check(options)
+    if config.url is not None and options.conn_string is not None:
+        raise ConfigurationError("options.conn_string", "expected a URL or this, found both")
+    return _target(config.url, options), options
+
+
+def _texts(given: dict[str, Any]) -> dict[str, Any]:
+    """`given`, with a port that was written as a number, as most are, turned into text."""
+    port = given.get("port")
+    return {**given, "port": str(port)} if type(port) is int else given
+
+
+def _check(options: PostgresOptions) -> None:
+    if not _SCHEMA.fullmatch(options.schema):
+        raise ConfigurationError(
+            "options.schema",
+            "expected a name of small letters, digits and _, at most 63 characters, that does not "
+            f"begin with a digit or pg_, found {options.schema!r}",
+        )
+    if options.pool_max_size < 1 or not 0 <= options.pool_min_size <= options.pool_max_size:
+        raise ConfigurationError(
+            "options.pool_min_size",
+            "expected 0 <= pool_min_size <= pool_max_size and a pool_max_size of at least 1, found "
+            f"{options.pool_min_size} and {options.pool_max_size}",
+        )
+    if options.pool_max_waiting < 0:
+        raise ConfigurationError("options.pool_max_waiting", "expected 0 or more")
+    for name, least in (
+        ("connect_timeout", 1),
+        ("pool_timeout", 0),
+        ("pool_max_idle", 1),
+        ("pool_max_lifetime", 1),
+        ("statement_timeout", 0),
+        ("lock_timeout", 0),
+    ):
+        value = getattr(options, name)
+        if value is not None and not least <= value <= _LONGEST_WAIT:
+            raise ConfigurationError(f"options.{name}", f"expected {least} to {_LONGEST_WAIT}")
+    if options.pgbouncer:
+        for name in ("statement_timeout", "lock_timeout"):
+            if getattr(options, name) is not None:
+                raise ConfigurationError(
+                    f"options.{name}",
+                    "PgBouncer shares a server's sessions among its clients, so it cannot be set "
+                    f"here; set it for the role: ALTER ROLE ... SET {name} = ...",
+                )
+
+
+def _target(url: str | None, options: PostgresOptions) -> Target:
+    field = "url" if url is not None else "options.conn_string"
+    text = _without_own(url) if url is not None else options.conn_string or ""
+    try:
+        stated = conninfo_to_dict(text)
+    except psycopg.ProgrammingError:
+        raise ConfigurationError(field, _why_unreadable(text)) from None
+    separate: dict[str, Any] = {
+        name: getattr(options, name) for name in _LIBPQ if getattr(options, name) is not None
+    }
+    parameters = {**separate, **stated}
+    if not options.pgbouncer:  # PgBouncer refuses a connection with server settings
+        parameters["options"] = _server_settings(options, parameters.get("options"))
+    parameters["client_encoding"] = "utf8"
+    try:
+        conninfo = make_conninfo("", **parameters)
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError("options", str(error)) from None
+    password = parameters.get("password")
+    host = parameters.get("host") or "the default host"
+    dbname = parameters.get("dbname") or parameters.get("user") or "of the user's name"
+    return Target(
+        conninfo, None if password is None else str(password), f"{host}, database {dbname}"
+    )
+
+
+def _server_settings(options: PostgresOptions, stated: object) -> str:
+    """Settings of the server for each session, those the caller states last: they win."""
+    timeouts = {
+        "statement_timeout": 60 if options.statement_timeout is None else options.statement_timeout,
+        "lock_timeout": 10 if options.lock_timeout is None else options.lock_timeout,
+    }
+    settings = [f"-c {name}={round(seconds * 1000)}" for name, seconds in timeouts.items()]
+    return " ".join([*settings, *([str(stated)] if stated else [])])
+
+
+def _without_own(url: str) -> str:
+    """`url` without the settings that are this driver's alone: libpq would refuse them."""
+    address, mark, query = url.partition("?")
+    own = fields_dict(PostgresOptions).keys() - set(_LIBPQ)
+    kept = [pair for pair in query.split("&") if pair.partition("=")[0] not in own]
+    return address + mark + "&".join(kept)
+
+
+def _why_unreadable(text: str) -> str:
+    """What is wrong with a connection string. libpq's own words may quote a part of a password."""
+    known = {
+        option.keyword.decode()
+        for option in psycopg.pq.Conninfo.get_defaults()
+        if option.keyword is not None
+    }
+    named = [name for name, _ in parse_qsl(text.partition("?")[2], keep_blank_values=True)]
+    strangers = sorted(set(named) - known)
+    if "://" in text and strangers:
+        return f"no parameter of a PostgreSQL URL is called {', '.join(strangers)}"
+    return (
+        "expected postgresql://user:password@host:port/dbname?option=value, with %-escapes for "
+        f"special characters in a password, or key=value pairs; libpq cannot read {mask_url(text)}"
+    )

@@ -1,0 +1,353 @@
+"""Pools of connections, for a store with either face.
+
+psycopg's pools do the work: this module looks at each connection before it is used, says in the
+store's terms why none could be had, and starts anew in a forked child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+import time
+import weakref
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
+
+from engine_store.errors import StoreClosedError, UnavailableError
+from engine_store.threads import outlasting
+from engine_store_postgres.failures import reaching, translate
+from engine_store_postgres.options import PostgresOptions, Target
+from engine_store_postgres.wires import ADAPTERS, AsyncWire, SyncWire, Wire
+
+T = TypeVar("T")
+
+_SLICE = 0.5
+"""Seconds between looks at a pool that has no connection to give. A pool that gave up connecting
+begins again only when it is asked again."""
+
+_RECONNECT = 1.0
+"""Seconds for which a pool tries to connect without being asked. psycopg's own minutes come with
+pauses that double: a server could be back for half a minute before anybody noticed."""
+
+
+class Pool(Protocol):
+    """Gives connections, as `Wire`s, each to one caller at a time."""
+
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether a connection stays with one session of the server; PgBouncer's do not."""
+        ...
+
+    async def open(self) -> None:
+        """Connect for the first time. Raises `UnavailableError` with the reason."""
+        ...
+
+    async def take(self) -> Wire:
+        """A connection for the caller alone, until its `release`.
+
+        Raises `StoreClosedError`, `UnavailableError`.
+        """
+        ...
+
+    async def connect(self) -> Wire:
+        """A connection beside the pool, until its `release`. Raises `UnavailableError`."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
+    async def whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` returns: also a cancellation waits for its end."""
+        ...
+
+    def check_open(self) -> None:
+        """Raise `StoreClosedError` after `close`; `UnavailableError` where a fork lost it."""
+        ...
+
+    def figures(self) -> dict[str, int]:
+        """How many connections there are, idle ones and calls that wait."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection; those in use are closed as they are given back."""
+        ...
+
+
+def connect_arguments(options: PostgresOptions) -> dict[str, Any]:
+    """What every connection is made with."""
+    return {
+        "autocommit": True,  # transactions are begun by name
+        "prepare_threshold": None if options.pgbouncer else 5,
+        "context": ADAPTERS,
+    }
+
+
+def pool_arguments(target: Target, options: PostgresOptions) -> dict[str, Any]:
+    """What both kinds of pool are made with."""
+    return {
+        "conninfo": target.conninfo,
+        "min_size": options.pool_min_size,
+        "max_size": options.pool_max_size,
+        "max_waiting": options.pool_max_waiting,
+        "max_idle": options.pool_max_idle,
+        "max_lifetime": options.pool_max_lifetime,
+        "reconnect_timeout": _RECONNECT,
+        "open": False,
+        "name": "engine-store",
+    }
+
+
+def is_alive(connection: Connection[Any] | AsyncConnection[Any]) -> bool:
+    """Whether nothing on the socket says that the server has closed it; asks nobody."""
+    pgconn = connection.pgconn
+    if pgconn.status != psycopg.pq.ConnStatus.OK:
+        return False
+    poll = select.poll()  # unlike `select.select`, it takes any number of open files
+    poll.register(pgconn.socket, select.POLLIN)
+    if not poll.poll(0):
+        return True
+    try:
+        pgconn.consume_input()  # a notice perhaps; at the end of the stream it raises
+    except psycopg.OperationalError:
+        return False
+    return pgconn.status == psycopg.pq.ConnStatus.OK
+
+
+class _Waiting:
+    """How long a caller has waited for a connection, and why there is none."""
+
+    def __init__(self, options: PostgresOptions) -> None:
+        self._timeout = options.pool_timeout
+        self._deadline = time.monotonic() + options.pool_timeout
+        self._failed_before: int | None = None
+
+    def slice(self) -> float:
+        """Seconds to wait before looking again."""
+        return max(min(_SLICE, self._deadline - time.monotonic()), 0.001)
+
+    def check(self, statistics: dict[str, int]) -> None:
+        """Raise `UnavailableError` when the time is over."""
+        failed = statistics.get("connections_errors", 0)
+        if self._failed_before is None:
+            self._failed_before = failed
+        if time.monotonic() < self._deadline:
+            return
+        if failed > self._failed_before or not statistics.get("pool_size"):
+            raise UnavailableError(
+                f"PostgreSQL could not be reached for {self._timeout:g} s; try again when it is "
+                "back, or look at the log of psycopg.pool"
+            )
+        raise UnavailableError(
+            f"all {statistics['pool_max']} connections were busy for {self._timeout:g} s; try "
+            "again, raise pool_max_size, or keep transactions short"
+        )
+
+
+class SyncPool:
+    """A `Pool` for the synchronous face. A forked child gets connections of its own."""
+
+    def __init__(self, target: Target, options: PostgresOptions) -> None:
+        """A pool without connections."""
+        self._target = target
+        self._options = options
+        self._closed = False
+        self._pool: ConnectionPool[Connection[Any]] | None = None
+        self._lock = threading.Lock()
+        self.keeps_sessions = not options.pgbouncer
+        _pools.add(self)
+
+    async def open(self) -> None:
+        wire = await self.connect()  # the pool would try in its own threads, and tell its log
+        await wire.release()
+        self._opened()
+
+    def check_open(self) -> None:
+        if self._closed:
+            raise StoreClosedError
+
+    async def take(self) -> SyncWire:
+        pool = self._pool or self._opened()
+        waiting: _Waiting | None = None
+        while True:
+            try:
+                connection = pool.getconn(_SLICE if waiting is None else waiting.slice())
+            except PoolTimeout:
+                waiting = waiting or _Waiting(self._options)
+                waiting.check(pool.get_stats())
+            except Exception as error:
+                raise translate(error) from error
+            else:
+                if self._is_usable(connection):
+                    return SyncWire(connection, pool)
+                connection.close()
+                pool.putconn(connection)
+
+    def _is_usable(self, connection: Connection[Any]) -> bool:
+        if self._options.check == "off":
+            return True
+        if not is_alive(connection):
+            return False
+        if self._options.check == "query":
+            try:
+                connection.execute(b"")
+            except psycopg.Error:
+                return False
+        return True
+
+    async def connect(self) -> SyncWire:
+        with reaching(self._target.shown, self._target.password):
+            connection = Connection.connect(
+                self._target.conninfo, **connect_arguments(self._options), cursor_factory=RawCursor
+            )
+        return SyncWire(connection, None)
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs this
+
+    async def whole(self, work: Coroutine[Any, Any, T]) -> T:
+        return await work
+
+    def figures(self) -> dict[str, int]:
+        return _figures(self._pool)
+
+    async def close(self) -> None:
+        self._closed = True
+        with self._lock:
+            if self._pool is not None:
+                self._pool.close()
+
+    def _opened(self) -> ConnectionPool[Connection[Any]]:
+        with self._lock:
+            self.check_open()
+            if self._pool is None:
+                pool = ConnectionPool(
+                    **pool_arguments(self._target, self._options),
+                    kwargs={**connect_arguments(self._options), "cursor_factory": RawCursor},
+                )
+                pool.open()
+                self._pool = pool
+            return self._pool
+
+    def forget(self) -> None:
+        """In a forked child: leave the parent's connections alone, and begin anew."""
+        # Kept for good: a finalizer would wait for threads that are not here.
+        _of_the_parent.append(self._pool)
+        self._pool = None
+        self._lock = threading.Lock()
+
+
+class AsyncPool:
+    """A `Pool` for the asynchronous face, for one event loop of one process."""
+
+    def __init__(self, target: Target, options: PostgresOptions) -> None:
+        """A pool for the running event loop."""
+        self._target = target
+        self._options = options
+        self._closed = False
+        self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+            **pool_arguments(target, options),
+            kwargs={**connect_arguments(options), "cursor_factory": AsyncRawCursor},
+        )
+        self._pid = os.getpid()
+        self.keeps_sessions = not options.pgbouncer
+
+    async def open(self) -> None:
+        wire = await self.connect()
+        await wire.release()
+        await self._pool.open()
+
+    def check_open(self) -> None:
+        if self._closed:
+            raise StoreClosedError
+        if os.getpid() != self._pid:
+            raise UnavailableError(
+                "an asynchronous store stays with the process of its event loop; open another one "
+                "in the forked child",
+                retriable=False,
+            )
+
+    async def take(self) -> AsyncWire:
+        self.check_open()
+        waiting: _Waiting | None = None
+        while True:
+            try:
+                connection = await self._pool.getconn(
+                    _SLICE if waiting is None else waiting.slice()
+                )
+            except PoolTimeout:
+                waiting = waiting or _Waiting(self._options)
+                waiting.check(self._pool.get_stats())
+            except Exception as error:
+                raise translate(error) from error
+            else:
+                wire = AsyncWire(connection, self._pool)
+                try:
+                    if await self._is_usable(connection):
+                        return wire
+                except BaseException:
+                    await wire.release()
+                    raise
+                await connection.close()
+                await wire.release()
+
+    async def _is_usable(self, connection: AsyncConnection[Any]) -> bool:
+        if self._options.check == "off":
+            return True
+        if not is_alive(connection):
+            return False
+        if self._options.check == "query":
+            try:
+                await connection.execute(b"")
+            except psycopg.Error:
+                return False
+        return True
+
+    async def connect(self) -> AsyncWire:
+        with reaching(self._target.shown, self._target.password):
+            connection = await AsyncConnection.connect(
+                self._target.conninfo,
+                **connect_arguments(self._options),
+                cursor_factory=AsyncRawCursor,
+            )
+        return AsyncWire(connection, None)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def whole(self, work: Coroutine[Any, Any, T]) -> T:
+        return await outlasting(asyncio.ensure_future(work))
+
+    def figures(self) -> dict[str, int]:
+        return _figures(self._pool)
+
+    async def close(self) -> None:
+        self._closed = True
+        await self._pool.close()
+
+
+def _figures(
+    pool: ConnectionPool[Connection[Any]] | AsyncConnectionPool[AsyncConnection[Any]] | None,
+) -> dict[str, int]:
+    found = {} if pool is None else pool.get_stats()
+    names = ("pool_size", "pool_max", "pool_available", "requests_waiting")
+    return {name: found.get(name, 0) for name in names}
+
+
+_pools: weakref.WeakSet[SyncPool] = weakref.WeakSet()
+_of_the_parent: list[object] = []
+
+
+def _after_fork_in_child() -> None:
+    for pool in list(_pools):
+        pool.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,1 @@
+"""The statements of the PostgreSQL driver; `{schema}` stands for the schema's name."""

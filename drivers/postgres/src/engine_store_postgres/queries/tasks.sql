@@ -1,0 +1,235 @@
+-- fragment: task_columns
+workflow_exec_id, task_exec_id, task_id, workflow_id, component, execution_type, status,
+parent_state_id, agent_id, action_id, tool_id, input, output, error, usage, version, created_at,
+updated_at
+
+-- fragment: new_task
+-- A row to insert, if its workflow is there, and its parent in it. The workflow is held: it cannot
+-- be deleted between this look and the foreign keys', nor can a parent, which goes with it alone.
+SELECT
+  :workflow_exec_id::text, :task_exec_id::text, :task_id::text, :workflow_id::text,
+  :component::text, :execution_type::text, :status::text, :parent_state_id::text,
+  :agent_id::text, :action_id::text, :tool_id::text, :input::json, :output::json, :error::json,
+  :usage::json, 1, :now::timestamptz, :now::timestamptz
+FROM {schema}.workflows AS whole
+WHERE whole.workflow_exec_id = :workflow_exec_id
+  AND (
+    :parent_state_id::text IS NULL
+    OR EXISTS (
+      SELECT 1
+      FROM {schema}.tasks AS parent
+      WHERE parent.workflow_exec_id = :workflow_exec_id
+        AND parent.task_exec_id = :parent_state_id
+    )
+  )
+
+-- name: get_task :one
+SELECT {task_columns}
+FROM {schema}.tasks
+WHERE task_exec_id = :task_exec_id
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+
+-- name: lock_task :one
+SELECT {task_columns}
+FROM {schema}.tasks
+WHERE task_exec_id = :task_exec_id
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+FOR UPDATE
+
+-- name: list_tasks :many
+-- A page starts behind (:after_created_at, :after_id); without a limit, all.
+SELECT {task_columns}
+FROM {schema}.tasks
+WHERE true
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+  AND status = ANY (:statuses::text[]) --? statuses
+  AND task_exec_id = ANY (:task_exec_ids::text[]) --? task_exec_ids
+  AND task_id = :task_id --? task_id
+  AND parent_state_id = :parent_state_id --? parent_state_id
+  AND agent_id = :agent_id --? agent_id
+  AND action_id = :action_id --? action_id
+  AND tool_id = :tool_id --? tool_id
+  AND execution_type = :execution_type --? execution_type
+  AND (created_at, task_exec_id) > (:after_created_at, :after_id) --? after_id
+ORDER BY created_at, task_exec_id
+LIMIT :limit --? limit
+
+-- name: create_task :one
+-- No row: the id is taken, or the workflow or the parent is missing.
+INSERT INTO {schema}.tasks ({task_columns})
+{new_task}
+FOR KEY SHARE OF whole
+ON CONFLICT DO NOTHING
+RETURNING {task_columns}
+
+-- name: update_task :one
+-- Compare-and-set. No row: missing, another version, or an immutable field differs.
+UPDATE {schema}.tasks
+SET task_id = :task_id,
+    workflow_id = :workflow_id,
+    component = :component,
+    execution_type = :execution_type,
+    status = :status,
+    agent_id = :agent_id,
+    action_id = :action_id,
+    tool_id = :tool_id,
+    input = :input,
+    output = :output,
+    error = :error,
+    usage = :usage,
+    version = version + 1,
+    updated_at = greatest(updated_at, :now)
+WHERE workflow_exec_id = :workflow_exec_id
+  AND task_exec_id = :task_exec_id
+  AND version = :version
+  AND parent_state_id IS NOT DISTINCT FROM :parent_state_id
+  AND created_at = :created_at --? created_at
+RETURNING {task_columns}
+
+-- name: upsert_task :one
+-- No row: an immutable field differs from what is stored, or a reference of a new one is missing.
+INSERT INTO {schema}.tasks AS stored ({task_columns})
+{new_task}
+  AND NOT EXISTS (
+    SELECT 1
+    FROM {schema}.tasks AS other
+    WHERE other.task_exec_id = :task_exec_id
+      AND other.workflow_exec_id <> :workflow_exec_id
+  )
+FOR KEY SHARE OF whole
+ON CONFLICT (workflow_exec_id, task_exec_id) DO UPDATE
+SET task_id = excluded.task_id,
+    workflow_id = excluded.workflow_id,
+    component = excluded.component,
+    execution_type = excluded.execution_type,
+    status = excluded.status,
+    agent_id = excluded.agent_id,
+    action_id = excluded.action_id,
+    tool_id = excluded.tool_id,
+    input = excluded.input,
+    output = excluded.output,
+    error = excluded.error,
+    usage = excluded.usage,
+    version = stored.version + 1,
+    updated_at = greatest(stored.updated_at, excluded.updated_at)
+WHERE stored.parent_state_id IS NOT DISTINCT FROM excluded.parent_state_id
+  AND stored.created_at = :created_at --? created_at
+RETURNING {task_columns}
+
+-- name: get_task_usage :one
+SELECT usage
+FROM {schema}.tasks
+WHERE task_exec_id = :task_exec_id
+
+-- name: lock_task_usage :one
+SELECT usage
+FROM {schema}.tasks
+WHERE task_exec_id = :task_exec_id
+FOR NO KEY UPDATE
+
+-- name: set_task_usage :one
+UPDATE {schema}.tasks
+SET usage = :usage,
+    version = version + 1,
+    updated_at = greatest(updated_at, :now)
+WHERE task_exec_id = :task_exec_id
+RETURNING {task_columns}
+
+-- name: latest_tasks :many
+-- The latest execution of each task_id of a workflow, in creation order.
+SELECT *
+FROM (
+  SELECT DISTINCT ON (task_id) {task_columns}
+  FROM {schema}.tasks
+  WHERE workflow_exec_id = :workflow_exec_id
+  ORDER BY task_id, created_at DESC, task_exec_id DESC
+) AS latest
+ORDER BY created_at, task_exec_id
+
+-- name: get_workflow_with_tasks :many
+-- The workflow, with null where only a task has a value, and the latest execution of each task_id,
+-- in any order. One statement, so that all is of one snapshot.
+SELECT
+  workflow_exec_id, NULL AS task_exec_id, NULL AS task_id, workflow_id, NULL AS component,
+  NULL AS execution_type, status, NULL AS parent_state_id, NULL AS agent_id, NULL AS action_id,
+  NULL AS tool_id, input, output, error, usage, version, created_at, updated_at
+FROM {schema}.workflows
+WHERE workflow_exec_id = :workflow_exec_id
+UNION ALL
+(
+  SELECT DISTINCT ON (task_id) {task_columns}
+  FROM {schema}.tasks
+  WHERE workflow_exec_id = :workflow_exec_id
+  ORDER BY task_id, created_at DESC, task_exec_id DESC
+)
+
+-- name: latest_tasks_and_roots :many
+-- The latest execution of each task_id of a workflow, and the latest of each root task, which may
+-- be another one; each row says which of the two it is.
+SELECT *
+FROM (
+  SELECT {task_columns},
+    row_number() OVER (
+      PARTITION BY task_id
+      ORDER BY created_at DESC, task_exec_id DESC
+    ) = 1 AS is_latest,
+    parent_state_id IS NULL AND row_number() OVER (
+      PARTITION BY task_id, parent_state_id IS NULL
+      ORDER BY created_at DESC, task_exec_id DESC
+    ) = 1 AS is_latest_root
+  FROM {schema}.tasks
+  WHERE workflow_exec_id = :workflow_exec_id
+) AS found
+WHERE is_latest OR is_latest_root
+ORDER BY created_at, task_exec_id
+
+-- name: latest_child :one
+SELECT {task_columns}
+FROM {schema}.tasks
+WHERE parent_state_id = :parent_state_id
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+  AND task_id = :task_id
+ORDER BY created_at DESC, task_exec_id DESC
+LIMIT 1
+
+-- name: children_outputs :many
+-- In creation order: of several executions of a task the last row is the latest.
+SELECT task_id, output
+FROM {schema}.tasks
+WHERE parent_state_id = :parent_state_id
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+  AND output IS NOT NULL
+ORDER BY created_at, task_exec_id
+
+-- name: count_children :many
+SELECT status, count(*)
+FROM {schema}.tasks
+WHERE parent_state_id = :parent_state_id
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+GROUP BY status
+
+-- name: task_tree :many
+-- A task and its descendants down to :max_depth levels below it. The recursion carries keys alone.
+WITH RECURSIVE tree (workflow_exec_id, task_exec_id, depth) AS (
+  SELECT workflow_exec_id, task_exec_id, 0::bigint
+  FROM {schema}.tasks
+  WHERE task_exec_id = :root
+    AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+  UNION ALL
+  SELECT child.workflow_exec_id, child.task_exec_id, tree.depth + 1
+  FROM tree
+  JOIN {schema}.tasks AS child
+    ON child.workflow_exec_id = tree.workflow_exec_id
+    AND child.parent_state_id = tree.task_exec_id
+  WHERE tree.depth < :max_depth
+)
+SELECT
+  tasks.workflow_exec_id, tasks.task_exec_id, tasks.task_id, tasks.workflow_id, tasks.component,
+  tasks.execution_type, tasks.status, tasks.parent_state_id, tasks.agent_id, tasks.action_id,
+  tasks.tool_id, tasks.input, tasks.output, tasks.error, tasks.usage, tasks.version,
+  tasks.created_at, tasks.updated_at
+FROM tree
+JOIN {schema}.tasks
+  ON tasks.workflow_exec_id = tree.workflow_exec_id
+  AND tasks.task_exec_id = tree.task_exec_id
+ORDER BY tree.depth, tasks.created_at, tasks.task_exec_id

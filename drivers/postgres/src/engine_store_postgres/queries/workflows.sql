@@ -1,0 +1,143 @@
+-- fragment: workflow_columns
+workflow_exec_id, workflow_id, status, input, output, error, usage, version, created_at, updated_at
+
+-- fragment: new_workflow
+:workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage, 1, :now, :now
+
+-- name: get_workflow :one
+SELECT {workflow_columns}
+FROM {schema}.workflows
+WHERE workflow_exec_id = :workflow_exec_id
+
+-- name: lock_workflow :one
+-- Holds the row; nobody adds a task to the workflow meanwhile, because a new task needs the row.
+SELECT {workflow_columns}
+FROM {schema}.workflows
+WHERE workflow_exec_id = :workflow_exec_id
+FOR UPDATE
+
+-- name: list_workflows :many
+-- Newest first; a page starts behind (:before_created_at, :before_id).
+SELECT {workflow_columns}
+FROM {schema}.workflows
+WHERE true
+  AND workflow_id = :workflow_id --? workflow_id
+  AND status = ANY (:statuses::text[]) --? statuses
+  AND workflow_exec_id = ANY (:workflow_exec_ids::text[]) --? workflow_exec_ids
+  AND created_at >= :created_from --? created_from
+  AND created_at < :created_before --? created_before
+  AND (created_at, workflow_exec_id) < (:before_created_at, :before_id) --? before_id
+ORDER BY created_at DESC, workflow_exec_id DESC
+LIMIT :limit
+
+-- name: latest_workflow :one
+-- The newest execution, of those with a fitting task where one is asked for.
+SELECT {workflow_columns}
+FROM {schema}.workflows
+WHERE workflow_id = :workflow_id
+  AND EXISTS ( --? by_task
+    SELECT 1 --? by_task
+    FROM {schema}.tasks --? by_task
+    WHERE tasks.workflow_exec_id = workflows.workflow_exec_id --? by_task
+      AND tasks.task_id = :task_id --? task_id
+      AND tasks.agent_id = :agent_id --? agent_id
+      AND tasks.tool_id = :tool_id --? tool_id
+  ) --? by_task
+ORDER BY created_at DESC, workflow_exec_id DESC
+LIMIT 1
+
+-- name: create_workflow :one
+-- No row: the id is taken.
+INSERT INTO {schema}.workflows ({workflow_columns})
+VALUES ({new_workflow})
+ON CONFLICT DO NOTHING
+RETURNING {workflow_columns}
+
+-- name: update_workflow :one
+-- Compare-and-set. No row: missing, another version, or an immutable field differs.
+UPDATE {schema}.workflows
+SET status = :status,
+    input = :input,
+    output = :output,
+    error = :error,
+    usage = :usage,
+    version = version + 1,
+    updated_at = greatest(updated_at, :now)
+WHERE workflow_exec_id = :workflow_exec_id
+  AND version = :version
+  AND workflow_id = :workflow_id
+  AND created_at = :created_at --? created_at
+RETURNING {workflow_columns}
+
+-- name: upsert_workflow :one
+-- No row: an immutable field differs from what is stored.
+INSERT INTO {schema}.workflows AS stored ({workflow_columns})
+VALUES ({new_workflow})
+ON CONFLICT (workflow_exec_id) DO UPDATE
+SET status = excluded.status,
+    input = excluded.input,
+    output = excluded.output,
+    error = excluded.error,
+    usage = excluded.usage,
+    version = stored.version + 1,
+    updated_at = greatest(stored.updated_at, excluded.updated_at)
+WHERE stored.workflow_id = excluded.workflow_id
+  AND stored.created_at = :created_at --? created_at
+RETURNING {workflow_columns}
+
+-- name: set_workflow_status :one
+-- No row: missing, or a guard does not hold.
+UPDATE {schema}.workflows
+SET status = :status,
+    version = version + 1,
+    updated_at = greatest(updated_at, :now)
+WHERE workflow_exec_id = :workflow_exec_id
+  AND version = :expected_version --? expected_version
+  AND status = ANY (:expected_statuses::text[]) --? expected_statuses
+RETURNING {workflow_columns}
+
+-- name: lock_workflow_usage :one
+SELECT usage
+FROM {schema}.workflows
+WHERE workflow_exec_id = :workflow_exec_id
+FOR NO KEY UPDATE
+
+-- name: set_workflow_usage :one
+UPDATE {schema}.workflows
+SET usage = :usage,
+    version = version + 1,
+    updated_at = greatest(updated_at, :now)
+WHERE workflow_exec_id = :workflow_exec_id
+RETURNING {workflow_columns}
+
+-- name: delete_workflow :one
+-- The tasks go with it, by the foreign key.
+DELETE FROM {schema}.workflows
+WHERE workflow_exec_id = :workflow_exec_id
+RETURNING workflow_exec_id
+
+-- name: lock_purgeable :many
+-- The next batch, longest untouched first, without what somebody else is at: another purge has it.
+SELECT workflow_exec_id
+FROM {schema}.workflows
+WHERE status = ANY (:statuses::text[])
+  AND updated_at < :older_than
+ORDER BY updated_at, workflow_exec_id
+LIMIT :limit
+FOR UPDATE SKIP LOCKED
+
+-- name: count_purgeable :one
+SELECT count(DISTINCT workflows.workflow_exec_id), count(tasks.task_exec_id)
+FROM {schema}.workflows
+LEFT JOIN {schema}.tasks USING (workflow_exec_id)
+WHERE workflows.status = ANY (:statuses::text[])
+  AND workflows.updated_at < :older_than
+
+-- name: count_tasks_of :one
+SELECT count(*)
+FROM {schema}.tasks
+WHERE workflow_exec_id = ANY (:workflow_exec_ids::text[])
+
+-- name: delete_workflows :none
+DELETE FROM {schema}.workflows
+WHERE workflow_exec_id = ANY (:workflow_exec_ids::text[])

@@ -1,0 +1,315 @@
+"""Running operations on connections: outside a transaction, and inside one.
+
+Written once, for both faces: see `wires`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from engine_store.errors import (
+    EngineStoreError,
+    NotInTransactionError,
+    TransactionClosedError,
+    UnavailableError,
+)
+from engine_store.sql.observe import Observer
+from engine_store.sql.operation import (
+    Backoff,
+    Contended,
+    Invocation,
+    Mode,
+    Op,
+    Request,
+    drive_async,
+    drive_procedure_async,
+    finish,
+)
+from engine_store.sql.statements import Call
+from engine_store_postgres.failures import may_rerun, translate, translated
+from engine_store_postgres.pools import Pool
+from engine_store_postgres.wires import Wire
+
+RERUNS = Backoff(attempts=16, first=0.001, longest=0.2)
+"""For operations that lost to concurrent ones. Of a deadlock's parties one goes on each time, and
+each costs the server's deadlock_timeout of a second, so more attempts would help nobody."""
+
+
+class Session:
+    """Runs operations, each by itself."""
+
+    def __init__(self, pool: Pool, observer: Observer | None) -> None:
+        """A session on `pool`; `observer` is told what happens, where there is one."""
+        self.pool = pool
+        self.observer = observer
+
+    async def run(self, invocation: Invocation) -> Any:
+        """Run an operation or a procedure to its end, and tell the observer."""
+        if self.observer is None:
+            return await self._run(invocation)
+        with self.observer.operation(invocation.name):
+            return await self._run(invocation)
+
+    async def _run(self, invocation: Invocation) -> Any:
+        if invocation.mode is not Mode.PROCEDURE:
+            return await self._attempt(invocation)
+        return await drive_procedure_async(
+            invocation.start(),
+            lambda step: self._attempt(step.named(invocation.name)),
+            self.pool.sleep,
+        )
+
+    async def _attempt(self, invocation: Invocation) -> Any:
+        if self.observer is None:
+            return await self._run_one(invocation)
+        with self.observer.step(invocation.name):
+            return await self._run_one(invocation)
+
+    async def _run_one(self, invocation: Invocation) -> Any:
+        """Run one operation. It checks its arguments before a connection is taken."""
+        self.pool.check_open()
+        op = invocation.start()
+        request = next(op)
+        if invocation.mode is Mode.LOCK:
+            raise NotInTransactionError(invocation.name)
+        if invocation.mode is Mode.READ:
+            return await self._read(op, request)
+        run = self._write if invocation.mode is Mode.WRITE else self._transact
+        return await rerun(self.pool, invocation, op, request, run, in_transaction=False)
+
+    async def _read(self, op: Op[Any], request: Request) -> Any:
+        wire = await self.pool.take()
+        try:
+            with translated():
+                rows = await fetch(wire, request)
+        finally:
+            await wire.release()
+        return finish(op, rows)
+
+    async def _write(self, op: Op[Any], request: Request) -> Any:
+        """In autocommit mode: the first statement is the transaction, the others only read."""
+        wire = await self.pool.take()
+        try:
+            return await drive_async(op, request, lambda request: fetch(wire, request))
+        finally:
+            await wire.release()
+
+    async def _transact(self, op: Op[Any], request: Request) -> Any:
+        wire = await self.pool.take()
+        before = ["BEGIN"]
+
+        async def execute(request: Request) -> Any:
+            commands, before[:] = before[:], []
+            return await fetch(wire, request, commands)
+
+        try:
+            try:
+                result = await drive_async(op, request, execute)
+                await self.pool.whole(wire.command("COMMIT"))
+            except BaseException:
+                await self.pool.whole(_roll_back(wire))
+                raise
+            return result
+        finally:
+            await wire.release()
+
+
+async def fetch(wire: Wire, request: Request, before: Sequence[str] = ()) -> Any:
+    """The rows of a call, or of each of several, after the commands in `before`."""
+    if isinstance(request, Call):
+        if not before:
+            return await wire.fetch(request)
+        [rows] = await wire.pipeline(before, [request])
+        return rows
+    return await wire.pipeline(before, request)
+
+
+async def rerun(
+    pool: Pool,
+    invocation: Invocation,
+    op: Op[Any],
+    request: Request,
+    run: Callable[[Op[Any], Request], Any],
+    *,
+    in_transaction: bool,
+) -> Any:
+    """`run` an operation; where others were faster, again from its start, bounded and jittered."""
+    error: Exception
+    for pause in RERUNS.pauses():
+        try:
+            return await run(op, request)
+        except Contended as contended:
+            error = contended
+        except psycopg.Error as failed:
+            if not may_rerun(failed, in_transaction=in_transaction):
+                raise translate(failed) from failed
+            error = failed
+        await pool.sleep(pause.seconds)
+        op = invocation.start()
+        request = next(op)
+    if isinstance(error, psycopg.Error):
+        raise translate(error) from error
+    raise UnavailableError("PostgreSQL: other writers were faster every time; try again")
+
+
+async def _roll_back(wire: Wire) -> None:
+    """End a transaction if one is open; a connection that cannot is broken: its pool sees it."""
+    if wire.status is not TransactionStatus.IDLE:
+        with suppress(psycopg.Error):
+            await wire.command("ROLLBACK")
+
+
+class TransactionSession(Session):
+    """Runs operations in one transaction on one connection.
+
+    Commands that begin, mark and release are not sent by themselves: they go with the next
+    operation, in its round trip. A savepoint before each operation makes that what fails in it
+    undoes only itself, and the transaction goes on, as on every database (contract 3.3).
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        observer: Observer | None,
+        turn: AbstractAsyncContextManager[object],
+        owner: Callable[[], object],
+    ) -> None:
+        """A session that has not begun.
+
+        `turn` is held by each use of the connection. The transaction belongs to what `owner` says
+        when it begins: a thread, or anybody.
+        """
+        super().__init__(pool, observer)
+        self._turn = turn
+        self._who = owner
+        self._owner: object = None
+        self._pid = os.getpid()
+        self._wire: Wire | None = None
+        self._pending: list[str] = []
+        self._depth = 0
+        self._lost: UnavailableError | None = None
+
+    async def begin(self) -> None:
+        """Take a connection. Raises `UnavailableError`, `StoreClosedError`."""
+        self.pool.check_open()
+        self._wire = await self.pool.take()
+        self._owner = self._who()
+        self._pending = ["BEGIN"]
+
+    async def commit(self) -> None:
+        """Commit, and end.
+
+        Raises `UnavailableError` where the transaction was lost, `StoreClosedError`, after a
+        rollback, where the store was closed meanwhile.
+        """
+        wire = self._usable_wire()
+        try:
+            self.pool.check_open()
+            async with self._turn:
+                if self._lost is not None:
+                    raise self._lost
+                if self._pending != ["BEGIN"]:  # else nothing was done
+                    with translated():
+                        await self.pool.whole(wire.command("COMMIT"))
+        finally:
+            await self.rollback()  # which after a commit gives the connection back
+
+    async def rollback(self) -> None:
+        """Roll back, and end; nothing where it has ended or never begun, or is a parent's."""
+        if self._wire is not None and self._pid == os.getpid():
+            await self.pool.whole(self._end(self._wire))
+
+    async def _end(self, wire: Wire) -> None:
+        async with self._turn:
+            self._wire = None
+            await _roll_back(wire)
+            await wire.release()
+
+    async def savepoint(self) -> None:
+        """Begin a nested transaction."""
+        self._usable_wire()
+        self.pool.check_open()
+        self._depth += 1
+        self._pending.append(f"SAVEPOINT nested_{self._depth}")
+
+    async def release_savepoint(self) -> None:
+        """Keep what the innermost nested transaction wrote."""
+        self._usable_wire()
+        if self._lost is not None:
+            raise self._lost
+        self._pending.append(f"RELEASE nested_{self._depth}")
+        self._depth -= 1
+
+    async def rollback_savepoint(self) -> None:
+        """Undo what the innermost nested transaction wrote, and end it."""
+        wire = self._wire
+        if wire is None or self._pid != os.getpid():
+            return
+        name = f"nested_{self._depth}"
+        self._depth -= 1
+        if f"SAVEPOINT {name}" in self._pending:  # nothing was done in it
+            del self._pending[self._pending.index(f"SAVEPOINT {name}") :]
+        elif self._lost is None:
+            async with self._turn:
+                await self._recover(wire, [f"ROLLBACK TO {name}", f"RELEASE {name}"])
+
+    def _usable_wire(self) -> Wire:
+        if self._wire is None or self._pid != os.getpid() or self._who() != self._owner:
+            raise TransactionClosedError
+        return self._wire
+
+    async def _run_one(self, invocation: Invocation) -> Any:
+        """Run one operation on the transaction's connection."""
+        wire = self._usable_wire()
+        self.pool.check_open()
+        op = invocation.start()
+        request = next(op)
+
+        async def run(op: Op[Any], request: Request) -> Any:
+            return await self._run_marked(wire, op, request)
+
+        async with self._turn:
+            if self._lost is not None:
+                raise self._lost
+            return await rerun(self.pool, invocation, op, request, run, in_transaction=True)
+
+    async def _run_marked(self, wire: Wire, op: Op[Any], request: Request) -> Any:
+        """Run an operation with a savepoint before it; undo it where a statement fails."""
+        marked = False
+
+        async def execute(request: Request) -> Any:
+            nonlocal marked
+            if marked:
+                return await fetch(wire, request)
+            before = [*self._pending, "SAVEPOINT operation"]
+            self._pending = []
+            rows = await fetch(wire, request, before)
+            marked = True
+            return rows
+
+        try:
+            return await drive_async(op, request, execute)
+        except (EngineStoreError, Contended):
+            raise  # the operation's own answer: no statement failed
+        except BaseException:
+            await self._recover(wire, ["ROLLBACK TO operation"])
+            raise
+        finally:
+            self._pending = ["RELEASE operation"]
+
+    async def _recover(self, wire: Wire, commands: Sequence[str]) -> None:
+        """Bring the transaction back to a savepoint; where that fails it is lost as a whole."""
+        pending, self._pending = self._pending, []
+        try:
+            await self.pool.whole(wire.command("; ".join([*pending, *commands])))
+        except psycopg.Error:
+            self._lost = UnavailableError(
+                "PostgreSQL: the transaction was lost with its connection or cancelled before it "
+                "had begun; run it again"
+            )

@@ -1,0 +1,199 @@
+"""Connections: psycopg's two kinds behind one face that is awaited.
+
+The sessions, the migrator and the health check of this driver are written once, as coroutines. On
+an `AsyncWire` they wait for the event loop. On a `SyncWire` nothing in them ever waits without
+blocking its thread, so that `run` drives one to its end in a single step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from functools import lru_cache
+from re import Match
+from typing import Any, Protocol, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
+from psycopg.adapt import AdaptersMap
+from psycopg.pq import TransactionStatus
+from psycopg.types.string import ByteaBinaryLoader
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from engine_store.sql.statements import PARAMETER, Call, Result
+from engine_store.threads import outlasting
+
+T = TypeVar("T")
+
+ADAPTERS = AdaptersMap(psycopg.adapters)
+# As bytes, for the kit's own codec: psycopg's would turn the numbers into Python's first.
+ADAPTERS.register_loader("json", ByteaBinaryLoader)
+
+CANCEL_TIMEOUT = 5.0
+"""Seconds that the request to cancel a statement may take; the statement's end is waited for."""
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns that never waits for an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a synchronous session waited for an event loop")
+
+
+class Wire(Protocol):
+    """A connection in one caller's hands. What fails raises psycopg's errors."""
+
+    @property
+    def status(self) -> TransactionStatus:
+        """Whether a transaction is open, or broken, or the connection lost."""
+        ...
+
+    async def fetch(self, call: Call) -> Any:
+        """The rows of one statement."""
+        ...
+
+    async def pipeline(self, before: Sequence[str], calls: Sequence[Call]) -> list[Any]:
+        """The rows of each of `calls`, after the commands in `before`, in one round trip."""
+        ...
+
+    async def command(self, text: str) -> None:
+        """Run a text without parameters, which may be several statements."""
+        ...
+
+    async def release(self) -> None:
+        """Give the connection back to its pool, in whatever state; close it if it has none."""
+        ...
+
+
+@lru_cache(maxsize=1024)
+def numbered(text: str) -> tuple[bytes, tuple[str, ...]]:
+    """A statement with `$1` for its first `:name`, as PostgreSQL has it, and the names in order."""
+    places: dict[str, int] = {}
+
+    def place(match: Match[str]) -> str:
+        return f"${places.setdefault(match[1], len(places) + 1)}"
+
+    return PARAMETER.sub(place, text).encode(), tuple(places)
+
+
+def _bound(call: Call) -> tuple[bytes, list[Any]]:
+    statement, parameters = call
+    query, names = numbered(statement.text(parameters))
+    return query, [parameters[name] for name in names]
+
+
+class SyncWire:
+    """A `Connection` as a `Wire` whose methods do not wait for an event loop."""
+
+    __slots__ = ("_pool", "connection")
+
+    def __init__(self, connection: Connection[Any], pool: ConnectionPool[Any] | None) -> None:
+        """`connection`, in autocommit mode, with `RawCursor`s; of `pool` if it has one."""
+        self.connection = connection
+        self._pool = pool
+
+    @property
+    def status(self) -> TransactionStatus:
+        return TransactionStatus(self.connection.pgconn.transaction_status)
+
+    async def fetch(self, call: Call) -> Any:
+        return _rows(call, self.connection.execute(*_bound(call), binary=True))
+
+    async def pipeline(self, before: Sequence[str], calls: Sequence[Call]) -> list[Any]:
+        execute = self.connection.execute
+        with self.connection.pipeline():
+            for command in before:
+                execute(command.encode(), prepare=False)
+            cursors = [execute(*_bound(call), binary=True) for call in calls]
+        return [_rows(call, cursor) for call, cursor in zip(calls, cursors, strict=True)]
+
+    async def command(self, text: str) -> None:
+        self.connection.execute(text.encode(), prepare=False)
+
+    async def release(self) -> None:
+        if self._pool is None:
+            self.connection.close()
+        else:
+            self._pool.putconn(self.connection)
+
+
+class AsyncWire:
+    """An `AsyncConnection` as a `Wire`.
+
+    A cancellation asks the server to stop and comes out when it has, so that the connection is
+    as usable as after any error.
+    """
+
+    __slots__ = ("_pool", "connection")
+
+    def __init__(
+        self, connection: AsyncConnection[Any], pool: AsyncConnectionPool[Any] | None
+    ) -> None:
+        """`connection`, in autocommit mode, with `AsyncRawCursor`s; of `pool` if it has one."""
+        self.connection = connection
+        self._pool = pool
+
+    @property
+    def status(self) -> TransactionStatus:
+        return TransactionStatus(self.connection.pgconn.transaction_status)
+
+    async def fetch(self, call: Call) -> Any:
+        return await _rows_async(
+            call, await self.connection.execute(*_bound(call), binary=True)
+        )  # psycopg itself does on cancellation what `pipeline` has to do here
+
+    async def pipeline(self, before: Sequence[str], calls: Sequence[Call]) -> list[Any]:
+        requests: set[asyncio.Task[None]] = set()
+
+        def ask_to_stop() -> None:
+            if not requests:
+                request = self.connection.cancel_safe(timeout=CANCEL_TIMEOUT)
+                requests.add(asyncio.create_task(request))
+
+        running = asyncio.create_task(self._pipeline(before, calls))
+        try:
+            return await outlasting(running, ask_to_stop)
+        finally:
+            for request in requests:  # or it could hit the next statement
+                await outlasting(asyncio.gather(request, return_exceptions=True))
+
+    async def _pipeline(self, before: Sequence[str], calls: Sequence[Call]) -> list[Any]:
+        execute = self.connection.execute
+        async with self.connection.pipeline():
+            for command in before:
+                await execute(command.encode(), prepare=False)
+            cursors = [await execute(*_bound(call), binary=True) for call in calls]
+        return [
+            await _rows_async(call, cursor) for call, cursor in zip(calls, cursors, strict=True)
+        ]
+
+    async def command(self, text: str) -> None:
+        await self.connection.execute(text.encode(), prepare=False)
+
+    async def release(self) -> None:
+        if self._pool is None:
+            await self.connection.close()
+        else:  # a connection on its way into the pool would be lost to it by a cancellation
+            await outlasting(asyncio.ensure_future(self._pool.putconn(self.connection)))
+
+
+def _rows(call: Call, cursor: Cursor[Any]) -> Any:
+    match call.statement.result:
+        case Result.ONE:
+            return cursor.fetchone()
+        case Result.MANY:
+            return cursor.fetchall()
+    return None
+
+
+async def _rows_async(call: Call, cursor: AsyncCursor[Any]) -> Any:
+    match call.statement.result:
+        case Result.ONE:
+            return await cursor.fetchone()
+        case Result.MANY:
+            return await cursor.fetchall()
+    return None

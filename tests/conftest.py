@@ -1,0 +1,62 @@
+"""What all tests share: a real PostgreSQL server, started once for each process of the tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from postgres_server import UNSAFE, PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a database whose schemas are the tests' own.
+
+    `ENGINE_STORE_TEST_POSTGRES_URL` names one on another server, and
+    `ENGINE_STORE_TEST_POSTGRES_PROGRAMS` the folder of another version's programs.
+    """
+    if given := os.environ.get("ENGINE_STORE_TEST_POSTGRES_URL"):
+        yield given
+        return
+    programs = os.environ.get("ENGINE_STORE_TEST_POSTGRES_PROGRAMS")
+    with PostgresServer(programs=Path(programs) if programs else None, settings=UNSAFE) as server:
+        yield server.url()
+
+
+@pytest.fixture(scope="session")
+def postgres_admin(postgres_url: str) -> Iterator[psycopg.Connection]:
+    """A connection for looking behind a store's back, and for removing what tests leave."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def make_schema(
+    postgres_url: str, postgres_admin: psycopg.Connection
+) -> Iterator[Callable[..., str]]:
+    """Makes URLs of stores, each in a schema of its own that is gone after the test.
+
+    Keywords are further settings in the URL.
+    """
+    made: list[str] = []
+
+    def make(**settings: object) -> str:
+        made.append(f"test_{uuid4().hex}")
+        options = {"schema": made[-1], **settings}
+        query = "&".join(f"{name}={value}" for name, value in options.items())
+        return f"{postgres_url}{'&' if '?' in postgres_url else '?'}{query}"
+
+    yield make
+    for schema in made:
+        postgres_admin.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
+
+
+@pytest.fixture
+def postgres_store_url(make_schema: Callable[..., str]) -> str:
+    """The URL of a store that nothing has opened yet."""
+    return make_schema()
