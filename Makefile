@@ -7,11 +7,19 @@ UV := $(PYTHON) scripts/uv.py
 BIN := .venv/bin
 READY := .venv/.ready
 
+# What the demo's database needs beside it.
+DRIVER ?= sqlite
+BESIDE_sqlite :=
+BESIDE_postgres := $(BIN)/python scripts/postgres_server.py .demo-postgres
+ifeq ($(filter $(DRIVER),sqlite postgres),)
+$(error DRIVER is sqlite or postgres, not $(DRIVER))
+endif
+
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: $(READY) ## Run a workflow, kill it half-way, resume it; INPUT=folder for your own texts
-	@$(BIN)/python examples/quickstart $(if $(INPUT),--input "$(INPUT)")
+demo: $(READY) ## Run a workflow, kill it half-way, resume it; INPUT=folder, DRIVER=postgres
+	@$(BESIDE_$(DRIVER)) $(BIN)/python examples/quickstart $(if $(INPUT),--input "$(INPUT)")
 
 test: $(READY) ## Run all tests; print the coverage, at least 90 % of lines and branches
 	@$(BIN)/coverage erase
@@ -39,7 +47,7 @@ build: ## Build the wheel and the source distribution of every package into dist
 	$(UV) build --all-packages
 
 clean: ## Remove everything made here: environments, caches, wheels, the demo's store
-	rm -rf .venv .uv uv.lock dist .demo .coverage* .hypothesis .*_cache benchmarks/results
+	rm -rf .venv .uv uv.lock dist .demo .demo-postgres .coverage* .hypothesis .*_cache benchmarks/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml core/pyproject.toml contracts/pyproject.toml $(wildcard drivers/*/pyproject.toml) scripts/uv.py

@@ -11,6 +11,7 @@ root it runs as `nobody`, because PostgreSQL refuses to run as root.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import shutil
@@ -217,6 +218,15 @@ def _open_to_all(folder: Path) -> bool:
     return all(place.stat().st_mode & 0o005 == 0o005 for place in (folder, *folder.parents))
 
 
+def _home_for_anybody(home: Path) -> Path:
+    """`home`, or where its user could not reach it a place that is always the same one."""
+    above = next(folder for folder in home.parents if folder.exists())
+    if not _unprivileged() or _open_to_all(above):
+        return home
+    known_by = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+    return Path(tempfile.gettempdir(), f"es-postgres-{known_by}")
+
+
 @contextmanager
 def _interrupts_are_for_the_command() -> Iterator[None]:
     """Ctrl-C reaches the command by itself; this process waits for its end."""
@@ -232,11 +242,12 @@ def main(arguments: list[str]) -> int:
     if len(arguments) < 2:
         print("usage: postgres_server.py DIRECTORY COMMAND...", file=sys.stderr)
         return 2
-    home, *command = arguments
+    place, *command = arguments
+    home = _home_for_anybody(Path(place).absolute())
     try:
         with (
             _interrupts_are_for_the_command(),
-            PostgresServer(Path(home).absolute()) as server,
+            PostgresServer(home) as server,
             subprocess.Popen(
                 command, env={**os.environ, "QUICKSTART_STORE": server.url()}, preexec_fn=_default
             ) as process,

@@ -17,6 +17,7 @@ from engine_store.sql.operation import (
     Procedure,
     Step,
     drive,
+    drive_async,
     drive_procedure,
     drive_procedure_async,
     finish,
@@ -24,6 +25,7 @@ from engine_store.sql.operation import (
     mode_of,
     procedure,
     read,
+    transact,
     write,
 )
 from engine_store.sql.statements import Call, parse_statements
@@ -36,6 +38,7 @@ from engine_store.sql.statements import Call, parse_statements
     [
         (read, Mode.READ),
         (write, Mode.WRITE),
+        (transact, Mode.TRANSACT),
         (lock, Mode.LOCK),
         (procedure, Mode.PROCEDURE),
     ],
@@ -61,9 +64,19 @@ def test_drive_answers_each_request_with_its_rows_until_the_operation_returns() 
             return request.parameters["x"]
         return [call.parameters["x"] for call in request]
 
-    op = operation()
-    assert drive(op, next(op), execute) == [1, 2, 3]
-    assert asked == [FIRST(x=1), (FIRST(x=2), SECOND(x=3))]
+    async def execute_async(request: Any) -> object:
+        await asyncio.sleep(0)
+        return execute(request)
+
+    for _ in range(2):
+        op = operation()
+        assert drive(op, next(op), execute) == [1, 2, 3]
+        assert asked == [FIRST(x=1), (FIRST(x=2), SECOND(x=3))]
+        asked.clear()
+        op = operation()
+        assert asyncio.run(drive_async(op, next(op), execute_async)) == [1, 2, 3]
+        assert asked == [FIRST(x=1), (FIRST(x=2), SECOND(x=3))]
+        asked.clear()
 
 
 def test_what_a_request_raises_ends_the_operation_which_does_not_see_it() -> None:

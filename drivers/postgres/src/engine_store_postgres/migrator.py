@@ -202,6 +202,10 @@ class PostgresMigrator:
         up = direction is Direction.UP
         text = step.up_sql if up else step.down_sql
         if text.startswith(NO_TRANSACTION):
+            # The lock is held meanwhile by a transaction that does nothing. A text without
+            # parameters also ends the snapshot that the last statement with some left open: an
+            # index that is built waits for every older snapshot, and would wait for its own lock.
+            await wire.command("SET LOCAL idle_in_transaction_session_timeout = 0")
             await self._run_outside(text)
         else:
             await wire.command(text)

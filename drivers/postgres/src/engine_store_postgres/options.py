@@ -192,11 +192,7 @@ def _without_own(url: str) -> str:
 
 def _why_unreadable(text: str) -> str:
     """What is wrong with a connection string. libpq's own words may quote a part of a password."""
-    known = {
-        option.keyword.decode()
-        for option in psycopg.pq.Conninfo.get_defaults()
-        if option.keyword is not None
-    }
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     named = [name for name, _ in parse_qsl(text.partition("?")[2], keep_blank_values=True)]
     strangers = sorted(set(named) - known)
     if "://" in text and strangers:

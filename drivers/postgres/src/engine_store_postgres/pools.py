@@ -21,19 +21,16 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store.threads import outlasting
-from engine_store_postgres.failures import reaching, translate
+from engine_store_postgres.failures import reaching, translate, translated
 from engine_store_postgres.options import PostgresOptions, Target
 from engine_store_postgres.wires import ADAPTERS, AsyncWire, SyncWire, Wire
 
 T = TypeVar("T")
 
-_SLICE = 0.5
-"""Seconds between looks at a pool that has no connection to give. A pool that gave up connecting
-begins again only when it is asked again."""
-
-_RECONNECT = 1.0
-"""Seconds for which a pool tries to connect without being asked. psycopg's own minutes come with
-pauses that double: a server could be back for half a minute before anybody noticed."""
+_RECONNECT = 2.0
+"""Seconds for which a pool tries to connect before it asks `reconnect_failed`, which begins anew.
+psycopg's own minutes come with pauses that double: a server could be back for half a minute before
+anybody noticed."""
 
 
 class Pool(Protocol):
@@ -105,49 +102,35 @@ def pool_arguments(target: Target, options: PostgresOptions) -> dict[str, Any]:
 
 
 def is_alive(connection: Connection[Any] | AsyncConnection[Any]) -> bool:
-    """Whether nothing on the socket says that the server has closed it; asks nobody."""
-    pgconn = connection.pgconn
-    if pgconn.status != psycopg.pq.ConnStatus.OK:
+    """Whether the socket is quiet; asks nobody.
+
+    A server tells an idle connection its end, or closes it. All else it may say by itself is so
+    rare that a new connection is cheaper than to find out.
+    """
+    if connection.closed:
         return False
     poll = select.poll()  # unlike `select.select`, it takes any number of open files
-    poll.register(pgconn.socket, select.POLLIN)
-    if not poll.poll(0):
-        return True
-    try:
-        pgconn.consume_input()  # a notice perhaps; at the end of the stream it raises
-    except psycopg.OperationalError:
-        return False
-    return pgconn.status == psycopg.pq.ConnStatus.OK
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    return not poll.poll(0)
 
 
-class _Waiting:
-    """How long a caller has waited for a connection, and why there is none."""
+def _left(deadline: float) -> float:
+    """Seconds to wait for a connection; a little more than none, so that an idle one is given."""
+    return max(deadline - time.monotonic(), 0.001)
 
-    def __init__(self, options: PostgresOptions) -> None:
-        self._timeout = options.pool_timeout
-        self._deadline = time.monotonic() + options.pool_timeout
-        self._failed_before: int | None = None
 
-    def slice(self) -> float:
-        """Seconds to wait before looking again."""
-        return max(min(_SLICE, self._deadline - time.monotonic()), 0.001)
-
-    def check(self, statistics: dict[str, int]) -> None:
-        """Raise `UnavailableError` when the time is over."""
-        failed = statistics.get("connections_errors", 0)
-        if self._failed_before is None:
-            self._failed_before = failed
-        if time.monotonic() < self._deadline:
-            return
-        if failed > self._failed_before or not statistics.get("pool_size"):
-            raise UnavailableError(
-                f"PostgreSQL could not be reached for {self._timeout:g} s; try again when it is "
-                "back, or look at the log of psycopg.pool"
-            )
-        raise UnavailableError(
-            f"all {statistics['pool_max']} connections were busy for {self._timeout:g} s; try "
-            "again, raise pool_max_size, or keep transactions short"
+def _nobody_free(options: PostgresOptions, lent: int) -> UnavailableError:
+    """Why no connection could be had in time, with `lent` of them in use."""
+    seconds, most = options.pool_timeout, options.pool_max_size
+    if lent < most:
+        return UnavailableError(
+            f"PostgreSQL could not be reached for {seconds:g} s; try again when it is back; the "
+            "log of psycopg.pool has its answers"
         )
+    return UnavailableError(
+        f"all {most} connections were busy for {seconds:g} s; try again, raise pool_max_size, or "
+        "keep transactions short"
+    )
 
 
 class SyncPool:
@@ -158,6 +141,7 @@ class SyncPool:
         self._target = target
         self._options = options
         self._closed = False
+        self._lent: set[Connection[Any]] = set()
         self._pool: ConnectionPool[Connection[Any]] | None = None
         self._lock = threading.Lock()
         self.keeps_sessions = not options.pgbouncer
@@ -166,7 +150,8 @@ class SyncPool:
     async def open(self) -> None:
         wire = await self.connect()  # the pool would try in its own threads, and tell its log
         await wire.release()
-        self._opened()
+        with translated():
+            self._opened().wait(self._options.pool_timeout)
 
     def check_open(self) -> None:
         if self._closed:
@@ -174,20 +159,25 @@ class SyncPool:
 
     async def take(self) -> SyncWire:
         pool = self._pool or self._opened()
-        waiting: _Waiting | None = None
+        deadline = time.monotonic() + self._options.pool_timeout
         while True:
             try:
-                connection = pool.getconn(_SLICE if waiting is None else waiting.slice())
+                connection = pool.getconn(_left(deadline))
             except PoolTimeout:
-                waiting = waiting or _Waiting(self._options)
-                waiting.check(pool.get_stats())
+                raise _nobody_free(self._options, len(self._lent)) from None
             except Exception as error:
                 raise translate(error) from error
             else:
                 if self._is_usable(connection):
-                    return SyncWire(connection, pool)
+                    self._lent.add(connection)
+                    return SyncWire(connection, self._give_back)
                 connection.close()
                 pool.putconn(connection)
+
+    def _give_back(self, connection: Connection[Any]) -> None:
+        self._lent.discard(connection)
+        if self._pool is not None:
+            self._pool.putconn(connection)
 
     def _is_usable(self, connection: Connection[Any]) -> bool:
         if self._options.check == "off":
@@ -206,7 +196,7 @@ class SyncPool:
             connection = Connection.connect(
                 self._target.conninfo, **connect_arguments(self._options), cursor_factory=RawCursor
             )
-        return SyncWire(connection, None)
+        return SyncWire(connection, Connection.close)
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs this
@@ -230,6 +220,7 @@ class SyncPool:
                 pool = ConnectionPool(
                     **pool_arguments(self._target, self._options),
                     kwargs={**connect_arguments(self._options), "cursor_factory": RawCursor},
+                    reconnect_failed=ConnectionPool.check,
                 )
                 pool.open()
                 self._pool = pool
@@ -238,8 +229,8 @@ class SyncPool:
     def forget(self) -> None:
         """In a forked child: leave the parent's connections alone, and begin anew."""
         # Kept for good: a finalizer would wait for threads that are not here.
-        _of_the_parent.append(self._pool)
-        self._pool = None
+        _of_the_parent.append((self._pool, self._lent))
+        self._pool, self._lent = None, set()
         self._lock = threading.Lock()
 
 
@@ -251,9 +242,11 @@ class AsyncPool:
         self._target = target
         self._options = options
         self._closed = False
+        self._lent: set[AsyncConnection[Any]] = set()
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             **pool_arguments(target, options),
             kwargs={**connect_arguments(options), "cursor_factory": AsyncRawCursor},
+            reconnect_failed=AsyncConnectionPool.check,
         )
         self._pid = os.getpid()
         self.keeps_sessions = not options.pgbouncer
@@ -261,7 +254,8 @@ class AsyncPool:
     async def open(self) -> None:
         wire = await self.connect()
         await wire.release()
-        await self._pool.open()
+        with translated():
+            await self._pool.open(wait=True, timeout=self._options.pool_timeout)
 
     def check_open(self) -> None:
         if self._closed:
@@ -275,19 +269,17 @@ class AsyncPool:
 
     async def take(self) -> AsyncWire:
         self.check_open()
-        waiting: _Waiting | None = None
+        deadline = time.monotonic() + self._options.pool_timeout
         while True:
             try:
-                connection = await self._pool.getconn(
-                    _SLICE if waiting is None else waiting.slice()
-                )
+                connection = await self._pool.getconn(_left(deadline))
             except PoolTimeout:
-                waiting = waiting or _Waiting(self._options)
-                waiting.check(self._pool.get_stats())
+                raise _nobody_free(self._options, len(self._lent)) from None
             except Exception as error:
                 raise translate(error) from error
             else:
-                wire = AsyncWire(connection, self._pool)
+                self._lent.add(connection)
+                wire = AsyncWire(connection, self._give_back)
                 try:
                     if await self._is_usable(connection):
                         return wire
@@ -296,6 +288,10 @@ class AsyncPool:
                     raise
                 await connection.close()
                 await wire.release()
+
+    async def _give_back(self, connection: AsyncConnection[Any]) -> None:
+        self._lent.discard(connection)
+        await self._pool.putconn(connection)
 
     async def _is_usable(self, connection: AsyncConnection[Any]) -> bool:
         if self._options.check == "off":
@@ -316,7 +312,7 @@ class AsyncPool:
                 **connect_arguments(self._options),
                 cursor_factory=AsyncRawCursor,
             )
-        return AsyncWire(connection, None)
+        return AsyncWire(connection, AsyncConnection.close)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

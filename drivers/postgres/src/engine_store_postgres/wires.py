@@ -8,7 +8,7 @@ blocking its thread, so that `run` drives one to its end in a single step.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
 from re import Match
 from typing import Any, Protocol, TypeVar
@@ -18,7 +18,6 @@ from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 from psycopg.adapt import AdaptersMap
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from engine_store.sql.statements import PARAMETER, Call, Result
 from engine_store.threads import outlasting
@@ -65,7 +64,7 @@ class Wire(Protocol):
         ...
 
     async def release(self) -> None:
-        """Give the connection back to its pool, in whatever state; close it if it has none."""
+        """Give the connection back to where it came from, in whatever state."""
         ...
 
 
@@ -89,12 +88,14 @@ def _bound(call: Call) -> tuple[bytes, list[Any]]:
 class SyncWire:
     """A `Connection` as a `Wire` whose methods do not wait for an event loop."""
 
-    __slots__ = ("_pool", "connection")
+    __slots__ = ("_give_back", "connection")
 
-    def __init__(self, connection: Connection[Any], pool: ConnectionPool[Any] | None) -> None:
-        """`connection`, in autocommit mode, with `RawCursor`s; of `pool` if it has one."""
+    def __init__(
+        self, connection: Connection[Any], give_back: Callable[[Connection[Any]], None]
+    ) -> None:
+        """`connection`, in autocommit mode, with `RawCursor`s; `release` gives it back."""
         self.connection = connection
-        self._pool = pool
+        self._give_back = give_back
 
     @property
     def status(self) -> TransactionStatus:
@@ -115,10 +116,7 @@ class SyncWire:
         self.connection.execute(text.encode(), prepare=False)
 
     async def release(self) -> None:
-        if self._pool is None:
-            self.connection.close()
-        else:
-            self._pool.putconn(self.connection)
+        self._give_back(self.connection)
 
 
 class AsyncWire:
@@ -128,14 +126,16 @@ class AsyncWire:
     as usable as after any error.
     """
 
-    __slots__ = ("_pool", "connection")
+    __slots__ = ("_give_back", "connection")
 
     def __init__(
-        self, connection: AsyncConnection[Any], pool: AsyncConnectionPool[Any] | None
+        self,
+        connection: AsyncConnection[Any],
+        give_back: Callable[[AsyncConnection[Any]], Coroutine[Any, Any, None]],
     ) -> None:
-        """`connection`, in autocommit mode, with `AsyncRawCursor`s; of `pool` if it has one."""
+        """`connection`, in autocommit mode, with `AsyncRawCursor`s; `release` gives it back."""
         self.connection = connection
-        self._pool = pool
+        self._give_back = give_back
 
     @property
     def status(self) -> TransactionStatus:
@@ -175,10 +175,8 @@ class AsyncWire:
         await self.connection.execute(text.encode(), prepare=False)
 
     async def release(self) -> None:
-        if self._pool is None:
-            await self.connection.close()
-        else:  # a connection on its way into the pool would be lost to it by a cancellation
-            await outlasting(asyncio.ensure_future(self._pool.putconn(self.connection)))
+        # Whole: a connection on its way into the pool would be lost to it by a cancellation.
+        await outlasting(asyncio.ensure_future(self._give_back(self.connection)))
 
 
 def _rows(call: Call, cursor: Cursor[Any]) -> Any:

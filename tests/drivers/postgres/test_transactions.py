@@ -1,0 +1,258 @@
+"""Transactions where several write at once: what only a database of many writers can show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Barrier
+from typing import TypeVar
+
+import attrs
+import psycopg
+import pytest
+
+import engine_store
+from engine_store.errors import (
+    EmailExistsError,
+    InvalidReferenceError,
+    TransactionClosedError,
+    UnavailableError,
+    UserNotFoundError,
+    VersionConflictError,
+)
+from engine_store.models import Role, Status
+from engine_store.protocols import Store
+from engine_store_contracts.suite.case import raises
+from engine_store_contracts.suite.samples import api_key, task, user, workflow
+
+T = TypeVar("T")
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def store(make_schema: Callable[..., str], request: pytest.FixtureRequest) -> Iterator[Store]:
+    with engine_store.open(make_schema(application_name=request.node.name[:60])) as store:
+        yield store
+
+
+@pytest.fixture
+def waits(
+    postgres_admin: psycopg.Connection, request: pytest.FixtureRequest
+) -> Callable[[Future[T]], Future[T]]:
+    """Returns when a call of this test's store waits for a lock in the server."""
+    query = b"""SELECT count(*) FROM pg_stat_activity
+                WHERE application_name = %s AND wait_event_type = 'Lock'"""
+    name = request.node.name[:60]
+
+    def wait(running: Future[T]) -> Future[T]:
+        while postgres_admin.execute(query, [name]).fetchone() == (0,):
+            assert not running.done(), running.result()
+        return running
+
+    return wait
+
+
+def test_a_rival_for_an_email_is_told_when_the_other_transaction_commits(
+    store: Store, waits: Callable[[Future[T]], Future[T]]
+) -> None:
+    bob = store.users.create(user("bob"))
+    with ThreadPoolExecutor(1) as thread:
+        with store.transaction() as tx:
+            tx.users.create(user("ann", "ann@example.org"))
+            rival = attrs.evolve(bob, email="ANN@example.org")
+            waiting = waits(thread.submit(store.users.update, rival))
+        with raises(EmailExistsError("user", "email", "ANN@example.org")):
+            waiting.result(PATIENCE)
+    assert store.users.get("bob") == bob
+
+
+def test_a_rival_for_an_email_gets_it_when_the_other_transaction_rolls_back(
+    store: Store, waits: Callable[[Future[T]], Future[T]]
+) -> None:
+    bob = store.users.create(user("bob"))
+    with ThreadPoolExecutor(1) as thread:
+        with pytest.raises(ZeroDivisionError), store.transaction() as tx:
+            tx.users.create(user("ann", "ann@example.org"))
+            rival = attrs.evolve(bob, email="ANN@example.org")
+            waiting = waits(thread.submit(store.users.update, rival))
+            raise ZeroDivisionError
+        assert waiting.result(PATIENCE).email == "ANN@example.org"
+
+
+def test_in_a_transaction_a_rival_is_told_and_the_transaction_goes_on(
+    store: Store, waits: Callable[[Future[T]], Future[T]]
+) -> None:
+    bob = store.users.create(user("bob"))
+
+    def try_in_a_transaction() -> None:
+        with store.transaction() as tx:
+            tx.users.create(user("cleo"))
+            with raises(EmailExistsError("user", "email", "ann@example.org")):
+                tx.users.upsert(attrs.evolve(bob, email="ann@example.org"))
+            tx.users.create(user("dan"))
+
+    with ThreadPoolExecutor(1) as thread:
+        with store.transaction() as tx:
+            tx.users.create(user("ann", "ann@example.org"))
+            waiting = waits(thread.submit(try_in_a_transaction))
+        waiting.result(PATIENCE)
+    assert {u.user_id for u in store.users.list().items} == {"ann", "bob", "cleo", "dan"}
+
+
+def test_a_task_of_a_workflow_that_is_being_deleted_waits_and_is_refused(
+    store: Store, waits: Callable[[Future[T]], Future[T]]
+) -> None:
+    store.workflows.create(workflow())
+    with ThreadPoolExecutor(1) as thread:
+        with store.transaction() as tx:
+            tx.workflows.delete("w")
+            waiting = waits(thread.submit(store.tasks.create, task()))
+        with raises(InvalidReferenceError("task execution", "workflow_exec_id", "w")):
+            waiting.result(PATIENCE)
+    assert store.tasks.list().items == ()
+
+
+def test_a_key_of_a_user_that_is_being_deleted_waits_and_is_refused(
+    store: Store, waits: Callable[[Future[T]], Future[T]]
+) -> None:
+    store.users.create(user("ann"))
+    with ThreadPoolExecutor(1) as thread:
+        with store.transaction() as tx:
+            tx.users.delete("ann")
+            waiting = waits(thread.submit(store.api_keys.create, api_key()))
+        with raises(InvalidReferenceError("api key", "user_id", "ann")):
+            waiting.result(PATIENCE)
+
+
+def test_a_workflow_that_is_being_completed_gets_no_new_task_meanwhile(
+    store: Store, waits: Callable[[Future[T]], Future[T]]
+) -> None:
+    store.workflows.create(workflow())
+    store.tasks.create(task("t", status=Status.SUCCESS))
+    with ThreadPoolExecutor(1) as thread:
+        with store.transaction() as tx:
+            done = tx.workflows.complete("w")
+            waiting = waits(thread.submit(store.tasks.create, task("late")))
+        assert waiting.result(PATIENCE).version == 1
+    assert done.status is Status.SUCCESS
+    assert list(done.tasks) == ["t"]
+
+
+def test_a_first_admin_waits_for_one_that_is_being_made(
+    store: Store, waits: Callable[[Future[T]], Future[T]]
+) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        with store.transaction() as tx:
+            tx.users.create(user("root", role=Role.ADMIN))
+            bootstrap = store.users.create_initial_admin_if_none
+            waiting = waits(thread.submit(bootstrap, user("other", role=Role.ADMIN)))
+        with raises(engine_store.errors.AlreadyBootstrappedError()):
+            waiting.result(PATIENCE)
+    assert [u.user_id for u in store.users.list().items] == ["root"]
+
+
+def test_an_update_of_a_row_that_is_being_written_waits_and_finds_the_new_version(
+    store: Store, waits: Callable[[Future[T]], Future[T]]
+) -> None:
+    created = store.workflows.create(workflow())
+    with ThreadPoolExecutor(1) as thread:
+        with store.transaction() as tx:
+            tx.workflows.set_status("w", Status.RUNNING)
+            waiting = waits(thread.submit(store.workflows.update, created))
+        with raises(VersionConflictError("workflow execution", "w", expected=1, actual=2)):
+            waiting.result(PATIENCE)
+
+
+def test_of_two_transactions_that_wait_for_each_other_one_is_told_to_run_again(
+    store: Store,
+) -> None:
+    for key in ("a", "b"):
+        store.workflows.create(workflow(key))
+    both_hold_one = Barrier(2)
+
+    def write(first: str, second: str) -> bool:
+        try:
+            with store.transaction() as tx:
+                tx.workflows.set_status(first, Status.RUNNING)
+                both_hold_one.wait(PATIENCE)
+                tx.workflows.set_status(second, Status.RUNNING)
+        except UnavailableError as error:
+            assert error.retriable
+            assert "waited for each other" in str(error)
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as threads:
+        running = [threads.submit(write, *keys) for keys in (("a", "b"), ("b", "a"))]
+        assert sorted(thread.result(PATIENCE) for thread in running) == [False, True]
+    assert [store.workflows.get(key).version for key in ("a", "b")] == [2, 2]
+
+
+def end_the_connection(admin: psycopg.Connection, name: str) -> None:
+    """End the server's process that has a transaction open."""
+    query = b"""SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                WHERE application_name = %s AND state = 'idle in transaction'"""
+    assert admin.execute(query, [name]).fetchall() == [(True,)]
+
+
+def test_a_transaction_that_lost_its_connection_says_so_to_its_end_and_wrote_nothing(
+    store: Store, postgres_admin: psycopg.Connection, request: pytest.FixtureRequest
+) -> None:
+    with pytest.raises(UnavailableError) as at_the_end, store.transaction() as tx:
+        tx.users.create(user("ann"))
+        end_the_connection(postgres_admin, request.node.name[:60])
+        for _ in range(2):
+            with pytest.raises(UnavailableError) as caught:
+                tx.users.create(user("bob"))
+            assert caught.value.retriable is True
+        with pytest.raises(UnavailableError), tx.transaction() as inner:
+            inner.users.list()
+    assert at_the_end.value.retriable is True
+    with raises(UserNotFoundError("ann")):
+        store.users.get("ann")
+    assert store.users.create(user("ann")).version == 1
+
+
+def test_a_commit_that_lost_its_connection_says_so(
+    store: Store, postgres_admin: psycopg.Connection, request: pytest.FixtureRequest
+) -> None:
+    with pytest.raises(UnavailableError, match="whether a write"), store.transaction() as tx:
+        tx.users.create(user("ann"))
+        end_the_connection(postgres_admin, request.node.name[:60])
+    assert store.users.create(user("ann")).version == 1
+
+
+def test_savepoints_in_which_nothing_was_done_cost_nothing(store: Store) -> None:
+    with store.transaction() as tx:
+        with tx.transaction():
+            pass
+        with pytest.raises(ZeroDivisionError), tx.transaction():
+            raise ZeroDivisionError
+        tx.users.create(user("ann"))
+        with tx.transaction() as inner, inner.transaction() as innermost:
+            innermost.users.create(user("bob"))
+        with pytest.raises(ZeroDivisionError), tx.transaction() as inner:
+            with inner.transaction() as innermost:
+                innermost.users.create(user("cleo"))
+            raise ZeroDivisionError
+    assert [u.user_id for u in store.users.list().items] == ["ann", "bob"]
+
+
+def test_a_transaction_in_which_nothing_was_done_sends_nothing(
+    store: Store, postgres_admin: psycopg.Connection, request: pytest.FixtureRequest
+) -> None:
+    store.users.list()
+    with store.transaction() as tx:
+        query = b"SELECT DISTINCT state FROM pg_stat_activity WHERE application_name = %s"
+        states = postgres_admin.execute(query, [request.node.name[:60]]).fetchall()
+        assert states == [("idle",)]
+    with pytest.raises(TransactionClosedError):
+        tx.users.list()
+
+
+def test_a_thousand_writes_fit_into_one_transaction(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.workflows.create(workflow())
+        for number in range(1000):
+            tx.tasks.create(task(f"{number:04}"))
+    assert len(store.tasks.in_workflow("w")) == 1000
