@@ -55,6 +55,8 @@ class TestPostgres(
 class TestPostgresAsync(
     StoreContract, MachineContract, ReopenContract, MigrationContract, AsyncContract
 ):
+    examples = 20
+
     @pytest.fixture
     def harness(self, postgres_store_url: str) -> Iterator[Harness]:
         with PostgresAsyncHarness(postgres_store_url) as harness:

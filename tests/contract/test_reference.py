@@ -36,6 +36,8 @@ class TestReference(StoreContract, SyncContract, SingleWriterContract):
 
 
 class TestReferenceAsync(StoreContract, MachineContract, AsyncContract):
+    examples = 10
+
     @pytest.fixture
     def harness(self) -> Iterator[Harness]:
         with ReferenceAsyncHarness() as harness:

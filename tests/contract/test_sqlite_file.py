@@ -61,6 +61,8 @@ class TestSqliteFile(
 class TestSqliteFileAsync(
     StoreContract, MachineContract, ReopenContract, MigrationContract, AsyncContract
 ):
+    examples = 20
+
     @pytest.fixture
     def harness(self, tmp_path: Path) -> Iterator[Harness]:
         with SqliteFileAsyncHarness(tmp_path) as harness:

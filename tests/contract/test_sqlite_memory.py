@@ -23,6 +23,8 @@ class SqliteMemoryAsyncHarness(AsyncHarness):
 
 
 class TestSqliteMemory(StoreContract, MachineContract, SyncContract):
+    examples = 40
+
     @pytest.fixture
     def harness(self) -> Iterator[Harness]:
         with SqliteMemoryHarness() as harness:
@@ -30,6 +32,8 @@ class TestSqliteMemory(StoreContract, MachineContract, SyncContract):
 
 
 class TestSqliteMemoryAsync(StoreContract, MachineContract, AsyncContract):
+    examples = 10
+
     @pytest.fixture
     def harness(self) -> Iterator[Harness]:
         with SqliteMemoryAsyncHarness() as harness:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from threading import Barrier
 from typing import TypeVar
 
@@ -20,8 +22,8 @@ from engine_store.errors import (
     UserNotFoundError,
     VersionConflictError,
 )
-from engine_store.models import Role, Status
-from engine_store.protocols import Store
+from engine_store.models import Role, Status, WorkflowState
+from engine_store.protocols import AsyncTransaction, Store
 from engine_store_contracts.suite.case import raises
 from engine_store_contracts.suite.samples import api_key, task, user, workflow
 
@@ -256,3 +258,50 @@ def test_a_thousand_writes_fit_into_one_transaction(store: Store) -> None:
         for number in range(1000):
             tx.tasks.create(task(f"{number:04}"))
     assert len(store.tasks.in_workflow("w")) == 1000
+
+
+# --- tasks of one event loop in one transaction --------------------------------------------------
+
+
+def test_tasks_that_share_a_transaction_take_turns(postgres_store_url: str) -> None:
+    async def main() -> None:
+        async with await engine_store.open_async(postgres_store_url) as store:
+            async with store.transaction() as tx:
+
+                async def write(number: int) -> None:
+                    await tx.users.create(user(f"{number}"))
+                    with suppress(ZeroDivisionError):
+                        async with tx.transaction() as inner:
+                            await inner.users.create(user(f"{number}-nested"))
+                            if number % 2:
+                                raise ZeroDivisionError
+
+                await asyncio.gather(*map(write, range(8)))
+            found = {state.user_id for state in (await store.users.list()).items}
+            # What one wrote while another's savepoint was open may have gone with it.
+            assert {f"{number}-nested" for number in (0, 2, 4, 6)} <= found
+            assert not {f"{number}-nested" for number in (1, 3, 5, 7)} & found
+
+    asyncio.run(main())
+
+
+async def get_late(tx: AsyncTransaction) -> WorkflowState:
+    """Get a workflow when the loop has gone round a few times."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return await tx.workflows.get("w")
+
+
+def test_a_call_that_waits_for_its_turn_beyond_the_end_is_refused(postgres_store_url: str) -> None:
+    async def main() -> None:
+        async with await engine_store.open_async(postgres_store_url) as store:
+            async with store.transaction() as tx:
+                await tx.workflows.create(workflow())
+                # They begin when this task waits the next time: for the answer to COMMIT.
+                calls = [asyncio.create_task(get_late(tx)) for _ in range(20)]
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+            assert {type(outcome) for outcome in outcomes} == {TransactionClosedError}
+            assert store.pool.figures()["pool_available"] >= 1  # type: ignore[attr-defined]
+            assert (await store.workflows.get("w")).version == 1
+
+    asyncio.run(main())

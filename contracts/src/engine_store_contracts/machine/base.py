@@ -57,12 +57,12 @@ class _Level:
 
 
 class SideBySide(RuleBasedStateMachine):
-    """`store`, which must be empty, beside a reference store on the same clock."""
+    """`store` beside a reference store, or another one; both empty, and on the same clock."""
 
-    def __init__(self, store: Store, clock: ManualClock) -> None:
+    def __init__(self, store: Store, clock: ManualClock, reference: Store | None = None) -> None:
         super().__init__()
         self._store = store
-        self._reference = ReferenceStore(clock)
+        self._reference: Store = ReferenceStore(clock) if reference is None else reference
         self._levels: list[_Level] = []
         self._clock = clock
         self._clock.time = START
@@ -130,12 +130,13 @@ class SideBySide(RuleBasedStateMachine):
             self._compared(_everything, self._store, self._reference)
 
     def teardown(self) -> None:
-        """Leave the store empty for the next example."""
+        """Leave the stores empty for the next example."""
         while self._levels:
             self.roll_back()
-        self._store.workflows.purge(END_OF_TIME, statuses=list(Status), batch_size=1000)
-        for user in self._store.users.list().items:
-            self._store.users.delete(user.user_id)
+        for store in (self._store, self._reference):
+            store.workflows.purge(END_OF_TIME, statuses=list(Status), batch_size=1000)
+            for user in store.users.list().items:
+                store.users.delete(user.user_id)
 
     def _begin(self) -> None:
         scopes: tuple[Repositories, Repositories] = (self._store, self._reference)

@@ -52,6 +52,8 @@ class MachineContract(ContractCase):
     """Sections 1 to 7, by random calls: the store does what the reference does."""
 
     examples = 80
+    """How many sequences of calls are tried. Fewer do where another class looks deeper already, as
+    for the second face of a driver."""
     steps = 50
 
     @clause("1", "2", "3", "4", "5", "6", "7")

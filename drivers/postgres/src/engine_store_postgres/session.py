@@ -16,6 +16,7 @@ from psycopg.pq import TransactionStatus
 from engine_store.errors import (
     EngineStoreError,
     NotInTransactionError,
+    StoreClosedError,
     TransactionClosedError,
     UnavailableError,
 )
@@ -211,58 +212,69 @@ class TransactionSession(Session):
         wire = self._usable_wire()
         try:
             self.pool.check_open()
-            async with self._turn:
-                if self._lost is not None:
-                    raise self._lost
-                if self._pending != ["BEGIN"]:  # else nothing was done
-                    with translated():
-                        await self.pool.whole(wire.command("COMMIT"))
-        finally:
-            await self.rollback()  # which after a commit gives the connection back
+        except StoreClosedError:
+            await self.rollback()
+            raise
+        await self.pool.whole(self._end(wire, commit=True))
 
     async def rollback(self) -> None:
         """Roll back, and end; nothing where it has ended or never begun, or is a parent's."""
         if self._wire is not None and self._pid == os.getpid():
-            await self.pool.whole(self._end(self._wire))
+            await self.pool.whole(self._end(self._wire, commit=False))
 
-    async def _end(self, wire: Wire) -> None:
+    async def _end(self, wire: Wire, *, commit: bool) -> None:
         async with self._turn:
-            self._wire = None
-            await _roll_back(wire)
-            await wire.release()
+            self._wire = None  # from now on who waited for the turn is refused
+            try:
+                if commit and self._lost is not None:
+                    raise self._lost
+                if commit and "BEGIN" not in self._pending:  # else nothing was done
+                    with translated():
+                        await wire.command("COMMIT")
+            finally:
+                await _roll_back(wire)
+                await wire.release()
 
     async def savepoint(self) -> None:
         """Begin a nested transaction."""
         self._usable_wire()
         self.pool.check_open()
-        self._depth += 1
-        self._pending.append(f"SAVEPOINT nested_{self._depth}")
+        async with self._turn:
+            self._depth += 1
+            self._pending.append(f"SAVEPOINT nested_{self._depth}")
 
     async def release_savepoint(self) -> None:
         """Keep what the innermost nested transaction wrote."""
-        self._usable_wire()
-        if self._lost is not None:
-            raise self._lost
-        self._pending.append(f"RELEASE nested_{self._depth}")
-        self._depth -= 1
+        wire = self._usable_wire()
+        async with self._turn:
+            self._check_not_lost(wire)
+            self._pending.append(f"RELEASE nested_{self._depth}")
+            self._depth -= 1
 
     async def rollback_savepoint(self) -> None:
         """Undo what the innermost nested transaction wrote, and end it."""
         wire = self._wire
         if wire is None or self._pid != os.getpid():
             return
-        name = f"nested_{self._depth}"
-        self._depth -= 1
-        if f"SAVEPOINT {name}" in self._pending:  # nothing was done in it
-            del self._pending[self._pending.index(f"SAVEPOINT {name}") :]
-        elif self._lost is None:
-            async with self._turn:
+        async with self._turn:
+            name = f"nested_{self._depth}"
+            self._depth -= 1
+            if f"SAVEPOINT {name}" in self._pending:  # nothing was done in it
+                del self._pending[self._pending.index(f"SAVEPOINT {name}") :]
+            elif self._lost is None:
                 await self._recover(wire, [f"ROLLBACK TO {name}", f"RELEASE {name}"])
 
     def _usable_wire(self) -> Wire:
         if self._wire is None or self._pid != os.getpid() or self._who() != self._owner:
             raise TransactionClosedError
         return self._wire
+
+    def _check_not_lost(self, wire: Wire) -> None:
+        """Raise `TransactionClosedError` after the end, `UnavailableError` where it was lost."""
+        if self._wire is not wire:  # it ended while this call waited for its turn
+            raise TransactionClosedError
+        if self._lost is not None:
+            raise self._lost
 
     async def _run_one(self, invocation: Invocation) -> Any:
         """Run one operation on the transaction's connection."""
@@ -275,8 +287,7 @@ class TransactionSession(Session):
             return await self._run_marked(wire, op, request)
 
         async with self._turn:
-            if self._lost is not None:
-                raise self._lost
+            self._check_not_lost(wire)
             return await rerun(self.pool, invocation, op, request, run, in_transaction=True)
 
     async def _run_marked(self, wire: Wire, op: Op[Any], request: Request) -> Any:
