@@ -18,6 +18,7 @@ from functools import partial, wraps
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
+from engine_store.cancellation import outlasting
 from engine_store.errors import TransactionClosedError
 from engine_store.protocols import AsyncStore, AsyncTransaction, Store, Transaction
 
@@ -161,27 +162,6 @@ async def run_in_thread(threads: Executor | None, call: Callable[[], _T]) -> _T:
     context = contextvars.copy_context()  # the caller's logger and configuration live there
     loop = asyncio.get_running_loop()
     return await outlasting(loop.run_in_executor(threads, context.run, _awaitable, call))
-
-
-async def outlasting(
-    future: asyncio.Future[_T], on_cancel: Callable[[], object] = lambda: None
-) -> _T:
-    """What `future` gives. A cancellation comes out too, but not before `future` is done.
-
-    `on_cancel` is called for each cancellation, to hasten the end.
-    """
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.wait([future])  # waits without cancelling what it waits for
-        except asyncio.CancelledError as exc:
-            cancelled = exc
-            on_cancel()
-    if cancelled is not None:
-        if not future.cancelled():
-            future.exception()  # looked at, or asyncio would report it as forgotten
-        raise cancelled
-    return future.result()
 
 
 def _awaitable(call: Callable[[], _T]) -> _T:

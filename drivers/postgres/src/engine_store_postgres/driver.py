@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from datetime import UTC
 from functools import cache
 
+from engine_store.cancellation import whole
 from engine_store.config import DatabaseConfig
 from engine_store.migrations import load_migrations
 from engine_store.plugins import hookimpl
@@ -16,7 +15,6 @@ from engine_store.sql.operations import Context
 from engine_store.sql.rows import Codec, Rows
 from engine_store.sql.statements import Queries, load_queries
 from engine_store.sql.store import RepositoryClasses
-from engine_store.threads import outlasting
 from engine_store_postgres.migrator import PostgresMigrator
 from engine_store_postgres.options import PostgresOptions, read_options
 from engine_store_postgres.pools import AsyncPool, Pool, SyncPool
@@ -28,8 +26,7 @@ MIGRATIONS = load_migrations("engine_store_postgres.migrations")
 
 CODEC = Codec(
     write_time=lambda time: time,
-    # psycopg gives the time zone of the session, whichever that is.
-    read_time=lambda time: time.astimezone(UTC),
+    read_time=lambda time: time,  # in UTC, as the session is
     write_collection=list[str],
 )
 
@@ -71,7 +68,7 @@ class PostgresDriver:
         try:
             await _prepare(pool, migrator, options, config)
         except BaseException:
-            await outlasting(asyncio.ensure_future(pool.close()))
+            await whole(pool.close())
             raise
         return AsyncPostgresStore(
             pool, _classes(options, context), migrator, observer(context.hooks, NAME)

@@ -13,8 +13,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -282,7 +281,7 @@ class PostgresMigrator:
             return ()  # asked first, because a failure would end the transaction
         rows = await wire.fetch(self.queries.list_applied())
         return tuple(
-            Applied(version, name, checksum, _utc(applied_at))
+            Applied(version, name, checksum, applied_at)
             for version, name, checksum, applied_at in rows
         )
 
@@ -309,11 +308,6 @@ async def _roll_back(wire: Wire) -> None:
     if wire.status is not TransactionStatus.IDLE:
         with suppress(psycopg.Error):
             await wire.command("ROLLBACK")
-
-
-def _utc(time: Any) -> datetime:
-    found: datetime = time
-    return found.astimezone(UTC)
 
 
 def _statements(text: str) -> list[str]:

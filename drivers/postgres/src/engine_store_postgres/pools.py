@@ -19,8 +19,8 @@ import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
+from engine_store.cancellation import whole
 from engine_store.errors import StoreClosedError, UnavailableError
-from engine_store.threads import outlasting
 from engine_store_postgres.failures import reaching, translate, translated
 from engine_store_postgres.options import PostgresOptions, Target
 from engine_store_postgres.wires import ADAPTERS, AsyncWire, SyncWire, Wire
@@ -99,6 +99,19 @@ def pool_arguments(target: Target, options: PostgresOptions) -> dict[str, Any]:
         "open": False,
         "name": "engine-store",
     }
+
+
+_IN_UTC = b"SET TimeZone TO 'UTC'"
+"""psycopg reads times in the time zone of the session, where the first and the last of them may lie
+before year 1 or after 9999. PgBouncer keeps this one setting for each of its clients."""
+
+
+def _configure(connection: Connection[Any]) -> None:
+    connection.execute(_IN_UTC)
+
+
+async def _configure_async(connection: AsyncConnection[Any]) -> None:
+    await connection.execute(_IN_UTC)
 
 
 def is_alive(connection: Connection[Any] | AsyncConnection[Any]) -> bool:
@@ -196,6 +209,7 @@ class SyncPool:
             connection = Connection.connect(
                 self._target.conninfo, **connect_arguments(self._options), cursor_factory=RawCursor
             )
+            _configure(connection)
         return SyncWire(connection, Connection.close)
 
     async def sleep(self, seconds: float) -> None:
@@ -220,6 +234,7 @@ class SyncPool:
                 pool = ConnectionPool(
                     **pool_arguments(self._target, self._options),
                     kwargs={**connect_arguments(self._options), "cursor_factory": RawCursor},
+                    configure=_configure,
                     reconnect_failed=ConnectionPool.check,
                 )
                 pool.open()
@@ -246,6 +261,7 @@ class AsyncPool:
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             **pool_arguments(target, options),
             kwargs={**connect_arguments(options), "cursor_factory": AsyncRawCursor},
+            configure=_configure_async,
             reconnect_failed=AsyncConnectionPool.check,
         )
         self._pid = os.getpid()
@@ -312,13 +328,14 @@ class AsyncPool:
                 **connect_arguments(self._options),
                 cursor_factory=AsyncRawCursor,
             )
+            await _configure_async(connection)
         return AsyncWire(connection, AsyncConnection.close)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
-        return await outlasting(asyncio.ensure_future(work))
+        return await whole(work)
 
     def figures(self) -> dict[str, int]:
         return _figures(self._pool)

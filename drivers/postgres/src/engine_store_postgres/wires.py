@@ -19,8 +19,8 @@ from psycopg.adapt import AdaptersMap
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
+from engine_store.cancellation import outlasting, whole
 from engine_store.sql.statements import PARAMETER, Call, Result
-from engine_store.threads import outlasting
 
 T = TypeVar("T")
 
@@ -176,7 +176,7 @@ class AsyncWire:
 
     async def release(self) -> None:
         # Whole: a connection on its way into the pool would be lost to it by a cancellation.
-        await outlasting(asyncio.ensure_future(self._give_back(self.connection)))
+        await whole(self._give_back(self.connection))
 
 
 def _rows(call: Call, cursor: Cursor[Any]) -> Any:

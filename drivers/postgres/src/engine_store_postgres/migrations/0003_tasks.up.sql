@@ -45,8 +45,9 @@ CREATE INDEX tasks_by_creation ON {schema}.tasks (created_at, task_exec_id);
 -- What is left to do, in the order it was made.
 CREATE INDEX tasks_by_status ON {schema}.tasks (status, created_at, task_exec_id);
 
--- Children and trees, and the foreign key to the parent when tasks are deleted.
-CREATE INDEX tasks_by_parent ON {schema}.tasks (parent_state_id, created_at, task_exec_id)
+-- Children and trees, and the foreign key to the parent when tasks are deleted. With the workflow,
+-- which those ask for too: else the whole workflow would be read for each parent.
+CREATE INDEX tasks_by_parent ON {schema}.tasks (parent_state_id, created_at, workflow_exec_id)
 WHERE parent_state_id IS NOT NULL;
 
 -- The latest execution of each task of a workflow.

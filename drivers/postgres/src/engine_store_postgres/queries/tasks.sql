@@ -37,12 +37,16 @@ WHERE task_exec_id = :task_exec_id
 FOR UPDATE
 
 -- name: list_tasks :many
--- A page starts behind (:after_created_at, :after_id); without a limit, all.
+-- A page starts behind (:after_created_at, :after_id); without a limit, all. Each status gives a page
+-- of its own, in the order of its index: `= ANY` has no order, so that all rows would be walked.
+SELECT found.* --? statuses
+FROM (SELECT DISTINCT unnest(:statuses::text[])) AS wanted (status) --? statuses
+CROSS JOIN LATERAL ( --? statuses
 SELECT {task_columns}
 FROM {schema}.tasks
 WHERE true
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-  AND status = ANY (:statuses::text[]) --? statuses
+  AND tasks.status = wanted.status --? statuses
   AND task_exec_id = ANY (:task_exec_ids::text[]) --? task_exec_ids
   AND task_id = :task_id --? task_id
   AND parent_state_id = :parent_state_id --? parent_state_id
@@ -53,6 +57,9 @@ WHERE true
   AND (created_at, task_exec_id) > (:after_created_at, :after_id) --? after_id
 ORDER BY created_at, task_exec_id
 LIMIT :limit --? limit
+) AS found --? statuses
+ORDER BY created_at, task_exec_id --? statuses
+LIMIT :limit --? statuses
 
 -- name: create_task :one
 -- No row: the id is taken, or the workflow or the parent is missing.

@@ -17,18 +17,25 @@ WHERE workflow_exec_id = :workflow_exec_id
 FOR UPDATE
 
 -- name: list_workflows :many
--- Newest first; a page starts behind (:before_created_at, :before_id).
+-- Newest first; a page starts behind (:before_created_at, :before_id). Each status gives a page of
+-- its own, as in `list_tasks`.
+SELECT found.* --? statuses
+FROM (SELECT DISTINCT unnest(:statuses::text[])) AS wanted (status) --? statuses
+CROSS JOIN LATERAL ( --? statuses
 SELECT {workflow_columns}
 FROM {schema}.workflows
 WHERE true
   AND workflow_id = :workflow_id --? workflow_id
-  AND status = ANY (:statuses::text[]) --? statuses
+  AND workflows.status = wanted.status --? statuses
   AND workflow_exec_id = ANY (:workflow_exec_ids::text[]) --? workflow_exec_ids
   AND created_at >= :created_from --? created_from
   AND created_at < :created_before --? created_before
   AND (created_at, workflow_exec_id) < (:before_created_at, :before_id) --? before_id
 ORDER BY created_at DESC, workflow_exec_id DESC
 LIMIT :limit
+) AS found --? statuses
+ORDER BY created_at DESC, workflow_exec_id DESC --? statuses
+LIMIT :limit --? statuses
 
 -- name: latest_workflow :one
 -- The newest execution, of those with a fitting task where one is asked for.
@@ -118,13 +125,20 @@ RETURNING workflow_exec_id
 
 -- name: lock_purgeable :many
 -- The next batch, longest untouched first, without what somebody else is at: another purge has it.
-SELECT workflow_exec_id
-FROM {schema}.workflows
-WHERE status = ANY (:statuses::text[])
-  AND updated_at < :older_than
-ORDER BY updated_at, workflow_exec_id
+-- Each status gives a batch of its own, in the order of its index.
+SELECT found.workflow_exec_id
+FROM (SELECT DISTINCT unnest(:statuses::text[])) AS wanted (status)
+CROSS JOIN LATERAL (
+  SELECT workflow_exec_id, updated_at
+  FROM {schema}.workflows
+  WHERE workflows.status = wanted.status
+    AND updated_at < :older_than
+  ORDER BY updated_at, workflow_exec_id
+  LIMIT :limit
+  FOR UPDATE SKIP LOCKED
+) AS found
+ORDER BY found.updated_at, found.workflow_exec_id
 LIMIT :limit
-FOR UPDATE SKIP LOCKED
 
 -- name: count_purgeable :one
 SELECT count(DISTINCT workflows.workflow_exec_id), count(tasks.task_exec_id)

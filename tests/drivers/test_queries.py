@@ -1,13 +1,12 @@
-"""The driver's statements: operations use every one of them, and give each what it binds."""
+"""The statements of the SQL drivers: all have those that operations use, and none for nobody."""
 
 from __future__ import annotations
 
 import ast
-import importlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import chain
-from pathlib import Path
-from typing import Any
+from importlib.resources import files
+from typing import Any, NamedTuple
 
 import attrs
 import pytest
@@ -24,47 +23,80 @@ from engine_store.models import (
     WorkflowFilter,
 )
 from engine_store.protocols import Store
-from engine_store.sql.statements import Call, Statement
+from engine_store.sql.statements import Call, Queries, Result, Statement
 from engine_store_contracts.suite.samples import USAGE, api_key, child, task, user, workflow
+from engine_store_postgres.driver import queries_of
 from engine_store_sqlite.driver import QUERIES
 
-STATEMENTS = QUERIES.all()
-OPERATIONS = [
-    f"engine_store.sql.operations.{name}" for name in ("users", "api_keys", "workflows", "tasks")
-]
-OF_MIGRATIONS = {
-    "create_migrations",
-    "has_migrations",
-    "list_applied",
-    "record_applied",
-    "forget_applied",
-}
+DRIVERS = {"sqlite": QUERIES.all(), "postgres": queries_of("any").all()}
+EACH_DRIVER = pytest.mark.parametrize("driver", DRIVERS)
 
 # What `create` binds beside its own: the parameters of a state serve every statement of its kind.
 SHARED = {"version", "created_at"}
 
+# What the code calls its statements.
+QUERIES_ARE = {"_q", "queries", "_queries", "QUERIES"}
 
-def names_used_by(module: str) -> set[str]:
-    """Each NAME in `self._q.NAME` in a module of operations."""
-    source = importlib.import_module(module).__file__
-    assert source is not None
+
+def names_used_in(package: str) -> set[str]:
+    """Each NAME in `queries.NAME` in the modules of a package."""
     return {
         node.attr
-        for node in ast.walk(ast.parse(Path(source).read_text()))
+        for source in files(package).iterdir()
+        if source.name.endswith(".py")
+        for node in ast.walk(ast.parse(source.read_text("utf-8")))
         if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Attribute)
-        and node.value.attr == "_q"
+        and isinstance(node.value, ast.Attribute | ast.Name)
+        and (node.value.attr if isinstance(node.value, ast.Attribute) else node.value.id)
+        in QUERIES_ARE
     }
 
 
-def test_operations_use_every_statement_and_no_other() -> None:
-    used = set(chain.from_iterable(map(names_used_by, OPERATIONS)))
-    assert used == STATEMENTS.keys() - OF_MIGRATIONS
+USED_BY_OPERATIONS = names_used_in("engine_store.sql.operations")
+USED_BY_DRIVER = {
+    driver: names_used_in(f"engine_store_{driver}") - set(dir(Queries)) for driver in DRIVERS
+}
+
+
+# --- what there is, and who uses it --------------------------------------------------------------
+
+
+class Shape(NamedTuple):
+    """What an operation knows of a statement."""
+
+    result: Result
+    parameters: frozenset[str]
+    optional: frozenset[str]
+
+
+def shapes(driver: str) -> dict[str, Shape]:
+    """The shape of each statement of a driver that operations use."""
+    return {
+        name: Shape(statement.result, statement.parameters, frozenset(statement.optional))
+        for name, statement in DRIVERS[driver].items()
+        if name in USED_BY_OPERATIONS
+    }
+
+
+@EACH_DRIVER
+def test_every_driver_has_the_statements_operations_use_with_the_same_results_and_parameters(
+    driver: str,
+) -> None:
+    assert shapes(driver).keys() == USED_BY_OPERATIONS
+    assert shapes(driver) == shapes("sqlite")
+
+
+@EACH_DRIVER
+def test_every_statement_is_used_by_an_operation_or_by_its_driver(driver: str) -> None:
+    assert DRIVERS[driver].keys() == USED_BY_OPERATIONS | USED_BY_DRIVER[driver]
+
+
+# --- what the statements are given ---------------------------------------------------------------
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
-    """Every call that an operation makes, as it makes it."""
+    """Every call that an operation or a driver makes, as it makes it."""
     made: list[Call] = []
     original = Statement.__call__
 
@@ -74,6 +106,22 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
 
     monkeypatch.setattr(Statement, "__call__", call)
     return made
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request: pytest.FixtureRequest) -> str:
+    """The name of each driver."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def store(driver: str, request: pytest.FixtureRequest, calls: list[Call]) -> Iterator[Store]:
+    """A fresh store of the driver, whose calls are noted from its opening on."""
+    memory = "sqlite:///:memory:"
+    url = memory if driver == "sqlite" else request.getfixturevalue(f"{driver}_store_url")
+    with engine_store.open(url) as store:
+        yield store
 
 
 def use_everything(store: Store) -> None:
@@ -151,10 +199,13 @@ def use_everything(store: Store) -> None:
     store.workflows.delete("w")
 
 
-def test_every_statement_gets_exactly_what_it_binds(calls: list[Call]) -> None:
-    with engine_store.open("sqlite:///:memory:") as store:
-        use_everything(store)
-        store.migrator.down(0)
+def test_every_statement_gets_exactly_what_it_binds(
+    driver: str, store: Store, calls: list[Call]
+) -> None:
+    use_everything(store)
+    store.health()
+    store.migrator.verify()
+    store.migrator.down(0)
     for statement, parameters in calls:
         wanted = statement.parameters | set(statement.optional)
         given = parameters.keys()
@@ -162,4 +213,5 @@ def test_every_statement_gets_exactly_what_it_binds(calls: list[Call]) -> None:
         assert given - wanted <= (
             SHARED if statement.name.startswith(("create_", "upsert_")) else set()
         ), statement.name
-    assert {statement.name for statement, _ in calls} == STATEMENTS.keys()
+    called = {statement.name for statement, _ in calls}
+    assert called - USED_BY_DRIVER[driver] == USED_BY_OPERATIONS

@@ -1,0 +1,69 @@
+"""Cancelling on an event loop without leaving anything half done (contract 9.3).
+
+A cancellation comes out of these, but not before what they run has ended: a connection on its way
+back into a pool, or a thread in the middle of a statement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def outlasting(
+    future: asyncio.Future[T], on_cancel: Callable[[], object] = lambda: None
+) -> T:
+    """What `future` gives. A cancellation comes out too, but not before `future` is done.
+
+    `on_cancel` is called for each cancellation, to hasten the end.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])  # waits without cancelling what it waits for
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+            on_cancel()
+    if cancelled is not None:
+        if not future.cancelled():
+            future.exception()  # looked at, or asyncio would report it as forgotten
+        raise cancelled
+    return future.result()
+
+
+async def whole(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What `coroutine` returns; a cancellation waits for its end.
+
+    What does not have to wait is done without a task: giving a connection back to a pool, at the
+    end of every operation, takes 2 microseconds so, and 27 with a task.
+    """
+    try:
+        waits_for = coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    return await outlasting(asyncio.ensure_future(_rest(coroutine, waits_for)))
+
+
+async def _rest(coroutine: Coroutine[Any, Any, T], waits_for: Any) -> T:
+    """The rest of a coroutine that has begun, and waits for a future, as a task of its own."""
+    return await _resumed(coroutine, waits_for)
+
+
+@types.coroutine
+def _resumed(coroutine: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
+    try:
+        while True:
+            try:
+                answer = yield waits_for  # what a coroutine yields is for the task that runs it
+            except BaseException as exc:  # noqa: BLE001 - it is for the coroutine
+                waits_for = coroutine.throw(exc)
+            else:
+                waits_for = coroutine.send(answer)
+    except StopIteration as done:
+        result: T = done.value
+        return result
