@@ -15,6 +15,7 @@ _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 # What looks like a secret, also where it was not quoted, or the URL is none: better too much.
 _PASSWORD = re.compile(r"(?s)\A(?:[^:/?#]*://)?+[^:]*:(?P<secret>.*)@")
 _SECRET_OPTION = re.compile(r"(?i)(?:pass|secret|token|key)[^=&?/]*=(?P<secret>[^&]*)")
+_SECRET_PAIR = re.compile(r"(?is)(?:pass|secret|token|key)[^=]*=(?P<secret>.*)")
 
 MASK = "***"
 
@@ -49,10 +50,13 @@ def parse_url(url: str) -> DatabaseUrl:
 
 
 def mask_url(url: str) -> str:
-    """`url` with its password, and options that look like secrets, replaced by `***`."""
+    """`url` with its password, and options that look like secrets, replaced by `***`.
+
+    Of what is no URL, such as a connection string of pairs, nothing behind a secret is shown.
+    """
     hidden = {
         place
-        for pattern in (_PASSWORD, _SECRET_OPTION)
+        for pattern in (_PASSWORD, _SECRET_OPTION if _SCHEME.match(url) else _SECRET_PAIR)
         for match in pattern.finditer(url)
         for place in range(*match.span("secret"))
     }

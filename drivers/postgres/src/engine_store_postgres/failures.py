@@ -38,7 +38,9 @@ _LASTING = {
     "XX001": "the database is damaged; restore a backup",
     "XX002": "an index is damaged; run REINDEX",
 }
-_SERVER_GONE = {"57P01", "57P02", "57P03", "57P05"}
+_SERVER_GONE = {"25P03", "25P04", "57P01", "57P02", "57P03", "57P05"}
+"""Each ends the connection: a time-out of the whole transaction or session, or the server's end."""
+
 _LOST = "the connection to the server was lost; whether a write that was under way happened is not \
 known: read before you write again"
 
@@ -94,17 +96,16 @@ def _translate(error: psycopg.Error) -> EngineStoreError | psycopg.Error:
 def reaching(place: str, password: str | None) -> Iterator[None]:
     """Raise `UnavailableError` with libpq's reason where a connection to `place` cannot be made.
 
-    libpq gives no SQLSTATE for it. It does say whether the server asked for a password: then the
-    server is there, and what is wrong is the password or the database's name.
+    libpq gives no SQLSTATE for it, so that a wrong password looks like a server without a free
+    connection. Only a password that was asked for and is not there will not come by itself.
     """
     try:
         yield
     except psycopg.OperationalError as error:
         reason = str(error).replace(password, MASK) if password else str(error)
-        pgconn = error.pgconn
-        asked = pgconn is not None and bool(pgconn.needs_password or pgconn.used_password)
+        missing = error.pgconn is not None and bool(error.pgconn.needs_password)
         raise UnavailableError(
-            f"PostgreSQL at {place}: {' '.join(reason.split())}", retriable=not asked
+            f"PostgreSQL at {place}: {' '.join(reason.split())}", retriable=not missing
         ) from None
 
 

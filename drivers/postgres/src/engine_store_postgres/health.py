@@ -20,15 +20,20 @@ async def health(pool: Pool, migrator: PostgresMigrator) -> Health:
         wire = await pool.take()
         try:
             with translated():
-                server, standby, read_only = await wire.fetch(migrator.queries.server_state())
+                state = await wire.fetch(migrator.queries.server_state(schema=migrator.schema))
         finally:
             await wire.release()
     except StoreClosedError:
         raise
     except (EngineStoreError, psycopg.Error) as error:
-        return Health("postgres", False, False, 0, str(error))
-    problem = "the server is a standby" if standby else None
-    if read_only == "on" and not standby:
+        return Health("postgres", False, False, 0, " ".join(str(error).split()))
+    server, standby, read_only, may_write = state
+    problem = None
+    if standby:
+        problem = "the server is a standby"
+    elif read_only == "on":
         problem = "transactions are read-only by default_transaction_read_only"
+    elif may_write is False:
+        problem = f"the user lacks a privilege to write the tables of schema {migrator.schema}"
     details = {"server_version": server, **pool.figures()}
     return Health("postgres", True, problem is None, version, problem, details)

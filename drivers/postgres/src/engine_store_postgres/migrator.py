@@ -69,7 +69,7 @@ class PostgresMigrator:
         self._pool = pool
         self._files = steps
         self._steps = tuple(step.named(schema=f'"{schema}"') for step in steps)
-        self._schema = schema
+        self.schema = schema
         self._clock = context.clock
         self._hooks = context.hooks
         self._timeout = timeout
@@ -89,7 +89,7 @@ class PostgresMigrator:
     async def verify(self) -> None:
         migrations.check_current(self._steps, await self.applied())
         async with self._wire() as wire:
-            found = await self._description(wire, self._schema)
+            found = await self._description(wire, self.schema)
             expected = await self._expected(wire)
         differences = [f"missing: {line}" for line in sorted(expected - found)]
         differences += [f"not ours: {line}" for line in sorted(found - expected)]
@@ -114,24 +114,29 @@ class PostgresMigrator:
                     f"expected a database with the encoding UTF8, found {encoding}; make one with "
                     "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
                 )
-            relations = await self._relations(wire)
-            if relations and RECORD not in relations:
-                self._check_free(relations)
-            applied = await self._applied(wire)
+            names = await self._names(wire)
+            if RECORD not in names:
+                self._check_free(names)
+            try:
+                applied = await self._applied(wire)
+            except psycopg.errors.UndefinedColumn:
+                raise ForeignDatabaseError(
+                    f"schema {self.schema}", f"a table {RECORD} of another program"
+                ) from None
         (migrations.check_history if auto_migrate else migrations.check_current)(
             self._steps, applied
         )
 
-    def _check_free(self, relations: set[str]) -> None:
-        """That no table of somebody else has a name that a step is to make."""
-        ours = set(re.findall(r"CREATE TABLE \{schema\}\.(\w+)", " ".join(self._up_texts())))
-        if taken := sorted(relations & ours):
+    def _check_free(self, names: set[str]) -> None:
+        """That nothing of somebody else has a name that a step is to make."""
+        texts = " ".join(step.up_sql for step in self._files)
+        ours = set(
+            re.findall(r"CREATE TABLE \{schema\}\.(\w+)|CREATE (?:UNIQUE )?INDEX (\w+)", texts)
+        )
+        if taken := sorted(names & {name for pair in ours for name in pair if name}):
             raise ForeignDatabaseError(
-                f"schema {self._schema}", f"tables of another program ({', '.join(taken)})"
+                f"schema {self.schema}", f"tables of another program ({', '.join(taken)})"
             )
-
-    def _up_texts(self) -> list[str]:
-        return [step.up_sql for step in self._files]
 
     async def enable_pgvector(self, *, auto_migrate: bool) -> None:
         """Make the extension `vector`. Raises `ConfigurationError` where that cannot be.
@@ -161,6 +166,11 @@ class PostgresMigrator:
                 raise ConfigurationError(
                     "options.pgvector",
                     "this user may not make extensions; run CREATE EXTENSION vector as a superuser",
+                ) from None
+            except psycopg.errors.InvalidSchemaName:
+                raise ConfigurationError(
+                    "options.pgvector",
+                    "there is no schema to make the extension vector in; run CREATE SCHEMA public",
                 ) from None
 
     # --- running steps ---------------------------------------------------------------------------
@@ -193,7 +203,7 @@ class PostgresMigrator:
 
     async def _prepare(self, wire: Wire) -> None:
         """Make the schema and the record, where they are not there."""
-        if await wire.fetch(self.queries.has_schema(schema=self._schema)) is None:
+        if await wire.fetch(self.queries.has_schema(schema=self.schema)) is None:
             await wire.fetch(self.queries.create_schema())
         await wire.fetch(self.queries.create_migrations())
 
@@ -234,10 +244,10 @@ class PostgresMigrator:
 
     async def _is_built(self, wire: Wire, index: str) -> bool:
         """Whether an index is there; one that a crash left INVALID is dropped."""
-        found = await wire.fetch(self.queries.find_index(schema=self._schema, index=index))
+        found = await wire.fetch(self.queries.find_index(schema=self.schema, index=index))
         if found is None or found[0]:
             return found is not None
-        await wire.command(f'DROP INDEX CONCURRENTLY "{self._schema}".{index}')
+        await wire.command(f'DROP INDEX CONCURRENTLY "{self.schema}".{index}')
         return False
 
     @asynccontextmanager
@@ -250,7 +260,7 @@ class PostgresMigrator:
             while True:
                 await wire.command("BEGIN; SET LOCAL statement_timeout = 0")
                 try:
-                    (held,) = await wire.fetch(self.queries.try_migration_lock(schema=self._schema))
+                    (held,) = await wire.fetch(self.queries.try_migration_lock(schema=self.schema))
                     if held:
                         yield wire
                         return
@@ -272,12 +282,12 @@ class PostgresMigrator:
         finally:
             await wire.release()
 
-    async def _relations(self, wire: Wire) -> set[str]:
-        rows = await wire.fetch(self.queries.list_relations(schema=self._schema))
+    async def _names(self, wire: Wire) -> set[str]:
+        rows = await wire.fetch(self.queries.list_names(schema=self.schema))
         return {name for (name,) in rows}
 
     async def _applied(self, wire: Wire) -> tuple[Applied, ...]:
-        if await wire.fetch(self.queries.has_migrations(schema=self._schema)) is None:
+        if await wire.fetch(self.queries.has_migrations(schema=self.schema)) is None:
             return ()  # asked first, because a failure would end the transaction
         rows = await wire.fetch(self.queries.list_applied())
         return tuple(
@@ -292,7 +302,7 @@ class PostgresMigrator:
     async def _expected(self, wire: Wire) -> set[str]:
         """What the steps make, seen by making it in another schema that is never committed."""
         scratch = f'"{_SCRATCH}"'
-        texts = [self.queries.create_migrations.text({}).replace(f'"{self._schema}"', scratch)]
+        texts = [self.queries.create_migrations.text({}).replace(f'"{self.schema}"', scratch)]
         texts += [step.named(schema=scratch).up_sql for step in self._files]
         await wire.command("BEGIN")
         try:

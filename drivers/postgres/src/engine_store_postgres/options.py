@@ -15,6 +15,7 @@ from engine_store.errors import ConfigurationError
 from engine_store.urls import mask_url
 
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
+_URL = re.compile("postgres(?:ql)?://")
 _LONGEST_WAIT = 86_400
 
 _LIBPQ = (
@@ -45,8 +46,12 @@ class PostgresOptions:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     dbname: str | None = None
-    sslmode: str | None = None
-    target_session_attrs: str | None = None
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = (
+        None
+    )
+    target_session_attrs: (
+        Literal["any", "read-write", "read-only", "primary", "standby", "prefer-standby"] | None
+    ) = None
     application_name: str = "engine-store"
     connect_timeout: int = 10
     """libpq itself would wait for as long as the operating system does, which is minutes."""
@@ -117,6 +122,12 @@ def _check(options: PostgresOptions) -> None:
             "expected a name of small letters, digits and _, at most 63 characters, that does not "
             f"begin with a digit or pg_, found {options.schema!r}",
         )
+    for name in ("conn_string", *_LIBPQ):
+        if "\0" in str(getattr(options, name)):
+            raise ConfigurationError(f"options.{name}", "a text for libpq may not hold NUL")
+    for port in (options.port or "").split(","):
+        if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+            raise ConfigurationError("options.port", "expected 1 to 65535, or such for each host")
     if options.pool_max_size < 1 or not 0 <= options.pool_min_size <= options.pool_max_size:
         raise ConfigurationError(
             "options.pool_min_size",
@@ -149,6 +160,8 @@ def _check(options: PostgresOptions) -> None:
 def _target(url: str | None, options: PostgresOptions) -> Target:
     field = "url" if url is not None else "options.conn_string"
     text = _without_own(url) if url is not None else options.conn_string or ""
+    if _has_stray_at(text):
+        raise ConfigurationError(field, _why_unreadable(text))
     try:
         stated = conninfo_to_dict(text)
     except psycopg.ProgrammingError:
@@ -178,26 +191,49 @@ def _server_settings(options: PostgresOptions, stated: object) -> str:
         "statement_timeout": 60 if options.statement_timeout is None else options.statement_timeout,
         "lock_timeout": 10 if options.lock_timeout is None else options.lock_timeout,
     }
-    settings = [f"-c {name}={round(seconds * 1000)}" for name, seconds in timeouts.items()]
+    # Milliseconds; 0 would mean no limit.
+    settings = [
+        f"-c {name}={max(1, round(seconds * 1000)) if seconds else 0}"
+        for name, seconds in timeouts.items()
+    ]
     return " ".join([*settings, *([str(stated)] if stated else [])])
 
 
 def _without_own(url: str) -> str:
     """`url` without the settings that are this driver's alone: libpq would refuse them."""
     address, mark, query = url.partition("?")
+    scheme, colon, rest = address.partition(":")
+    address = scheme.lower() + colon + rest
     own = fields_dict(PostgresOptions).keys() - set(_LIBPQ)
     kept = [pair for pair in query.split("&") if pair.partition("=")[0] not in own]
     return address + mark + "&".join(kept)
 
 
+def _has_stray_at(text: str) -> bool:
+    """Whether a URL has an @ that libpq would take for a part of a host's or a database's name.
+
+    It is the end of a password with special characters that are not escaped.
+    """
+    if not _URL.match(text):
+        return False
+    authority, _, path = text.partition("://")[2].partition("?")[0].partition("/")
+    return authority.count("@") > 1 or "@" in path
+
+
 def _why_unreadable(text: str) -> str:
-    """What is wrong with a connection string. libpq's own words may quote a part of a password."""
-    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
-    named = [name for name, _ in parse_qsl(text.partition("?")[2], keep_blank_values=True)]
-    strangers = sorted(set(named) - known)
-    if "://" in text and strangers:
-        return f"no parameter of a PostgreSQL URL is called {', '.join(strangers)}"
-    return (
+    """What is wrong with a URL, or with a connection string, of which nothing is shown.
+
+    libpq's own words may quote a part of a password that should have been quoted itself.
+    """
+    expected = (
         "expected postgresql://user:password@host:port/dbname?option=value, with %-escapes for "
-        f"special characters in a password, or key=value pairs; libpq cannot read {mask_url(text)}"
+        "special characters in a password, or key=value pairs; libpq cannot read "
     )
+    if not _URL.match(text):
+        return f"{expected}what it found"
+    query = text.partition("?")[2]
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    named = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
+    if named - known and "@" not in query:
+        return f"no parameter of a PostgreSQL URL is called {', '.join(sorted(named - known))}"
+    return f"{expected}{mask_url(text)}"

@@ -164,7 +164,7 @@ class SyncPool:
         wire = await self.connect()  # the pool would try in its own threads, and tell its log
         await wire.release()
         with translated():
-            self._opened().wait(self._options.pool_timeout)
+            self._opened().wait(self._options.connect_timeout)
 
     def check_open(self) -> None:
         if self._closed:
@@ -271,7 +271,7 @@ class AsyncPool:
         wire = await self.connect()
         await wire.release()
         with translated():
-            await self._pool.open(wait=True, timeout=self._options.pool_timeout)
+            await self._pool.open(wait=True, timeout=self._options.connect_timeout)
 
     def check_open(self) -> None:
         if self._closed:

@@ -15,14 +15,17 @@ WHERE nspname = :schema
 -- name: create_schema :none
 CREATE SCHEMA IF NOT EXISTS {schema}
 
--- name: list_relations :many
--- The tables and views of the schema.
+-- name: list_names :many
+-- The names that are taken in the schema: of tables, indexes, sequences, views and types.
 SELECT relname
 FROM pg_class
 JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE nspname = :schema
-  AND relkind IN ('r', 'p', 'v', 'm', 'f')
-ORDER BY relname
+UNION
+SELECT typname
+FROM pg_type
+JOIN pg_namespace ON pg_namespace.oid = typnamespace
+WHERE nspname = :schema
 
 -- name: has_migrations :one
 SELECT 1
@@ -105,11 +108,23 @@ WHERE nspname = :schema
   AND NOT tgisinternal
 
 -- name: server_state :one
--- What health tells of the server.
+-- What health tells of the server, and whether the user may write every table that is there.
 SELECT
   current_setting('server_version'),
   pg_is_in_recovery(),
-  current_setting('transaction_read_only')
+  current_setting('transaction_read_only'),
+  (
+    SELECT bool_and(
+      has_table_privilege(pg_class.oid, 'INSERT')
+      AND has_table_privilege(pg_class.oid, 'UPDATE')
+      AND has_table_privilege(pg_class.oid, 'DELETE')
+    )
+    FROM pg_class
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname = :schema
+      AND relkind IN ('r', 'p')
+      AND relname IN ('users', 'api_keys', 'workflows', 'tasks')
+  )
 
 -- name: server_encoding :one
 SELECT current_setting('server_encoding')
