@@ -5,21 +5,29 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
-from benchmarks.cases import CASES
-from benchmarks.data import populate
-from benchmarks.databases import Bench
-from benchmarks.measure import measure
+from benchmarks import postgres, sqlite
+from benchmarks.cases import CASES, Case
+from benchmarks.databases import Databases
+from benchmarks.measure import Measurement, measure
 from benchmarks.profiling import profile
 from benchmarks.report import as_json, console, show
+from postgres_server import ServerError
+
+DRIVERS = {sqlite.DRIVER: sqlite.open_databases, postgres.DRIVER: postgres.open_databases}
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS, SECONDS = 41, 0.1
 QUICK_ROUNDS, QUICK_SECONDS = 7, 0.02
 PROFILED_SECONDS = 2.0
+
+_Work: TypeAlias = list[tuple[Databases, list[Case]]]
+"""Databases, each with the cases to run on them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,29 +38,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results: Path = options.json or RESULTS / f"{date:%Y%m%d-%H%M%S}.json"
     if results.is_dir():
         parser.error(f"{results} is a directory; name a file inside it")
+    names = [options.profile] if options.profile else options.case or list(CASES)
+    chosen = _chosen(options.driver, names)
+    if not chosen:
+        parser.error(f"{options.driver} does not measure {', '.join(names)}")
     try:
         results.parent.mkdir(parents=True, exist_ok=True)
         # Beside the results: the system's temporary directory may lie in memory, where a durable
         # write costs nothing.
-        databases = TemporaryDirectory(prefix="databases-", dir=results.parent)
+        folder = TemporaryDirectory(prefix="databases-", dir=results.parent)
     except OSError as exc:
         parser.error(f"cannot write into {results.parent}: {exc.strerror}")
-    with databases as folder:
-        template = Path(folder, "template.db")
-        dataset = populate(template)
-        if options.profile is not None:
-            case = CASES[options.profile]
-            with Bench(template, dataset, case.synchronous) as bench:
-                profile(console(), case, bench, options.seconds or PROFILED_SECONDS)
+    with ExitStack() as stack:
+        place = Path(stack.enter_context(folder))
+        try:
+            work = [
+                (stack.enter_context(DRIVERS[driver](place)), cases)
+                for driver, cases in chosen.items()
+            ]
+        except ServerError as exc:
+            parser.error(str(exc))
+        if options.profile:
+            _profile(work, options.seconds or PROFILED_SECONDS)
             return 0
         rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
         seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
-        measurements = []
-        with console().status("") as status:
-            for case in [CASES[name] for name in options.case or CASES]:
-                status.update(case.title)
-                with Bench(template, dataset, case.synchronous) as bench:
-                    measurements.append(measure(case, bench, rounds, seconds))
+        measurements = _measure(work, rounds, seconds)
     report = as_json(measurements, date=date, rounds=rounds, seconds=seconds)
     results.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     show(console(), measurements)
@@ -61,12 +72,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _chosen(driver: str | None, names: Sequence[str]) -> dict[str, list[Case]]:
+    """The cases of each driver, without those that it does not measure."""
+    found = {
+        name: [case for case in map(CASES.__getitem__, names) if name in case.aims]
+        for name in DRIVERS
+        if driver in (None, name)
+    }
+    return {name: cases for name, cases in found.items() if cases}
+
+
+def _profile(work: _Work, seconds: float) -> None:
+    for databases, cases in work:
+        for case in cases:
+            with databases.bench(durable=case.durable) as bench:
+                profile(console(), case, bench, seconds)
+
+
+def _measure(work: _Work, rounds: int, seconds: float) -> list[Measurement]:
+    found = []
+    with console().status("") as status:
+        for databases, cases in work:
+            for case in cases:
+                status.update(f"{databases.engine.title}: {case.title}")
+                with databases.bench(durable=case.durable) as bench:
+                    found.append(measure(case, bench, rounds, seconds))
+    return found
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "benchmarks",
-        description="Measure the store beside the bare sqlite3 module.",
+        description="Measure each store beside the bare module of its database.",
         epilog=f"Cases: {', '.join(CASES)}.",
         allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--driver",
+        choices=DRIVERS,
+        help="measure this driver alone (default: all)",
     )
     parser.add_argument(
         "--case",

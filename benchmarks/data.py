@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import orjson
 from attrs import evolve, frozen
 
-import engine_store
 from engine_store import (
     Component,
     Status,
@@ -19,6 +17,7 @@ from engine_store import (
     WorkflowState,
     new_id,
 )
+from engine_store.protocols import Store
 from engine_store.values import Document
 
 USAGE_EVERY = 3
@@ -125,12 +124,9 @@ class Dataset:
     """A task with ten children, each with ten, each with ten."""
 
 
-def populate(path: Path) -> Dataset:
-    """Make the database at `path`: some 2,600 finished tasks in 52 workflows."""
-    with (
-        engine_store.open(f"sqlite:///{path}?synchronous=off") as store,
-        store.transaction() as tx,
-    ):
+def populate(store: Store) -> Dataset:
+    """Fill an empty store with some 2,600 finished tasks in 52 workflows."""
+    with store.transaction() as tx:
 
         def workflow() -> str:
             state = WorkflowState(new_id(), "incident-review", input=input_document(0))

@@ -1,118 +1,157 @@
-"""The two equal databases of a case: one behind the store, one behind the bare module.
+"""What a case gets: two equal databases, one behind the store, one behind the bare module.
 
-The bare side runs what the store runs: connections from the driver's own `connect`, so the same
-pragmas, and the statements and parameters that the store's own operations yield. They are made
-ready before the clock starts; what is timed is `sqlite3` alone.
+The bare side runs what the store runs: connections made as the driver makes its own, and the
+statements and parameters that the store's own operations yield. They are made ready before the
+clock starts; what is timed is the bare module alone.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable
-from contextlib import ExitStack, closing
-from pathlib import Path
-from shutil import copy
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, NamedTuple, Protocol
+
+from attrs import frozen
 
 import engine_store
 from benchmarks.data import Dataset
-from engine_store import DatabaseConfig
+from engine_store.protocols import Store
 from engine_store.sql.operation import Op
 from engine_store.sql.operations import Context, TaskOperations, WorkflowOperations
-from engine_store.sql.rows import Rows
-from engine_store.sql.statements import Call, Result
-from engine_store_sqlite.connections import connect
-from engine_store_sqlite.driver import CODEC, QUERIES
-from engine_store_sqlite.options import read_options
+from engine_store.sql.rows import Codec, Rows
+from engine_store.sql.statements import Call, Queries
 
-_CONTEXT = Context(QUERIES, Rows(CODEC), engine_store.utc_now)
-TASKS = TaskOperations(_CONTEXT)
-WORKFLOWS = WorkflowOperations(_CONTEXT)
-
-_FINGERPRINT = "SELECT count(*), sum(version), sum(length(input)), sum(length(output)) FROM tasks"
+FINGERPRINT = """
+SELECT count(*), sum(version), sum(length(CAST(input AS text))), sum(length(CAST(output AS text)))
+FROM {tasks}
+"""
+"""Equal for databases that the same work was done in."""
 
 
-class Statement(NamedTuple):
-    """SQL with its parameters, ready for `sqlite3`."""
+@frozen
+class Engine:
+    """A database, and what is compared on it."""
 
-    text: str
-    parameters: dict[str, Any]
+    driver: str
+    title: str
+    """Name and version."""
+    bare: str
+    """The module that the store is compared with."""
+    facts: Mapping[str, str]
+    """What its figures depend on, beside the machine."""
+
+
+@frozen
+class Operations:
+    """The operations whose statements the bare side runs."""
+
+    tasks: TaskOperations
+    workflows: WorkflowOperations
+
+    @classmethod
+    def of(cls, queries: Queries, codec: Codec) -> Operations:
+        """Those of a driver."""
+        context = Context(queries, Rows(codec), engine_store.utc_now)
+        return cls(TaskOperations(context), WorkflowOperations(context))
+
+
+class Ready(NamedTuple):
+    """A statement with its parameters, as the bare module takes them."""
+
+    query: Any
+    parameters: Any
     one: bool
 
 
-def statements(op: Op[Any]) -> list[Statement]:
-    """What `op` asks of the database first, which is all it asks when nothing is refused."""
-    request = next(op)
-    calls = (request,) if isinstance(request, Call) else request
-    return [
-        Statement(statement.text(parameters), parameters, statement.result is Result.ONE)
-        for statement, parameters in calls
-    ]
+class Bare(Protocol):
+    """A database behind nothing but the bare module."""
+
+    def ready(self, call: Call) -> Ready:
+        """What is to be executed for `call`."""
+        ...
+
+    def read(self, ready: Ready) -> object:
+        """One statement that changes nothing."""
+        ...
+
+    def write(self, ready: Ready) -> object:
+        """One statement, and its commit."""
+        ...
+
+    def transact(self, ready: Iterable[Ready]) -> object:
+        """Statements in one transaction."""
+        ...
+
+    def fingerprint(self) -> object:
+        """The answer to `FINGERPRINT`."""
+        ...
 
 
-class Bare:
-    """A database behind nothing but `sqlite3`: a connection that writes, and one that reads."""
+class Databases(ABC):
+    """A database that holds the dataset, and equal copies of it for each case."""
 
-    def __init__(self, url: str, stack: ExitStack) -> None:
-        """Connections as the driver makes them, closed with `stack`."""
-        location, options = read_options(DatabaseConfig(url=url))
-        assert location.path is not None
-        self.path = location.path
-        self._writer, self._reader = (
-            stack.enter_context(closing(connect(self.path, options, read_only=read_only)))
-            for read_only in (False, True)
-        )
+    engine: Engine
+    operations: Operations
+    dataset: Dataset
 
-    def read(self, ready: Statement) -> object:
-        """One statement outside of a transaction."""
-        return _fetch(self._reader, ready)
+    @abstractmethod
+    def copies(self, *, durable: bool) -> AbstractContextManager[tuple[str, str]]:
+        """The URLs of two copies, which are gone afterwards.
 
-    def write(self, ready: Iterable[Statement]) -> object:
-        """Statements in a transaction of their own."""
-        self._writer.execute("BEGIN IMMEDIATE")
-        rows = [_fetch(self._writer, statement) for statement in ready]
-        self._writer.execute("COMMIT")
-        return rows
+        Where not `durable`, a commit does not wait for the disk.
+        """
 
+    @abstractmethod
+    def connect(self, url: str) -> AbstractContextManager[Bare]:
+        """The bare module on one database, connected as the driver connects."""
 
-def _fetch(connection: sqlite3.Connection, ready: Statement) -> object:
-    cursor = connection.execute(ready.text, ready.parameters)
-    return cursor.fetchone() if ready.one else cursor.fetchall()
+    @contextmanager
+    def bench(self, *, durable: bool = True) -> Iterator[Bench]:
+        """Both sides of a case, open."""
+        with ExitStack() as stack:
+            ours, theirs = stack.enter_context(self.copies(durable=durable))
+            store = stack.enter_context(engine_store.open(ours))
+            bare = stack.enter_context(self.connect(theirs))
+            yield Bench(self, ours, store, bare, stack)
 
 
+@frozen
 class Bench:
-    """A case's databases, open inside a `with` block. `stack` closes what a case adds."""
+    """Both sides of a case. `stack` closes what a case adds."""
 
-    def __init__(self, template: Path, dataset: Dataset, synchronous: str) -> None:
-        """Two copies of `template`, which holds `dataset`, beside it."""
-        self.dataset = dataset
-        self.stack = ExitStack()
-        self._paths = [
-            Path(copy(template, template.with_name(name))) for name in ("store.db", "bare.db")
-        ]
-        self.url, bare_url = (f"sqlite:///{path}?synchronous={synchronous}" for path in self._paths)
-        self.store = self.stack.enter_context(engine_store.open(self.url))
-        self.bare = Bare(bare_url, self.stack)
+    databases: Databases
+    url: str
+    """The store's."""
+    store: Store
+    bare: Bare
+    stack: ExitStack
+
+    @property
+    def engine(self) -> Engine:
+        """The database."""
+        return self.databases.engine
+
+    @property
+    def dataset(self) -> Dataset:
+        """What both sides held before the case."""
+        return self.databases.dataset
+
+    @property
+    def operations(self) -> Operations:
+        """For `ready`."""
+        return self.databases.operations
+
+    def ready(self, op: Op[Any]) -> Ready:
+        """What `op` asks of the database first, which is all it asks when nothing is refused."""
+        call = next(op)
+        assert isinstance(call, Call)
+        return self.bare.ready(call)
 
     def check_same_work(self) -> None:
         """That both sides have left equal databases, so that what was compared is the same work."""
-        found = []
-        for path in self._paths:
-            with closing(sqlite3.connect(path)) as connection:
-                found.append(connection.execute(_FINGERPRINT).fetchone())
-        if found[0] != found[1]:
-            raise RuntimeError(f"the two sides did different work: {found[0]}, {found[1]}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stack.close()
-        for path in self._paths:
-            path.unlink()
+        theirs = self.bare.fingerprint()
+        with self.databases.connect(self.url) as side:
+            ours = side.fingerprint()
+        if ours != theirs:
+            raise RuntimeError(f"the two sides did different work: {ours}, {theirs}")

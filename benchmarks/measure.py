@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from benchmarks.cases import Block, Case, Prepare
-from benchmarks.databases import Bench
+from benchmarks.databases import Bench, Engine
 
 PORTION = 50
 """Operations of one side before the other has its turn, at most."""
@@ -45,11 +45,17 @@ class Measurement:
     """
 
     case: Case
+    engine: Engine
     operations: int
     """In each round, on each side."""
     store: Spread
     bare: Spread | None
     ratio: Spread | None
+
+    @property
+    def aim(self) -> float | None:
+        """The ratio to reach, None where none is set."""
+        return self.case.aims[self.engine.driver]
 
 
 def measure(case: Case, bench: Bench, rounds: int, seconds: float) -> Measurement:
@@ -60,11 +66,11 @@ def measure(case: Case, bench: Bench, rounds: int, seconds: float) -> Measuremen
     store = Spread.of([ours for ours, _ in times])
     pairs = [(ours, theirs) for ours, theirs in times if theirs is not None]
     if not pairs:
-        return Measurement(case, operations, store, None, None)
+        return Measurement(case, bench.engine, operations, store, None, None)
     bench.check_same_work()
     bare = Spread.of([theirs for _, theirs in pairs])
     ratio = Spread.of([theirs / ours for ours, theirs in pairs])
-    return Measurement(case, operations, store, bare, ratio)
+    return Measurement(case, bench.engine, operations, store, bare, ratio)
 
 
 def calibrate(case: Case, prepare: Prepare, seconds: float) -> int:

@@ -39,7 +39,7 @@ def profile(console: Console, case: Case, bench: Bench, seconds: float) -> None:
     profiler = cProfile.Profile()
     profiler.runcall(block)
     lines = sorted(_lines(profiler, operations), key=lambda line: -line.own)
-    console.print(_table(case, operations, lines))
+    console.print(_table(f"{case.title}, {bench.engine.title}", operations, lines))
 
 
 def _lines(profiler: cProfile.Profile, operations: int) -> Iterator[Line]:
@@ -62,10 +62,10 @@ def _module(file: str) -> str:
     return path.stem if path.suffix == ".py" else file.strip("<>").rpartition(".")[2]
 
 
-def _table(case: Case, operations: int, lines: list[Line]) -> Table:
+def _table(title: str, operations: int, lines: list[Line]) -> Table:
     whole = sum(line.own for line in lines)
     table = Table(
-        title=f"{case.title}: {whole:,.1f} us with the profiler, for one of {operations:,}",
+        title=f"{title}: {whole:,.1f} us with the profiler, for one of {operations:,}",
         caption="microseconds; the profiler makes calls of Python functions look dearer",
         box=box.SIMPLE,
         width=WIDTH,

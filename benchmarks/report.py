@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +16,7 @@ from rich.text import Text
 
 from benchmarks.cases import BATCH, IN_FLIGHT, THREADS
 from benchmarks.data import PAGE, payload
+from benchmarks.databases import Engine
 from benchmarks.measure import PORTION, Measurement, Spread
 
 WIDTH = 80
@@ -34,36 +34,47 @@ def machine() -> dict[str, object]:
         "architecture": platform.machine(),
         "cpus": os.cpu_count(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "sqlite": sqlite3.sqlite_version,
     }
 
 
 def show(console: Console, measurements: Sequence[Measurement]) -> None:
-    """Print the table of ratios, then that of throughputs."""
-    compared = [found for found in measurements if found.ratio is not None]
-    alone = [found for found in measurements if found.ratio is None]
-    if compared:
-        console.print(_ratios(compared))
-        console.print(
-            "ratio: the store's throughput as a share of the bare module's, which runs the same "
-            "statements with the same parameters and pragmas. Medians of interleaved rounds; the "
-            "range is from the 10th to the 90th percentile.",
-            style="dim",
-        )
-    if alone:
-        console.print(_throughputs(alone))
-    console.print(", ".join(f"{name} {fact}" for name, fact in machine().items()), style="dim")
+    """Print for each database the table of ratios, then that of throughputs."""
+    for engine in _engines(measurements):
+        of_engine = [found for found in measurements if found.engine is engine]
+        compared = [found for found in of_engine if found.ratio is not None]
+        alone = [found for found in of_engine if found.ratio is None]
+        if compared:
+            console.print(_ratios(engine, compared))
+        if alone:
+            console.print(_throughputs(engine, alone))
+        console.print(_facts(engine.facts), style="dim")
+    console.print(
+        "ratio: the store's throughput as a share of the bare module's, which runs the same "
+        "statements with the same parameters and settings. Medians of interleaved rounds; a "
+        "range is from the 10th to the 90th percentile.",
+        style="dim",
+    )
+    console.print(_facts(machine()), style="dim")
 
 
-def _ratios(measurements: Sequence[Measurement]) -> Table:
-    table = Table(title="Microseconds for one operation", box=box.SIMPLE, width=WIDTH)
+def _engines(measurements: Sequence[Measurement]) -> list[Engine]:
+    return list({id(found.engine): found.engine for found in measurements}.values())
+
+
+def _facts(facts: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {fact}" for name, fact in facts.items())
+
+
+def _ratios(engine: Engine, measurements: Sequence[Measurement]) -> Table:
+    title = f"{engine.title}: microseconds for one operation"
+    table = Table(title=title, box=box.SIMPLE, width=WIDTH)
     table.add_column("case", ratio=1)
-    for name in ("store", "bare", "ratio", "range", "aim"):
+    for name in ("store", engine.bare, "ratio", "range", "aim"):
         table.add_column(name, justify="right", no_wrap=True)
     for found in measurements:
         assert found.bare is not None
         assert found.ratio is not None
-        aim = found.case.aim
+        aim = found.aim
         style = "" if aim is None else "green" if found.ratio.median >= aim else "red"
         table.add_row(
             found.case.title,
@@ -76,8 +87,9 @@ def _ratios(measurements: Sequence[Measurement]) -> Table:
     return table
 
 
-def _throughputs(measurements: Sequence[Measurement]) -> Table:
-    table = Table(title="Operations in a second, many at once", box=box.SIMPLE, width=WIDTH)
+def _throughputs(engine: Engine, measurements: Sequence[Measurement]) -> Table:
+    title = f"{engine.title}: operations in a second, many at once"
+    table = Table(title=title, box=box.SIMPLE, width=WIDTH)
     table.add_column("case", ratio=1)
     for name in ("median", "range"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -115,6 +127,10 @@ def as_json(
             "page": PAGE,
         },
         "payload": payload(),
+        "databases": {
+            engine.driver: {"bare": engine.bare, **engine.facts}
+            for engine in _engines(measurements)
+        },
         "cases": [_case(found) for found in measurements],
     }
 
@@ -122,13 +138,14 @@ def as_json(
 def _case(found: Measurement) -> dict[str, Any]:
     case = found.case
     return {
+        "driver": found.engine.driver,
         "name": case.name,
         "title": case.title,
-        "synchronous": case.synchronous,
+        "durable": case.durable,
         "operations_per_round": found.operations,
         "store_us": asdict(found.store),
         "bare_us": None if found.bare is None else asdict(found.bare),
         "ratio": None if found.ratio is None else asdict(found.ratio),
-        "aim": case.aim,
+        "aim": found.aim,
         "operations_per_second": asdict(_rate(found.store)),
     }

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from unittest.mock import Mock
 
 import pytest
@@ -16,19 +17,32 @@ pytestmark = pytest.mark.xdist_group("benchmarks")  # one worker, so that all ca
 TINY = ("--rounds", "2", "--seconds", "0.001")
 
 AIMS = {
-    "create": 0.7,
-    "update": 0.7,
-    "get": 0.5,
-    "workflow": 0.5,
-    "tree": 0.5,
-    "page": 0.5,
-    "transaction": None,
-    "create-normal": None,
-    "update-normal": None,
+    "sqlite": {
+        "create": 0.7,
+        "update": 0.7,
+        "get": 0.5,
+        "workflow": 0.5,
+        "tree": 0.5,
+        "page": 0.5,
+        "transaction": None,
+        "create-normal": None,
+        "update-normal": None,
+    },
+    "postgres": {
+        "create": 0.85,
+        "update": 0.85,
+        "get": 0.75,
+        "workflow": 0.75,
+        "tree": 0.75,
+        "page": 0.75,
+        "transaction": None,
+    },
 }
 """The cases that are compared with the bare module, and the share of its throughput aimed at."""
 
 ALONE = ["modify-threads", "create-threads", "create-gather"]
+
+BARE = {"sqlite": "sqlite3", "postgres": "psycopg"}
 
 SPREAD = {"median", "p10", "p90"}
 
@@ -52,27 +66,50 @@ def report(printed, folder) -> dict:
 
 
 @pytest.fixture
-def cases(report) -> dict[str, dict]:
-    """The cases of the report by name."""
-    return {case["name"]: case for case in report["cases"]}
+def cases(report) -> dict[tuple[str, str], dict]:
+    """The cases of the report by driver and name."""
+    return {(case["driver"], case["name"]): case for case in report["cases"]}
 
 
-def test_every_case_is_a_line_of_a_table_80_columns_wide(printed, cases):
+@pytest.fixture
+def tables(printed) -> dict[str, list[str]]:
+    """The lines printed about each driver."""
     lines = printed.splitlines()
-    for case in cases.values():
+    (start,) = (
+        number for number, line in enumerate(lines) if "PostgreSQL" in line and "for one" in line
+    )
+    return {"sqlite": lines[:start], "postgres": lines[start:]}
+
+
+def test_every_case_is_a_line_of_a_table_80_columns_wide(printed, tables, cases):
+    for (driver, _), case in cases.items():
+        lines = tables[driver]
         assert sum(line.startswith(f"  {case['title']} ") for line in lines) == 1
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, printed.splitlines())) <= 80
 
 
-def test_the_table_shows_the_medians_of_the_report(printed, cases):
-    for name in AIMS:
-        (line,) = (row for row in printed.splitlines() if f"  {cases[name]['title']} " in row)
-        assert f" {cases[name]['ratio']['median']:.2f} " in line
+def test_the_table_shows_the_medians_of_the_report(tables, cases):
+    for driver, aims in AIMS.items():
+        for name in aims:
+            case = cases[driver, name]
+            (line,) = (row for row in tables[driver] if f"  {case['title']} " in row)
+            assert f" {case['ratio']['median']:.2f} " in line
+
+
+def test_a_table_names_the_bare_module_and_the_version_of_the_database(tables, report):
+    versions = {name: report["databases"][name] for name in BARE}
+    for driver, title in (
+        ("sqlite", f"SQLite {versions['sqlite']['sqlite']}"),
+        ("postgres", f"PostgreSQL {versions['postgres']['postgresql']}"),
+    ):
+        assert tables[driver][0].strip() == f"{title}: microseconds for one operation"
+        assert BARE[driver] in tables[driver][2].split()
 
 
 def test_the_report_says_what_was_measured_and_on_what(report):
-    assert set(report) == {"date", "machine", "parameters", "payload", "cases"}
-    assert set(report["machine"]) == {"system", "architecture", "cpus", "python", "sqlite"}
+    assert set(report) == {"date", "machine", "parameters", "payload", "databases", "cases"}
+    assert set(report["machine"]) == {"system", "architecture", "cpus", "python"}
+    assert {name: found["bare"] for name, found in report["databases"].items()} == BARE
     assert report["parameters"] == {
         "rounds": 2,
         "seconds": 0.001,
@@ -89,16 +126,26 @@ def test_documents_are_of_a_plausible_size(report):
     assert 300 <= report["payload"]["output_bytes"] <= 500
 
 
+def test_commits_on_postgresql_are_durable(report):
+    found = report["databases"]["postgres"]
+    assert found["fsync"] == found["full_page_writes"] == found["synchronous_commit"] == "on"
+
+
 def test_the_cases_and_their_aims_are_these(cases):
-    assert {name: case["aim"] for name, case in cases.items()} == AIMS | dict.fromkeys(ALONE)
+    assert {key: case["aim"] for key, case in cases.items()} == {
+        (driver, name): aim
+        for driver, aims in AIMS.items()
+        for name, aim in (aims | dict.fromkeys(ALONE)).items()
+    }
 
 
 def test_a_case_has_times_a_ratio_and_their_spread(cases):
-    for name, case in cases.items():
+    for (_, name), case in cases.items():
         assert set(case) == {
+            "driver",
             "name",
             "title",
-            "synchronous",
+            "durable",
             "operations_per_round",
             "store_us",
             "bare_us",
@@ -106,7 +153,7 @@ def test_a_case_has_times_a_ratio_and_their_spread(cases):
             "aim",
             "operations_per_second",
         }
-        assert case["synchronous"] == ("normal" if name.endswith("normal") else "full")
+        assert case["durable"] != name.endswith("normal")
         assert case["operations_per_round"] >= 1
         compared = [case["bare_us"], case["ratio"]]
         assert (compared == [None, None]) == (name in ALONE)
@@ -122,15 +169,18 @@ def test_nothing_is_left_but_the_report_and_it_names_no_place(printed, folder, r
     assert str(root) not in text
 
 
-def test_one_case_may_be_measured_alone(run, tmp_path):
+def test_one_case_may_be_measured_alone_and_by_one_driver(run, tmp_path):
     found = tmp_path / "found.json"
-    run(sys.executable, "-m", "benchmarks", *TINY, "--case", "get", "--json", found)
-    assert [case["name"] for case in json.loads(found.read_text("utf-8"))["cases"]] == ["get"]
+    options = ("--driver", "sqlite", "--case", "get", "--json", found)
+    run(sys.executable, "-m", "benchmarks", *TINY, *options)
+    report = json.loads(found.read_text("utf-8"))
+    assert [(case["driver"], case["name"]) for case in report["cases"]] == [("sqlite", "get")]
+    assert set(report["databases"]) == {"sqlite"}
 
 
 def test_a_profile_names_the_functions_and_writes_nothing(run, tmp_path):
     options = ("--profile", "get", "--seconds", "0.01", "--json", tmp_path / "found.json")
-    printed = run(sys.executable, "-m", "benchmarks", *options)
+    printed = run(sys.executable, "-m", "benchmarks", "--driver", "sqlite", *options)
     assert {"Connection.execute", "rows.task", "TaskState.__init__"} <= set(printed.split())
     assert list(tmp_path.iterdir()) == []
 
@@ -140,6 +190,11 @@ def test_a_profile_names_the_functions_and_writes_nothing(run, tmp_path):
     [
         (("--case", "unknown"), "invalid choice: 'unknown'"),
         (("--profile", "create-threads"), "invalid choice: 'create-threads'"),
+        (("--driver", "mysql"), "invalid choice: 'mysql'"),
+        (
+            ("--driver", "postgres", "--case", "create-normal"),
+            "postgres does not measure create-normal",
+        ),
         (("--rounds", "1"), "expected at least 2"),
         (("--rounds", "few"), "invalid count value: 'few'"),
         (("--seconds", "0"), "expected seconds above 0"),
@@ -224,13 +279,33 @@ def test_a_ratio_is_taken_round_by_round_so_that_a_slow_machine_leaves_it_alone(
     assert measured.store.p10 < measured.store.median < measured.store.p90
 
 
-def test_sides_that_did_different_work_are_not_compared(measure, tmp_path):
-    data, databases = (
-        importlib.import_module(f"benchmarks.{name}") for name in ("data", "databases")
-    )
-    template = tmp_path / "template.db"
-    with databases.Bench(template, data.populate(template), "full") as bench:
+@pytest.fixture(params=BARE)
+def databases(request, measure, tmp_path):
+    """The databases of each driver."""
+    driver = importlib.import_module(f"benchmarks.{request.param}")
+    with driver.open_databases(tmp_path) as databases:
+        yield databases
+
+
+def test_sides_that_did_different_work_are_not_compared(databases):
+    with_result = importlib.import_module("benchmarks.data").with_result
+    with databases.bench() as bench:
         bench.check_same_work()
-        bench.store.tasks.modify(bench.dataset.tree_root, lambda task: data.with_result(task, 1))
+        bench.store.tasks.modify(bench.dataset.tree_root, lambda task: with_result(task, 1))
         with pytest.raises(RuntimeError, match="the two sides did different work"):
             bench.check_same_work()
+
+
+def test_a_server_lives_beside_the_results_where_its_user_can_get_there(measure, monkeypatch):
+    server_home = importlib.import_module("benchmarks.postgres").server_home
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    with TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name).resolve()
+        assert server_home(folder) == folder / "postgres"
+        assert folder.stat().st_mode & 0o777 == 0o711
+        below = folder / "below"
+        below.mkdir()
+        folder.chmod(0o700)
+        assert server_home(below) is None
+        monkeypatch.setattr("os.geteuid", lambda: 1000)
+        assert server_home(below) == below / "postgres"

@@ -423,6 +423,32 @@ def test_a_choice_of_libpq_that_it_does_not_offer_is_refused_naming_it(name: str
         read(f"postgresql://one?{name}=sometimes")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "65536"),
+        ("port", "abc"),
+        ("sslmode", "sometimes"),
+        ("target_session_attrs", "sometimes"),
+        ("connect_timeout", "0"),  # to libpq: without end
+    ],
+)
+def test_a_value_is_checked_wherever_it_stands(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        read(conn_string=f"host=one {name}={value}")
+    with pytest.raises(ConfigurationError, match=name):
+        read(conn_string=f"postgresql://one?{name}={value}")
+    usable = {"port": 5432, "sslmode": "require", "target_session_attrs": "any"}
+    with pytest.raises(ConfigurationError, match=name):  # although an option stands beside it
+        read(f"postgresql://one?{name}={value}", **{name: usable.get(name, 5)})
+
+
+@pytest.mark.parametrize("address", ["one:65536", "one:abc", "one:1,two:0", "[::1]:65536"])
+def test_a_port_in_the_address_of_a_url_is_checked_too(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="port"):
+        read(f"postgresql://{address}/engine")
+
+
 @pytest.mark.parametrize("name", ["host", "port", "user", "password", "dbname", "application_name"])
 def test_a_field_with_a_nul_is_refused_because_libpq_would_stop_reading_there(name: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
@@ -646,6 +672,7 @@ def test_a_quoted_password_is_not_shown_where_the_rest_of_the_url_is_wrong(
 @given(PASSWORDS, TAILS)
 @example("S3CRET/T3RCES", "/db")
 @example("S3CRET@T3RCES", "/db")
+@example("S3CRET?@T3RCES", "/db")
 @example("S3CRET?T3RCES=", "/db?foo=1")
 @example("x/y?S3CRET=", "/db")
 def test_a_password_that_should_have_been_quoted_is_not_shown_either(

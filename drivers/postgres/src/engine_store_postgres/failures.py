@@ -31,10 +31,15 @@ _RETRIABLE = {
     "53300": "the server has no connection left; lower pool_max_size, or raise max_connections",
     "55006": "the object is in use",
     "58030": "the server could not read or write its files; look at its log",
+    "53400": "a limit of the server's configuration was reached; look at its log",
 }
 _LASTING = {
     "53100": "the server's disk is full; make room",
     "42501": "the user lacks a privilege; grant it, or open the store as another user",
+    "57P04": "the database was dropped",
+    "58P01": "a file of the database is missing; restore a backup",
+    "26000": "a prepared statement is missing: behind PgBouncer set pgbouncer=true",
+    "42P05": "a statement is prepared already: behind PgBouncer set pgbouncer=true",
     "XX001": "the database is damaged; restore a backup",
     "XX002": "an index is damaged; run REINDEX",
 }

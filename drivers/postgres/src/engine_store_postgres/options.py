@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl
 
 import psycopg
@@ -17,6 +18,9 @@ from engine_store.urls import mask_url
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 _URL = re.compile("postgres(?:ql)?://")
 _LONGEST_WAIT = 86_400
+
+_SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+_SessionAttrs = Literal["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]
 
 _LIBPQ = (
     "host",
@@ -46,12 +50,8 @@ class PostgresOptions:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     dbname: str | None = None
-    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = (
-        None
-    )
-    target_session_attrs: (
-        Literal["any", "read-write", "read-only", "primary", "standby", "prefer-standby"] | None
-    ) = None
+    sslmode: _SslMode | None = None
+    target_session_attrs: _SessionAttrs | None = None
     application_name: str = "engine-store"
     connect_timeout: int = 10
     """libpq itself would wait for as long as the operating system does, which is minutes."""
@@ -125,9 +125,6 @@ def _check(options: PostgresOptions) -> None:
     for name in ("conn_string", *_LIBPQ):
         if "\0" in str(getattr(options, name)):
             raise ConfigurationError(f"options.{name}", "a text for libpq may not hold NUL")
-    for port in (options.port or "").split(","):
-        if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
-            raise ConfigurationError("options.port", "expected 1 to 65535, or such for each host")
     if options.pool_max_size < 1 or not 0 <= options.pool_min_size <= options.pool_max_size:
         raise ConfigurationError(
             "options.pool_min_size",
@@ -170,6 +167,7 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
         name: getattr(options, name) for name in _LIBPQ if getattr(options, name) is not None
     }
     parameters = {**separate, **stated}
+    _check_parameters(parameters)
     if not options.pgbouncer:  # PgBouncer refuses a connection with server settings
         parameters["options"] = _server_settings(options, parameters.get("options"))
     parameters["client_encoding"] = "utf8"
@@ -183,6 +181,21 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
     return Target(
         conninfo, None if password is None else str(password), f"{host}, database {dbname}"
     )
+
+
+def _check_parameters(parameters: Mapping[str, Any]) -> None:
+    """That libpq would not find out only when it connects, wherever a value was stated."""
+    for port in str(parameters.get("port", "")).split(","):
+        if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+            raise ConfigurationError("options.port", "expected 1 to 65535, or such for each host")
+    for name, choices in (
+        ("sslmode", get_args(_SslMode)),
+        ("target_session_attrs", get_args(_SessionAttrs)),
+    ):
+        if parameters.get(name) not in (None, *choices):
+            raise ConfigurationError(f"options.{name}", f"expected one of {', '.join(choices)}")
+    if not re.fullmatch("[1-9][0-9]{0,4}", str(parameters["connect_timeout"])):
+        raise ConfigurationError("options.connect_timeout", f"expected 1 to {_LONGEST_WAIT}")
 
 
 def _server_settings(options: PostgresOptions, stated: object) -> str:
@@ -216,8 +229,11 @@ def _has_stray_at(text: str) -> bool:
     """
     if not _URL.match(text):
         return False
-    authority, _, path = text.partition("://")[2].partition("?")[0].partition("/")
-    return authority.count("@") > 1 or "@" in path
+    rest = text.partition("://")[2]
+    user, at, after = rest.partition("@")
+    if not at or "/" in user:  # as libpq looks for the user: before the first slash
+        after = rest
+    return "@" in after.partition("?")[0]
 
 
 def _why_unreadable(text: str) -> str:

@@ -23,7 +23,14 @@ from engine_store.cancellation import whole
 from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store_postgres.failures import reaching, translate, translated
 from engine_store_postgres.options import PostgresOptions, Target
-from engine_store_postgres.wires import ADAPTERS, AsyncWire, SyncWire, Wire
+from engine_store_postgres.wires import (
+    ADAPTERS,
+    AsyncWire,
+    LoopConnection,
+    SyncConnection,
+    SyncWire,
+    Wire,
+)
 
 T = TypeVar("T")
 
@@ -154,8 +161,8 @@ class SyncPool:
         self._target = target
         self._options = options
         self._closed = False
-        self._lent: set[Connection[Any]] = set()
-        self._pool: ConnectionPool[Connection[Any]] | None = None
+        self._lent: set[SyncConnection] = set()
+        self._pool: ConnectionPool[SyncConnection] | None = None
         self._lock = threading.Lock()
         self.keeps_sessions = not options.pgbouncer
         _pools.add(self)
@@ -187,12 +194,12 @@ class SyncPool:
                 connection.close()
                 pool.putconn(connection)
 
-    def _give_back(self, connection: Connection[Any]) -> None:
+    def _give_back(self, connection: SyncConnection) -> None:
         self._lent.discard(connection)
         if self._pool is not None:
             self._pool.putconn(connection)
 
-    def _is_usable(self, connection: Connection[Any]) -> bool:
+    def _is_usable(self, connection: SyncConnection) -> bool:
         if self._options.check == "off":
             return True
         if not is_alive(connection):
@@ -206,11 +213,11 @@ class SyncPool:
 
     async def connect(self) -> SyncWire:
         with reaching(self._target.shown, self._target.password):
-            connection = Connection.connect(
+            connection = SyncConnection.connect(
                 self._target.conninfo, **connect_arguments(self._options), cursor_factory=RawCursor
             )
             _configure(connection)
-        return SyncWire(connection, Connection.close)
+        return SyncWire(connection, SyncConnection.close)
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs this
@@ -227,13 +234,14 @@ class SyncPool:
             if self._pool is not None:
                 self._pool.close()
 
-    def _opened(self) -> ConnectionPool[Connection[Any]]:
+    def _opened(self) -> ConnectionPool[SyncConnection]:
         with self._lock:
             self.check_open()
             if self._pool is None:
                 pool = ConnectionPool(
                     **pool_arguments(self._target, self._options),
                     kwargs={**connect_arguments(self._options), "cursor_factory": RawCursor},
+                    connection_class=SyncConnection,
                     configure=_configure,
                     reconnect_failed=ConnectionPool.check,
                 )
@@ -257,10 +265,11 @@ class AsyncPool:
         self._target = target
         self._options = options
         self._closed = False
-        self._lent: set[AsyncConnection[Any]] = set()
-        self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+        self._lent: set[LoopConnection] = set()
+        self._pool: AsyncConnectionPool[LoopConnection] = AsyncConnectionPool(
             **pool_arguments(target, options),
             kwargs={**connect_arguments(options), "cursor_factory": AsyncRawCursor},
+            connection_class=LoopConnection,
             configure=_configure_async,
             reconnect_failed=AsyncConnectionPool.check,
         )
@@ -305,11 +314,11 @@ class AsyncPool:
                 await connection.close()
                 await wire.release()
 
-    async def _give_back(self, connection: AsyncConnection[Any]) -> None:
+    async def _give_back(self, connection: LoopConnection) -> None:
         self._lent.discard(connection)
         await self._pool.putconn(connection)
 
-    async def _is_usable(self, connection: AsyncConnection[Any]) -> bool:
+    async def _is_usable(self, connection: LoopConnection) -> bool:
         if self._options.check == "off":
             return True
         if not is_alive(connection):
@@ -323,13 +332,13 @@ class AsyncPool:
 
     async def connect(self) -> AsyncWire:
         with reaching(self._target.shown, self._target.password):
-            connection = await AsyncConnection.connect(
+            connection = await LoopConnection.connect(
                 self._target.conninfo,
                 **connect_arguments(self._options),
                 cursor_factory=AsyncRawCursor,
             )
             await _configure_async(connection)
-        return AsyncWire(connection, AsyncConnection.close)
+        return AsyncWire(connection, LoopConnection.close)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -346,7 +355,7 @@ class AsyncPool:
 
 
 def _figures(
-    pool: ConnectionPool[Connection[Any]] | AsyncConnectionPool[AsyncConnection[Any]] | None,
+    pool: ConnectionPool[SyncConnection] | AsyncConnectionPool[LoopConnection] | None,
 ) -> dict[str, int]:
     found = {} if pool is None else pool.get_stats()
     names = ("pool_size", "pool_max", "pool_available", "requests_waiting")

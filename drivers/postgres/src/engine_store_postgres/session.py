@@ -6,7 +6,7 @@ Written once, for both faces: see `wires`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
@@ -27,6 +27,7 @@ from engine_store.sql.operation import (
     Invocation,
     Mode,
     Op,
+    Pause,
     Request,
     drive_async,
     drive_procedure_async,
@@ -37,7 +38,7 @@ from engine_store_postgres.failures import may_rerun, translate, translated
 from engine_store_postgres.pools import Pool
 from engine_store_postgres.wires import Wire
 
-RERUNS = Backoff(attempts=16, first=0.001, longest=0.2)
+RERUNS = Backoff(attempts=15, first=0.001, longest=0.2)
 """For operations that lost to concurrent ones. Of a deadlock's parties one goes on each time, and
 each costs the server's deadlock_timeout of a second, so more attempts would help nobody."""
 
@@ -52,10 +53,12 @@ class Session:
 
     async def run(self, invocation: Invocation) -> Any:
         """Run an operation or a procedure to its end, and tell the observer."""
-        if self.observer is None:
+        if self.observer is not None:
+            with self.observer.operation(invocation.name):
+                return await self._run(invocation)
+        if invocation.mode is Mode.PROCEDURE:
             return await self._run(invocation)
-        with self.observer.operation(invocation.name):
-            return await self._run(invocation)
+        return await self._run_one(invocation)
 
     async def _run(self, invocation: Invocation) -> Any:
         if invocation.mode is not Mode.PROCEDURE:
@@ -87,8 +90,9 @@ class Session:
     async def _read(self, op: Op[Any], request: Request) -> Any:
         wire = await self.pool.take()
         try:
-            with translated():
-                rows = await fetch(wire, request)
+            rows = await fetch(wire, request)
+        except psycopg.Error as error:
+            raise translate(error) from error
         finally:
             await wire.release()
         return finish(op, rows)
@@ -142,7 +146,8 @@ async def rerun(
 ) -> Any:
     """`run` an operation; where others were faster, again from its start, bounded and jittered."""
     error: Exception
-    for pause in RERUNS.pauses():
+    pauses: Iterator[Pause] | None = None
+    while True:
         try:
             return await run(op, request)
         except Contended as contended:
@@ -151,6 +156,10 @@ async def rerun(
             if not may_rerun(failed, in_transaction=in_transaction):
                 raise translate(failed) from failed
             error = failed
+        pauses = RERUNS.pauses() if pauses is None else pauses
+        pause = next(pauses, None)
+        if pause is None:
+            break
         await pool.sleep(pause.seconds)
         op = invocation.start()
         request = next(op)

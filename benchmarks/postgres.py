@@ -1,0 +1,146 @@
+"""PostgreSQL: databases of one server of our own, and the bare module is psycopg."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+import engine_store
+from benchmarks.data import populate
+from benchmarks.databases import FINGERPRINT, Bare, Databases, Engine, Operations, Ready
+from engine_store import DatabaseConfig
+from engine_store.sql.statements import Call, Result
+from engine_store_postgres.driver import CODEC, queries_of
+from engine_store_postgres.options import PostgresOptions, read_options
+from engine_store_postgres.pools import SyncPool
+from engine_store_postgres.wires import numbered, run
+from postgres_server import PostgresServer
+
+DRIVER = "postgres"
+
+SETTINGS = {"autovacuum": "off", "checkpoint_timeout": "1h"}
+"""What would run now and then, in some rounds and not in others. All that makes a commit durable
+stays as PostgreSQL ships it."""
+
+_TEMPLATE, _OURS, _THEIRS = "template_of_benchmarks", "store", "bare"
+_SCHEMA = PostgresOptions().schema
+
+
+@contextmanager
+def open_databases(folder: Path) -> Iterator[Databases]:
+    """Databases of a new server with its data in `folder`, if that can be.
+
+    Raises `postgres_server.ServerError`.
+    """
+    home = server_home(folder)
+    with PostgresServer(home, settings=SETTINGS) as server:
+        yield PostgresDatabases(
+            server, "beside the results" if home else "in the temporary directory"
+        )
+
+
+def server_home(folder: Path) -> Path | None:
+    """Where in `folder` a server's data go; None if the user it runs as could not get there.
+
+    As root it runs as another user, to whom `folder` itself is opened.
+    """
+    folder = folder.resolve()
+    if os.geteuid() == 0:
+        if not all(place.stat().st_mode & 0o001 for place in folder.parents):
+            return None
+        folder.chmod(0o711)
+    return folder / "postgres"
+
+
+class PostgresDatabases(Databases):
+    """Databases of one server."""
+
+    def __init__(self, server: PostgresServer, place: str) -> None:
+        """The dataset in a new database of `server`, whose data are in `place`."""
+        self._server = server
+        self.operations = Operations.of(queries_of(_SCHEMA), CODEC)
+        self._command(f"CREATE DATABASE {_TEMPLATE}")
+        url = server.url(_TEMPLATE)
+        with engine_store.open(url) as store:
+            self.dataset = populate(store)
+        with psycopg.connect(url, autocommit=True) as connection:
+            # Copies have the statistics too: both sides plan alike, as on a server in use.
+            connection.execute("VACUUM (ANALYZE)")
+            self.engine = _engine(connection, place)
+
+    @contextmanager
+    def copies(self, *, durable: bool) -> Iterator[tuple[str, str]]:
+        if not durable:
+            raise ValueError("commits on PostgreSQL are always durable here")
+        try:
+            for name in (_OURS, _THEIRS):
+                self._command(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+            yield self._server.url(_OURS), self._server.url(_THEIRS)
+        finally:
+            for name in (_OURS, _THEIRS):
+                self._command(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    @contextmanager
+    def connect(self, url: str) -> Iterator[Bare]:
+        wire = run(SyncPool(*read_options(DatabaseConfig(url=url))).connect())
+        try:
+            yield BarePostgres(wire.connection)
+        finally:
+            run(wire.release())
+
+    def _command(self, text: str) -> None:
+        with psycopg.connect(self._server.url(), autocommit=True) as connection:
+            connection.execute(text.encode())
+
+
+class BarePostgres:
+    """`benchmarks.databases.Bare`: one connection, in autocommit mode."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        """On a connection made as the driver makes its own."""
+        # One for all, as psycopg is at its fastest: a new one for each statement costs some 10 us.
+        self._cursor = connection.cursor(binary=True)
+
+    def ready(self, call: Call) -> Ready:
+        statement, parameters = call
+        query, names = numbered(statement.text(parameters))
+        return Ready(query, [parameters[name] for name in names], statement.result is Result.ONE)
+
+    def read(self, ready: Ready) -> object:
+        cursor = self._cursor.execute(ready.query, ready.parameters)
+        return cursor.fetchone() if ready.one else cursor.fetchall()
+
+    write = read  # which commits by itself
+
+    def transact(self, ready: Iterable[Ready]) -> object:
+        self._cursor.execute(b"BEGIN", prepare=False)
+        rows = [self.read(statement) for statement in ready]
+        self._cursor.execute(b"COMMIT", prepare=False)
+        return rows
+
+    def fingerprint(self) -> object:
+        text = FINGERPRINT.format(tasks=f"{_SCHEMA}.tasks")
+        return self._cursor.execute(text.encode()).fetchone()
+
+
+def _engine(connection: Connection[Any], place: str) -> Engine:
+    """The server's version, how durable its commits are, and where its data are."""
+    rows = connection.execute(
+        "SELECT name, setting FROM pg_settings WHERE name = ANY (%s)",
+        [["server_version", "fsync", "synchronous_commit", "full_page_writes"]],
+    )
+    settings: dict[str, str] = dict(rows.fetchall())
+    version = settings.pop("server_version")
+    facts = {
+        "postgresql": version,
+        "psycopg": f"{psycopg.__version__} ({psycopg.pq.__impl__})",
+        **settings,
+        "data": place,
+    }
+    return Engine(DRIVER, f"PostgreSQL {version}", "psycopg", facts)

@@ -1,0 +1,98 @@
+"""SQLite: databases are files, and the bare module is `sqlite3`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from shutil import copy
+
+import engine_store
+from benchmarks.data import populate
+from benchmarks.databases import FINGERPRINT, Bare, Databases, Engine, Operations, Ready
+from engine_store import DatabaseConfig
+from engine_store.sql.statements import Call, Result
+from engine_store_sqlite.connections import connect
+from engine_store_sqlite.driver import CODEC, QUERIES
+from engine_store_sqlite.options import read_options
+
+DRIVER = "sqlite"
+
+
+@contextmanager
+def open_databases(folder: Path) -> Iterator[Databases]:
+    """Databases in `folder`."""
+    yield SqliteDatabases(folder)
+
+
+class SqliteDatabases(Databases):
+    """Files in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """The dataset in a new file."""
+        version = sqlite3.sqlite_version
+        self.engine = Engine(DRIVER, f"SQLite {version}", "sqlite3", {"sqlite": version})
+        self.operations = Operations.of(QUERIES, CODEC)
+        self._template = folder / "template.db"
+        with engine_store.open(f"sqlite:///{self._template}?synchronous=off") as store:
+            self.dataset = populate(store)
+
+    @contextmanager
+    def copies(self, *, durable: bool) -> Iterator[tuple[str, str]]:
+        ours, theirs = [self._template.with_name(name) for name in ("store.db", "bare.db")]
+        synchronous = "full" if durable else "normal"
+        try:
+            for path in (ours, theirs):
+                copy(self._template, path)
+            yield (
+                f"sqlite:///{ours}?synchronous={synchronous}",
+                f"sqlite:///{theirs}?synchronous={synchronous}",
+            )
+        finally:
+            ours.unlink(missing_ok=True)
+            theirs.unlink(missing_ok=True)
+
+    @contextmanager
+    def connect(self, url: str) -> Iterator[Bare]:
+        location, options = read_options(DatabaseConfig(url=url))
+        assert location.path is not None
+        with ExitStack() as stack:
+            writer, reader = (
+                stack.enter_context(closing(connect(location.path, options, read_only=read_only)))
+                for read_only in (False, True)
+            )
+            yield BareSqlite(writer, reader)
+
+
+class BareSqlite:
+    """`benchmarks.databases.Bare`: a connection that writes, and one that reads."""
+
+    def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
+        """On two connections of one database."""
+        self._writer = writer
+        self._reader = reader
+
+    def ready(self, call: Call) -> Ready:
+        statement, parameters = call
+        return Ready(statement.text(parameters), parameters, statement.result is Result.ONE)
+
+    def read(self, ready: Ready) -> object:
+        return _fetch(self._reader, ready)
+
+    def write(self, ready: Ready) -> object:
+        return self.transact((ready,))
+
+    def transact(self, ready: Iterable[Ready]) -> object:
+        self._writer.execute("BEGIN IMMEDIATE")
+        rows = [_fetch(self._writer, statement) for statement in ready]
+        self._writer.execute("COMMIT")
+        return rows
+
+    def fingerprint(self) -> object:
+        return self._reader.execute(FINGERPRINT.format(tasks="tasks")).fetchone()
+
+
+def _fetch(connection: sqlite3.Connection, ready: Ready) -> object:
+    cursor = connection.execute(ready.query, ready.parameters)
+    return cursor.fetchone() if ready.one else cursor.fetchall()
