@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 import venv
+from collections.abc import Callable
 from importlib.metadata import Distribution, PathDistribution
 from pathlib import Path
 from zipfile import Path as ZipPath
@@ -161,23 +162,46 @@ def imports(node: ast.AST) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize(
-    "wanted", [["engine-store", "engine-store-sqlite"], ["engine-store[sqlite]"]], ids=" ".join
-)
-def test_an_empty_environment_with_the_wheels_runs_the_five_lines(
-    wanted, dist, tmp_path, root, run
-):
+@pytest.fixture
+def five_lines(root: Path) -> str:
+    """The README's code."""
+    code = re.search(r"```python\n(.*?)```", (root / "README.md").read_text("utf-8"), re.DOTALL)
+    assert code is not None
+    assert len([line for line in code[1].splitlines() if line]) == 5
+    return code[1]
+
+
+@pytest.fixture
+def install(dist: Path, tmp_path: Path, root: Path, run: Callable[..., str]) -> Callable[..., Path]:
+    """Installs wheels into an empty environment; its interpreter."""
     venv.create(tmp_path / "env", with_pip=False)
     python = tmp_path / "env" / "bin" / "python"
     constraints = tmp_path / "constraints.txt"
     settings = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
     pinned = settings["tool"]["uv"]["constraint-dependencies"]
     constraints.write_text("\n".join([*pinned, *(f"{name}==0.1.0" for name in SOURCES)]))
-    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--no-input")
-    run(*pip, "--find-links", dist, "--constraint", constraints, *wanted, cwd=tmp_path)
 
-    code = re.search(r"```python\n(.*?)```", (root / "README.md").read_text("utf-8"), re.DOTALL)
-    assert code is not None
-    assert len([line for line in code[1].splitlines() if line]) == 5
-    assert run(python, "-I", "-c", code[1], cwd=tmp_path) == "PENDING 1\n"
+    def install(*wanted: str) -> Path:
+        pip = (sys.executable, "-m", "pip", "--python", python, "install", "--no-input")
+        run(*pip, "--find-links", dist, "--constraint", constraints, *wanted, cwd=tmp_path)
+        return python
+
+    return install
+
+
+@pytest.mark.parametrize(
+    "wanted", [["engine-store", "engine-store-sqlite"], ["engine-store[sqlite]"]], ids=" ".join
+)
+def test_an_empty_environment_with_the_wheels_runs_the_five_lines(
+    wanted, install, five_lines, tmp_path, run
+):
+    assert run(install(*wanted), "-I", "-c", five_lines, cwd=tmp_path) == "PENDING 1\n"
     assert (tmp_path / "engine.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_with_another_extra_and_another_url_the_five_lines_run_on_postgresql(
+    install, five_lines, tmp_path, run, postgres_store_url
+):
+    code = five_lines.replace("sqlite:///engine.db", postgres_store_url)
+    assert run(install("engine-store[postgres]"), "-I", "-c", code, cwd=tmp_path) == "PENDING 1\n"
+    assert not (tmp_path / "engine.db").exists()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -143,17 +145,57 @@ def test_connections_that_died_in_the_pool_are_replaced_unseen(
         assert [u.user_id for u in store.users.list().items] == ["ann", "bob"]
 
 
+@pytest.mark.parametrize("check", ["socket", "query"])
 def test_an_asynchronous_store_replaces_dead_connections_unseen(
-    make_schema: Callable[..., str], postgres_admin: psycopg.Connection
+    make_schema: Callable[..., str], postgres_admin: psycopg.Connection, check: str
 ) -> None:
     async def main() -> int:
-        url = make_schema(application_name="dead-async")
+        url = make_schema(application_name=f"dead-async-{check}", check=check)
         async with await engine_store.open_async(url) as store:
             await store.users.create(user("ann"))
-            end_all(postgres_admin, "dead-async")
+            end_all(postgres_admin, f"dead-async-{check}")
             return (await store.users.create(user("bob"))).version
 
     assert asyncio.run(main()) == 1
+
+
+def test_an_asynchronous_store_without_a_check_fails_once_and_goes_on(
+    make_schema: Callable[..., str], postgres_admin: psycopg.Connection
+) -> None:
+    async def main() -> None:
+        url = make_schema(pool_max_size=1, check="off", application_name="trusting-async")
+        async with await engine_store.open_async(url) as store:
+            await store.users.create(user("ann"))
+            end_all(postgres_admin, "trusting-async")
+            with pytest.raises(UnavailableError):
+                await store.users.get("ann")
+            assert (await store.users.get("ann")).version == 1
+
+    asyncio.run(main())
+
+
+def test_an_asynchronous_store_says_in_a_forked_child_that_it_is_not_its_own(
+    postgres_store_url: str,
+) -> None:
+    async def main() -> int:
+        async with await engine_store.open_async(postgres_store_url) as store:
+            await store.users.create(user("ann"))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+                child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    store.users.get("ann").send(None)
+                except UnavailableError as error:
+                    code = 0 if not error.retriable and "forked child" in str(error) else 2
+                finally:
+                    os._exit(code)
+            _, status = os.waitpid(child, 0)  # noqa: ASYNC222 - it ends at once
+            assert (await store.users.get("ann")).version == 1  # the parent's goes on
+            return os.waitstatus_to_exitcode(status)
+
+    assert asyncio.run(main()) == 0
 
 
 def test_without_a_check_the_first_call_on_a_dead_connection_fails_and_the_next_one_works(

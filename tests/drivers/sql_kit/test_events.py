@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar, copy_context
-from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import attrs
 import pytest
@@ -70,9 +70,24 @@ def listener() -> Listener:
     return Listener()
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def driver(request: pytest.FixtureRequest) -> str:
+    """The name of each driver that is made with the kit."""
+    return request.param
+
+
 @pytest.fixture
-def store(listener: Listener) -> Iterator[Store]:
-    with engine_store.open("sqlite:///:memory:", plugins=[listener]) as store:
+def new_url(driver: str, request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Makes the URL of a store that nothing has opened yet."""
+    if driver == "postgres":
+        return request.getfixturevalue("make_schema")
+    folder = request.getfixturevalue("tmp_path")
+    return lambda: f"sqlite:///{folder}/{uuid4()}.db"
+
+
+@pytest.fixture
+def store(listener: Listener, new_url: Callable[[], str]) -> Iterator[Store]:
+    with engine_store.open(new_url(), plugins=[listener]) as store:
         yield store
 
 
@@ -82,20 +97,22 @@ def raised(call: Any) -> EngineStoreError:
     return caught.value
 
 
-def test_every_operation_is_heard_with_its_duration(store: Store, listener: Listener) -> None:
+def test_every_operation_is_heard_with_its_duration(
+    store: Store, listener: Listener, driver: str
+) -> None:
     store.workflows.create(FIRST)
     store.workflows.get("w")
     store.tasks.list()
     assert listener.heard == [
-        ("sqlite", "workflows.create", None),
-        ("sqlite", "workflows.get", None),
-        ("sqlite", "tasks.list", None),
+        (driver, "workflows.create", None),
+        (driver, "workflows.get", None),
+        (driver, "tasks.list", None),
     ]
     assert all(0 < seconds < 10 for seconds in listener.seconds)
 
 
 def test_what_an_operation_raises_is_heard_as_the_caller_gets_it(
-    store: Store, listener: Listener
+    store: Store, listener: Listener, driver: str
 ) -> None:
     missing = raised(lambda: store.workflows.get("w"))
     invalid = raised(lambda: store.workflows.get(""))
@@ -106,34 +123,34 @@ def test_what_an_operation_raises_is_heard_as_the_caller_gets_it(
         NotInTransactionError,
     )
     assert listener.heard == [
-        ("sqlite", "workflows.get", missing),
-        ("sqlite", "workflows.get", invalid),
-        ("sqlite", "workflows.get_for_update", outside),
+        (driver, "workflows.get", missing),
+        (driver, "workflows.get", invalid),
+        (driver, "workflows.get_for_update", outside),
     ]
 
 
 def test_a_lost_compare_and_set_is_heard_as_a_conflict_too(
-    store: Store, listener: Listener
+    store: Store, listener: Listener, driver: str
 ) -> None:
     store.workflows.create(FIRST)
     listener.heard.clear()
     lost = raised(lambda: store.workflows.update(attrs.evolve(FIRST, version=7)))
     assert listener.heard == [
-        ("sqlite", "workflows.update", (7, 1)),
-        ("sqlite", "workflows.update", lost),
+        (driver, "workflows.update", (7, 1)),
+        (driver, "workflows.update", lost),
     ]
 
 
-def test_other_refusals_are_no_conflicts(store: Store, listener: Listener) -> None:
+def test_other_refusals_are_no_conflicts(store: Store, listener: Listener, driver: str) -> None:
     store.workflows.create(FIRST)
     listener.heard.clear()
     taken = raised(lambda: store.workflows.create(FIRST))
     assert type(taken) is AlreadyExistsError
-    assert listener.heard == [("sqlite", "workflows.create", taken)]
+    assert listener.heard == [(driver, "workflows.create", taken)]
 
 
 def test_modify_is_one_operation_and_tells_each_conflict_it_tries_again(
-    store: Store, listener: Listener
+    store: Store, listener: Listener, driver: str
 ) -> None:
     stored = store.workflows.create(FIRST)
     listener.heard.clear()
@@ -146,29 +163,29 @@ def test_modify_is_one_operation_and_tells_each_conflict_it_tries_again(
 
     assert store.workflows.modify("w", change).version == 4
     assert listener.heard == [
-        ("sqlite", "workflows.update", None),
-        ("sqlite", "workflows.modify", (1, 2)),
-        ("sqlite", "workflows.update", None),
-        ("sqlite", "workflows.modify", (2, 3)),
-        ("sqlite", "workflows.modify", None),
+        (driver, "workflows.update", None),
+        (driver, "workflows.modify", (1, 2)),
+        (driver, "workflows.update", None),
+        (driver, "workflows.modify", (2, 3)),
+        (driver, "workflows.modify", None),
     ]
 
 
 def test_operations_of_transactions_and_savepoints_are_heard(
-    store: Store, listener: Listener
+    store: Store, listener: Listener, driver: str
 ) -> None:
     with store.transaction() as tx:
         tx.workflows.create(FIRST)
         with tx.transaction() as inner:
             inner.workflows.modify("w", lambda state: attrs.evolve(state, input={}))
     assert listener.heard == [
-        ("sqlite", "workflows.create", None),
-        ("sqlite", "workflows.modify", None),
+        (driver, "workflows.create", None),
+        (driver, "workflows.modify", None),
     ]
 
 
-async def _asynchronously(listener: Listener) -> None:
-    async with await engine_store.open_async("sqlite:///:memory:", plugins=[listener]) as store:
+async def _asynchronously(listener: Listener, url: str) -> None:
+    async with await engine_store.open_async(url, plugins=[listener]) as store:
         stored = await store.workflows.create(FIRST)
         with pytest.raises(VersionConflictError):
             await store.workflows.update(attrs.evolve(FIRST, version=7))
@@ -177,33 +194,35 @@ async def _asynchronously(listener: Listener) -> None:
             await tx.workflows.modify("w", lambda state: stored)
 
 
-def test_the_asynchronous_face_tells_the_same(listener: Listener) -> None:
+def test_the_asynchronous_face_tells_the_same(
+    listener: Listener, driver: str, new_url: Callable[[], str]
+) -> None:
 
-    asyncio.run(_asynchronously(listener))
+    asyncio.run(_asynchronously(listener, new_url()))
     assert [(operation, kind) for _, operation, kind in listener.heard if kind is None] == [
         ("workflows.create", None),
         ("workflows.modify", None),
         ("workflows.modify", None),
     ]
-    assert ("sqlite", "workflows.update", (7, 1)) in listener.heard
+    assert (driver, "workflows.update", (7, 1)) in listener.heard
     assert len(listener.heard) == 5
 
 
 def test_a_listener_sees_the_callers_context_variables_with_both_faces(
-    listener: Listener,
+    listener: Listener, new_url: Callable[[], str]
 ) -> None:
 
     def inside() -> None:
         REQUEST.set("this one")
-        with engine_store.open("sqlite:///:memory:", plugins=[listener]) as store:
+        with engine_store.open(new_url(), plugins=[listener]) as store:
             store.workflows.create(FIRST)
-        asyncio.run(_asynchronously(listener))
+        asyncio.run(_asynchronously(listener, new_url()))
 
     copy_context().run(inside)
     assert set(listener.requests) == {"this one"}
 
 
-def test_a_listener_may_take_only_the_arguments_it_wants() -> None:
+def test_a_listener_may_take_only_the_arguments_it_wants(new_url: Callable[[], str]) -> None:
     heard: list[str] = []
 
     class Names:
@@ -211,12 +230,12 @@ def test_a_listener_may_take_only_the_arguments_it_wants() -> None:
         def engine_store_operation_finished(self, operation: str) -> None:
             heard.append(operation)
 
-    with engine_store.open("sqlite:///:memory:", plugins=[Names()]) as store:
+    with engine_store.open(new_url(), plugins=[Names()]) as store:
         store.users.list()
     assert heard == ["users.list"]
 
 
-def test_one_who_listens_to_conflicts_alone_hears_them() -> None:
+def test_one_who_listens_to_conflicts_alone_hears_them(new_url: Callable[[], str]) -> None:
     heard: list[int] = []
 
     class Conflicts:
@@ -224,37 +243,41 @@ def test_one_who_listens_to_conflicts_alone_hears_them() -> None:
         def engine_store_conflict(self, conflict: VersionConflictError) -> None:
             heard.append(conflict.actual)
 
-    with engine_store.open("sqlite:///:memory:", plugins=[Conflicts()]) as store:
+    with engine_store.open(new_url(), plugins=[Conflicts()]) as store:
         store.workflows.create(FIRST)
         raised(lambda: store.workflows.update(attrs.evolve(FIRST, version=7)))
     assert heard == [1]
 
 
-def test_where_nobody_listens_to_operations_there_is_no_observer() -> None:
+def test_where_nobody_listens_to_operations_there_is_no_observer(
+    new_url: Callable[[], str],
+) -> None:
     class Opened:
         @hookimpl
         def engine_store_opened(self) -> None: ...
 
-    with engine_store.open("sqlite:///:memory:") as store:
+    with engine_store.open(new_url()) as store:
         assert store.session.observer is None  # type: ignore[attr-defined]
-    with engine_store.open("sqlite:///:memory:", plugins=[Opened()]) as store:
+    with engine_store.open(new_url(), plugins=[Opened()]) as store:
         assert store.session.observer is None  # type: ignore[attr-defined]
-    with engine_store.open("sqlite:///:memory:", plugins=[Listener()]) as store:
+    with engine_store.open(new_url(), plugins=[Listener()]) as store:
         assert store.session.observer is not None  # type: ignore[attr-defined]
 
 
-def test_each_step_of_the_schema_is_heard_once_and_in_its_order(tmp_path: Path) -> None:
+def test_each_step_of_the_schema_is_heard_once_and_in_its_order(
+    driver: str, new_url: Callable[[], str]
+) -> None:
     listener = MigrationListener()
-    url = f"sqlite:///{tmp_path}/engine.db"
+    url = new_url()
     up, down = Direction.UP, Direction.DOWN
     with engine_store.open(url, plugins=[listener]):
-        assert listener.heard == [("sqlite", 1, up), ("sqlite", 2, up), ("sqlite", 3, up)]
+        assert listener.heard == [(driver, 1, up), (driver, 2, up), (driver, 3, up)]
     listener.heard.clear()
     with engine_store.open(url, plugins=[listener]) as store:
         assert listener.heard == []
         store.migrator.down(1)
-        assert listener.heard == [("sqlite", 3, down), ("sqlite", 2, down)]
+        assert listener.heard == [(driver, 3, down), (driver, 2, down)]
         store.migrator.up(2)
-        assert listener.heard[2:] == [("sqlite", 2, up)]
+        assert listener.heard[2:] == [(driver, 2, up)]
         store.migrator.plan()
         assert len(listener.heard) == 3

@@ -97,19 +97,19 @@ class PostgresStore(
     ) -> None:
         """A store on `pool`, which it closes."""
         self.pool = pool
-        self._session = Session(pool, observer)
+        self.session = Session(pool, observer)
         super().__init__(classes, self._run_operation)
         self._migrator = migrator
         self.migrator = SyncMigrator(migrator)
 
     def _run_operation(self, invocation: Invocation) -> Any:
-        return run(self._session.run(invocation))
+        return run(self.session.run(invocation))
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresTransaction]:
         """All writes or none."""
         session = TransactionSession(
-            self.pool, self._session.observer, nullcontext(), threading.get_ident
+            self.pool, self.session.observer, nullcontext(), threading.get_ident
         )
         transaction = PostgresTransaction(self.classes, session)
         try:
@@ -192,16 +192,14 @@ class AsyncPostgresStore(
     ) -> None:
         """A store on `pool`, which it closes."""
         self.pool = pool
-        self._session = Session(pool, observer)
-        super().__init__(classes, self._session.run)
+        self.session = Session(pool, observer)
+        super().__init__(classes, self.session.run)
         self.migrator = migrator
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncPostgresTransaction]:
         """All writes or none."""
-        session = TransactionSession(
-            self.pool, self._session.observer, asyncio.Lock(), lambda: None
-        )
+        session = TransactionSession(self.pool, self.session.observer, asyncio.Lock(), lambda: None)
         transaction = AsyncPostgresTransaction(self.classes, session)
         try:
             await session.begin()
