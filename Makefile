@@ -37,7 +37,7 @@ fmt: $(READY) ## Format the code and apply the fixes ruff is sure of
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(READY) ## Measure against the bare sqlite3 module; writes benchmarks/results
+bench: $(READY) ## Measure against bare sqlite3 and bare psycopg; writes benchmarks/results
 	@$(BIN)/python -m benchmarks
 
 docs: ## Say what the documentation site will be
