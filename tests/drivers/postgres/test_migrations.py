@@ -123,6 +123,22 @@ def test_the_name_of_a_schema_does_not_change_a_checksum(
         assert store.workflows.get("w").version == 1
 
 
+def test_every_text_that_is_compared_or_ordered_is_so_by_code_point(
+    postgres_store_url: str, postgres_admin: psycopg.Connection, schema_of: Callable[[str], str]
+) -> None:
+    """The server of the tests has the locale C, so that a missing collation shows nowhere else."""
+    engine_store.open(postgres_store_url).close()
+    in_indexes = b"""SELECT DISTINCT relname || '.' || attname, collname
+                     FROM pg_index
+                     JOIN pg_class ON pg_class.oid = indrelid
+                     JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+                     JOIN pg_collation ON pg_collation.oid = attcollation
+                     WHERE relnamespace = %s::regnamespace"""
+    found = dict(postgres_admin.execute(in_indexes, [schema_of(postgres_store_url)]).fetchall())
+    assert {"users.user_id", "users.email_folded", "tasks.parent_state_id"} <= found.keys()
+    assert {name: collation for name, collation in found.items() if collation != "C"} == {}
+
+
 # --- the lock ------------------------------------------------------------------------------------
 
 
