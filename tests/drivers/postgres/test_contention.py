@@ -56,7 +56,9 @@ def withhold(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], list[str]]
     def prepare(name: str, times: int) -> list[str]:
         ran: list[str] = []
 
-        async def fetch(wire: Wire, request: Request, before: Sequence[str] = ()) -> Any:
+        async def fetch(
+            wire: Wire, request: Request, before: Sequence[str] = (), after: Sequence[str] = ()
+        ) -> Any:
             calls = (request,) if isinstance(request, Call) else request
             names = [call.statement.name for call in calls]
             ran.extend(names)
@@ -64,7 +66,7 @@ def withhold(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], list[str]]
                 if before:
                     await wire.command("; ".join(before))
                 return None
-            return await original(wire, request, before)
+            return await original(wire, request, before, after)
 
         monkeypatch.setattr(session, "fetch", fetch)
         return ran

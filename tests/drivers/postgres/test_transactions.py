@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from threading import Barrier
 from typing import TypeVar
 
@@ -21,14 +22,17 @@ from engine_store.errors import (
     UnavailableError,
     UserNotFoundError,
     VersionConflictError,
+    WorkflowNotReadyError,
 )
 from engine_store.models import Role, Status, WorkflowState
 from engine_store.protocols import AsyncTransaction, Store
 from engine_store_contracts.suite.case import raises
-from engine_store_contracts.suite.samples import api_key, task, user, workflow
+from engine_store_contracts.suite.samples import USAGE, api_key, task, user, workflow
+from engine_store_postgres.wires import SyncWire
 
 T = TypeVar("T")
 PATIENCE = 30.0
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 @pytest.fixture
@@ -250,6 +254,32 @@ def test_a_transaction_in_which_nothing_was_done_sends_nothing(
         assert states == [("idle",)]
     with pytest.raises(TransactionClosedError):
         tx.users.list()
+
+
+def test_the_last_statement_of_an_operation_takes_the_commit_along(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.workflows.create(workflow())
+    store.tasks.create(task(status=Status.SUCCESS))
+    alone: list[str] = []
+    original = SyncWire.command
+
+    async def command(self: SyncWire, text: str) -> None:
+        alone.append(text)
+        await original(self, text)
+
+    monkeypatch.setattr(SyncWire, "command", command)
+    store.tasks.merge_usage("t", USAGE)
+    store.workflows.merge_usage("w", USAGE)
+    assert store.workflows.complete("w").status is Status.SUCCESS
+    assert store.workflows.purge(END_OF_TIME).workflows == 1
+    assert alone == []
+    store.workflows.create(workflow())
+    store.tasks.create(task())
+    with pytest.raises(WorkflowNotReadyError):
+        store.workflows.complete("w")
+    assert alone == ["ROLLBACK"]
+    assert store.tasks.merge_usage("t", USAGE).version == 2  # nobody holds the row
 
 
 def test_a_thousand_writes_fit_into_one_transaction(store: Store) -> None:

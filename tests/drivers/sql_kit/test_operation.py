@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from engine_store.sql.operation import (
     Backoff,
     Invocation,
+    Last,
     Mode,
     Op,
     Pause,
@@ -21,6 +22,7 @@ from engine_store.sql.operation import (
     drive_procedure,
     drive_procedure_async,
     finish,
+    first_request,
     lock,
     mode_of,
     procedure,
@@ -77,6 +79,30 @@ def test_drive_answers_each_request_with_its_rows_until_the_operation_returns() 
         assert asyncio.run(drive_async(op, next(op), execute_async)) == [1, 2, 3]
         assert asked == [FIRST(x=1), (FIRST(x=2), SECOND(x=3))]
         asked.clear()
+
+
+def test_a_last_request_is_one_like_the_others_for_who_does_not_care() -> None:
+    def operation() -> Op[list[object]]:
+        one = yield Last(FIRST(x=1))
+        return [one, (yield Last((FIRST(x=2), SECOND(x=3))))]
+
+    def execute(request: Any) -> object:
+        assert not isinstance(request, Last)
+        return "one" if isinstance(request, Call) else "two"
+
+    async def execute_async(request: Any) -> object:
+        return execute(request)
+
+    async def execute_last(request: Any) -> object:
+        return f"last of {execute(request)}"
+
+    op = operation()
+    assert drive(op, first_request(op), execute) == ["one", "two"]
+    op = operation()
+    assert asyncio.run(drive_async(op, first_request(op), execute_async)) == ["one", "two"]
+    op = operation()
+    driven = drive_async(op, first_request(op), execute_async, execute_last)
+    assert asyncio.run(driven) == ["one", "last of two"]
 
 
 def test_what_a_request_raises_ends_the_operation_which_does_not_see_it() -> None:

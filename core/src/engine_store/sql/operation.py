@@ -25,7 +25,14 @@ Request: TypeAlias = Call | tuple[Call, ...]
 """One call, or several that go to the database together. Each statement sees a snapshot of its
 own, unless the driver's transactions have one: what must be of one snapshot is one statement."""
 
-Op: TypeAlias = Generator[Request, Any, T]
+
+class Last(NamedTuple):
+    """A request behind which its operation asks for nothing: it may go together with the commit."""
+
+    request: Request
+
+
+Op: TypeAlias = Generator[Request | Last, Any, T]
 
 
 class Mode(Enum):
@@ -123,6 +130,15 @@ def mode_of(operation: Callable[..., Any]) -> Mode:
 Execute: TypeAlias = Callable[[Request], Any]
 
 
+def first_request(op: Op[T]) -> Request:
+    """What an operation asks for first. It checks its arguments before."""
+    return _plain(next(op))
+
+
+def _plain(asked: Request | Last) -> Request:
+    return asked.request if isinstance(asked, Last) else asked
+
+
 def drive(op: Op[T], request: Request, execute: Execute) -> T:
     """Run `op`, which has yielded `request`, to its end; `execute` runs the requests.
 
@@ -130,19 +146,27 @@ def drive(op: Op[T], request: Request, execute: Execute) -> T:
     """
     try:
         while True:
-            request = op.send(execute(request))
+            request = _plain(op.send(execute(request)))
     except StopIteration as done:
         result: T = done.value
         return result
 
 
 async def drive_async(
-    op: Op[T], request: Request, execute: Callable[[Request], Awaitable[Any]]
+    op: Op[T],
+    request: Request,
+    execute: Callable[[Request], Awaitable[Any]],
+    execute_last: Callable[[Request], Awaitable[Any]] | None = None,
 ) -> T:
-    """`drive`, awaiting `execute`."""
+    """`drive`, awaiting `execute`, or `execute_last` for a request that is known to be the last."""
+    rows = await execute(request)
     try:
         while True:
-            request = op.send(await execute(request))
+            asked = op.send(rows)
+            if isinstance(asked, Last):
+                rows = await (execute_last or execute)(asked.request)
+            else:
+                rows = await execute(asked)
     except StopIteration as done:
         result: T = done.value
         return result

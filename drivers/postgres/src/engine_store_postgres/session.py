@@ -32,6 +32,7 @@ from engine_store.sql.operation import (
     drive_async,
     drive_procedure_async,
     finish,
+    first_request,
 )
 from engine_store.sql.statements import Call
 from engine_store_postgres.failures import may_rerun, translate, translated
@@ -79,7 +80,7 @@ class Session:
         """Run one operation. It checks its arguments before a connection is taken."""
         self.pool.check_open()
         op = invocation.start()
-        request = next(op)
+        request = first_request(op)
         if invocation.mode is Mode.LOCK:
             raise NotInTransactionError(invocation.name)
         if invocation.mode is Mode.READ:
@@ -106,6 +107,7 @@ class Session:
             await wire.release()
 
     async def _transact(self, op: Op[Any], request: Request) -> Any:
+        """BEGIN goes with the first request, and COMMIT with the last one where it is known."""
         wire = await self.pool.take()
         before = ["BEGIN"]
 
@@ -113,10 +115,14 @@ class Session:
             commands, before[:] = before[:], []
             return await fetch(wire, request, commands)
 
+        async def execute_last(request: Request) -> Any:
+            return await fetch(wire, request, after=["COMMIT"])
+
         try:
             try:
-                result = await drive_async(op, request, execute)
-                await self.pool.whole(wire.command("COMMIT"))
+                result = await drive_async(op, request, execute, execute_last)
+                if wire.status is not TransactionStatus.IDLE:
+                    await self.pool.whole(wire.command("COMMIT"))
             except BaseException:
                 await self.pool.whole(_roll_back(wire))
                 raise
@@ -125,14 +131,16 @@ class Session:
             await wire.release()
 
 
-async def fetch(wire: Wire, request: Request, before: Sequence[str] = ()) -> Any:
-    """The rows of a call, or of each of several, after the commands in `before`."""
+async def fetch(
+    wire: Wire, request: Request, before: Sequence[str] = (), after: Sequence[str] = ()
+) -> Any:
+    """The rows of a call, or of each of several, between the commands around them."""
     if isinstance(request, Call):
-        if not before:
+        if not before and not after:
             return await wire.fetch(request)
-        [rows] = await wire.pipeline(before, [request])
+        [rows] = await wire.pipeline(before, [request], after)
         return rows
-    return await wire.pipeline(before, request)
+    return await wire.pipeline(before, request, after)
 
 
 async def rerun(
@@ -162,7 +170,7 @@ async def rerun(
             break
         await pool.sleep(pause.seconds)
         op = invocation.start()
-        request = next(op)
+        request = first_request(op)
     if isinstance(error, psycopg.Error):
         raise translate(error) from error
     raise UnavailableError("PostgreSQL: other writers were faster every time; try again")
@@ -290,7 +298,7 @@ class TransactionSession(Session):
         wire = self._usable_wire()
         self.pool.check_open()
         op = invocation.start()
-        request = next(op)
+        request = first_request(op)
 
         async def run(op: Op[Any], request: Request) -> Any:
             return await self._run_marked(wire, op, request)

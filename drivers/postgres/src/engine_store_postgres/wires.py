@@ -55,8 +55,13 @@ class Wire(Protocol):
         """The rows of one statement."""
         ...
 
-    async def pipeline(self, before: Sequence[str], calls: Sequence[Call]) -> list[Any]:
-        """The rows of each of `calls`, after the commands in `before`, in one round trip."""
+    async def pipeline(
+        self, before: Sequence[str], calls: Sequence[Call], after: Sequence[str] = ()
+    ) -> list[Any]:
+        """The rows of each of `calls`, between the commands around them, in one round trip.
+
+        What fails ends it: nothing behind that is run.
+        """
         ...
 
     async def command(self, text: str) -> None:
@@ -126,12 +131,16 @@ class SyncWire:
     async def fetch(self, call: Call) -> Any:
         return _rows(call, self._cursor.execute(*_bound(call)))
 
-    async def pipeline(self, before: Sequence[str], calls: Sequence[Call]) -> list[Any]:
+    async def pipeline(
+        self, before: Sequence[str], calls: Sequence[Call], after: Sequence[str] = ()
+    ) -> list[Any]:
         connection = self.connection
         with connection.pipeline():
             for command in before:
                 connection.execute(command.encode(), prepare=False)
             cursors = [connection.execute(*_bound(call), binary=True) for call in calls]
+            for command in after:
+                connection.execute(command.encode(), prepare=False)
         return [_rows(call, cursor) for call, cursor in zip(calls, cursors, strict=True)]
 
     async def command(self, text: str) -> None:
@@ -168,7 +177,9 @@ class AsyncWire:
         # psycopg itself does on cancellation what `pipeline` has to do here.
         return await _rows_async(call, await self._cursor.execute(*_bound(call)))
 
-    async def pipeline(self, before: Sequence[str], calls: Sequence[Call]) -> list[Any]:
+    async def pipeline(
+        self, before: Sequence[str], calls: Sequence[Call], after: Sequence[str] = ()
+    ) -> list[Any]:
         requests: set[asyncio.Task[None]] = set()
 
         def ask_to_stop() -> None:
@@ -176,19 +187,23 @@ class AsyncWire:
                 request = self.connection.cancel_safe(timeout=CANCEL_TIMEOUT)
                 requests.add(asyncio.create_task(request))
 
-        running = asyncio.create_task(self._pipeline(before, calls))
+        running = asyncio.create_task(self._pipeline(before, calls, after))
         try:
             return await outlasting(running, ask_to_stop)
         finally:
             for request in requests:  # or it could hit the next statement
                 await outlasting(asyncio.gather(request, return_exceptions=True))
 
-    async def _pipeline(self, before: Sequence[str], calls: Sequence[Call]) -> list[Any]:
+    async def _pipeline(
+        self, before: Sequence[str], calls: Sequence[Call], after: Sequence[str]
+    ) -> list[Any]:
         connection = self.connection
         async with connection.pipeline():
             for command in before:
                 await connection.execute(command.encode(), prepare=False)
             cursors = [await connection.execute(*_bound(call), binary=True) for call in calls]
+            for command in after:
+                await connection.execute(command.encode(), prepare=False)
         return [
             await _rows_async(call, cursor) for call, cursor in zip(calls, cursors, strict=True)
         ]

@@ -20,6 +20,7 @@ from engine_store.sql.operation import (
     drive,
     drive_procedure,
     finish,
+    first_request,
 )
 from engine_store.sql.statements import Call, Result
 from engine_store_sqlite.connections import Connections
@@ -74,7 +75,7 @@ class Session:
         """Run one operation. It checks its arguments before a connection is taken."""
         self.connections.check_open()
         op = invocation.start()
-        request = next(op)
+        request = first_request(op)
         if invocation.mode is Mode.READ:
             return self._read(op, request)
         if invocation.mode is Mode.LOCK:
@@ -189,7 +190,7 @@ class TransactionSession(Session):
         """Run one operation on the transaction's connection."""
         connection = self.connection
         op = invocation.start()
-        request = next(op)
+        request = first_request(op)
         return drive(op, request, lambda request: execute(connection, request))
 
 

@@ -28,6 +28,7 @@ from engine_store.models import (
 from engine_store.rules import progress
 from engine_store.sql.operation import (
     Contended,
+    Last,
     Op,
     Procedure,
     lock,
@@ -126,8 +127,10 @@ class TaskOperations(Operations):
             raise TaskNotFoundError(task_exec_id)
         merged = read_usage(row[0]).merge(usage)
         check_usage(merged)
-        row = yield self._q.set_task_usage(
-            task_exec_id=task_exec_id, usage=write_usage(merged), now=self._now()
+        row = yield Last(
+            self._q.set_task_usage(
+                task_exec_id=task_exec_id, usage=write_usage(merged), now=self._now()
+            )
         )
         return self._rows.task(row)
 

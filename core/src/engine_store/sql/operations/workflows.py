@@ -36,6 +36,7 @@ from engine_store.models import (
 from engine_store.rules import Transform, completed
 from engine_store.sql.operation import (
     Contended,
+    Last,
     Op,
     Procedure,
     Step,
@@ -198,8 +199,10 @@ class WorkflowOperations(Operations):
             raise WorkflowNotFoundError(workflow_exec_id)
         merged = read_usage(row[0]).merge(usage)
         check_usage(merged)
-        row = yield self._q.set_workflow_usage(
-            workflow_exec_id=workflow_exec_id, usage=write_usage(merged), now=self._now()
+        row = yield Last(
+            self._q.set_workflow_usage(
+                workflow_exec_id=workflow_exec_id, usage=write_usage(merged), now=self._now()
+            )
         )
         return self._rows.workflow(row)
 
@@ -219,7 +222,8 @@ class WorkflowOperations(Operations):
         roots = {task.task_id: task.status for task, _, is_latest_root in found if is_latest_root}
         done = completed(state, roots, transform)
         check_workflow(done)
-        row = yield self._q.update_workflow(**self._rows.workflow_parameters(done), now=self._now())
+        parameters = self._rows.workflow_parameters(done)
+        row = yield Last(self._q.update_workflow(**parameters, now=self._now()))
         return attrs.evolve(self._found(row, workflow_exec_id), tasks=tasks)
 
     @write
@@ -258,9 +262,11 @@ class WorkflowOperations(Operations):
     def _purge_batch(self, older_than: object, statuses: object, limit: int) -> Op[tuple[int, int]]:
         rows = yield self._q.lock_purgeable(older_than=older_than, statuses=statuses, limit=limit)
         ids = self._rows.collection([workflow_exec_id for (workflow_exec_id,) in rows])
-        tasks, _ = yield (
-            self._q.count_tasks_of(workflow_exec_ids=ids),
-            self._q.delete_workflows(workflow_exec_ids=ids),
+        tasks, _ = yield Last(
+            (
+                self._q.count_tasks_of(workflow_exec_ids=ids),
+                self._q.delete_workflows(workflow_exec_ids=ids),
+            )
         )
         return len(rows), tasks[0]
 
