@@ -168,7 +168,7 @@ def test_random_calls_do_the_same(pair: Pair) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=60,
+            max_examples=40,
             stateful_step_count=50,
             deadline=None,
             database=None,

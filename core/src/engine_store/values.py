@@ -151,6 +151,8 @@ def _check_object(value: dict[Any, Any], path: str, depth: int) -> None:
             raise InvalidValueError(path, f"expected string keys, found {_kind(key)}")
         if not key.isascii() or "\0" in key:
             check_text(key, f"{path}.{key!a}")
+        if type(item) is str and item.isascii() and "\0" not in item:
+            continue  # the usual text, without a call for it
         _check_json(item, path, key, depth)
 
 
@@ -158,6 +160,8 @@ def _check_array(value: list[Any], path: str, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise InvalidValueError(path, f"nested deeper than {MAX_DEPTH} levels")
     for index, item in enumerate(value):
+        if type(item) is str and item.isascii() and "\0" not in item:
+            continue
         _check_json(item, path, index, depth)
 
 

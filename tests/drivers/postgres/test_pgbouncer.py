@@ -23,9 +23,18 @@ import engine_store
 from engine_store.clock import Clock, utc_now
 from engine_store.protocols import Store
 from engine_store_contracts.harness import Harness
-from engine_store_contracts.suite import MigrationContract, ReopenContract, StoreContract
+from engine_store_contracts.suite import MigrationContract, ReopenContract
 from engine_store_contracts.suite.case import all_at_once
+from engine_store_contracts.suite.completion import CompletionCases
+from engine_store_contracts.suite.concurrency import ConcurrencyCases
+from engine_store_contracts.suite.deletion import DeletionCases
+from engine_store_contracts.suite.paging import PagingCases
 from engine_store_contracts.suite.samples import user, workflow
+from engine_store_contracts.suite.savepoints import SavepointCases
+from engine_store_contracts.suite.transactions import TransactionCases
+from engine_store_contracts.suite.trees import TreeCases
+from engine_store_contracts.suite.users import UserCases
+from engine_store_contracts.suite.versions import VersionCases
 from postgres_server import PostgresServer, _unprivileged
 
 PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
@@ -90,8 +99,20 @@ class BouncerHarness(Harness):
         return engine_store.open(self.url, clock=clock)
 
 
-class TestPgBouncer(StoreContract, ReopenContract, MigrationContract):
-    """The contract behind the pool."""
+class TestPgBouncer(
+    VersionCases,
+    ConcurrencyCases,
+    TransactionCases,
+    SavepointCases,
+    UserCases,
+    CompletionCases,
+    DeletionCases,
+    PagingCases,
+    TreeCases,
+    ReopenContract,
+    MigrationContract,
+):
+    """The contract behind the pool, but for what does not depend on whose session it is."""
 
     @pytest.fixture
     def harness(self, url: str) -> Iterator[Harness]:

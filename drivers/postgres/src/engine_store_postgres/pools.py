@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import threading
 import time
 import weakref
@@ -121,17 +120,13 @@ async def _configure_async(connection: AsyncConnection[Any]) -> None:
     await connection.execute(_IN_UTC)
 
 
-def is_alive(connection: Connection[Any] | AsyncConnection[Any]) -> bool:
+def is_alive(connection: SyncConnection | LoopConnection) -> bool:
     """Whether the socket is quiet; asks nobody.
 
     A server tells an idle connection its end, or closes it. All else it may say by itself is so
     rare that a new connection is cheaper than to find out.
     """
-    if connection.closed:
-        return False
-    poll = select.poll()  # unlike `select.select`, it takes any number of open files
-    poll.register(connection.pgconn.socket, select.POLLIN)
-    return not poll.poll(0)
+    return not connection.closed and not connection.own_poll.poll(0)
 
 
 def _left(deadline: float) -> float:

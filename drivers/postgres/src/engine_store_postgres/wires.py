@@ -8,6 +8,7 @@ blocking its thread, so that `run` drives one to its end in a single step.
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable, Coroutine, Sequence
 from functools import cached_property, lru_cache
 from re import Match
@@ -17,6 +18,7 @@ import psycopg
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 from psycopg.adapt import AdaptersMap
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGconn
 from psycopg.types.string import ByteaBinaryLoader
 
 from engine_store.cancellation import outlasting, whole
@@ -90,7 +92,20 @@ def _bound(call: Call) -> tuple[bytes, list[Any]]:
     return query, [parameters[name] for name in names]
 
 
-class SyncConnection(Connection[Any]):
+class _Quiet:
+    """What tells whether a connection's socket is quiet, made once for each."""
+
+    pgconn: PGconn
+
+    @cached_property
+    def own_poll(self) -> select.poll:
+        """Ready when the server has said something. Unlike `select`, for any number of files."""
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        return poll
+
+
+class SyncConnection(Connection[Any], _Quiet):
     """A connection with a cursor that serves one statement after the other.
 
     A new one for each, as `Connection.execute` makes it, cost a create 3 % of its throughput.
@@ -102,7 +117,7 @@ class SyncConnection(Connection[Any]):
         return self.cursor(binary=True)
 
 
-class LoopConnection(AsyncConnection[Any]):
+class LoopConnection(AsyncConnection[Any], _Quiet):
     """`SyncConnection` for an event loop."""
 
     @cached_property
