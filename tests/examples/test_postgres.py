@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,9 +46,11 @@ def test_a_server_that_is_not_there_is_one_line(run: Run, tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Where a server may keep its data."""
-    return tmp_path / "server"
+def home() -> Iterator[Path]:
+    """Where a server may keep its data, also one that runs as another user than these tests."""
+    with tempfile.TemporaryDirectory(prefix="es-home-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name, "server")
 
 
 def test_the_command_gets_the_url_and_gives_the_exit_code_and_the_data_stays(home: Path) -> None:
