@@ -119,5 +119,5 @@ def translated() -> Iterator[None]:
     """Raise the store's errors for psycopg's."""
     try:
         yield
-    except (psycopg.Error, PoolClosed, PoolTimeout, TooManyRequests) as error:
+    except psycopg.Error as error:  # the pool's are such, too
         raise translate(error) from error

@@ -7,7 +7,6 @@ import psycopg
 from engine_store.errors import EngineStoreError, StoreClosedError
 from engine_store.migrations import current_version
 from engine_store.models import Health
-from engine_store_postgres.failures import translated
 from engine_store_postgres.migrator import PostgresMigrator
 from engine_store_postgres.pools import Pool
 
@@ -16,13 +15,9 @@ async def health(pool: Pool, migrator: PostgresMigrator) -> Health:
     """The health of a store. Raises `StoreClosedError`; every other trouble is in the answer."""
     pool.check_open()
     try:
-        version = current_version(await migrator.applied())
-        wire = await pool.take()
-        try:
-            with translated():
-                state = await wire.fetch(migrator.queries.server_state(schema=migrator.schema))
-        finally:
-            await wire.release()
+        async with migrator.wire() as wire:
+            version = current_version(await migrator.applied_on(wire))
+            state = await wire.fetch(migrator.queries.server_state(schema=migrator.schema))
     except StoreClosedError:
         raise
     except (EngineStoreError, psycopg.Error) as error:

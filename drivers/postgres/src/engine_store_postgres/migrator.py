@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
 from engine_store import migrations
 from engine_store.errors import (
@@ -37,7 +36,7 @@ from engine_store.protocols import OpenContext
 from engine_store.sql.statements import Queries
 from engine_store_postgres.failures import translated
 from engine_store_postgres.pools import Pool
-from engine_store_postgres.wires import Wire
+from engine_store_postgres.wires import Wire, roll_back
 
 RECORD = "engine_store_migrations"
 """The table of applied steps, which marks a schema as ours."""
@@ -88,7 +87,7 @@ class PostgresMigrator:
 
     async def verify(self) -> None:
         migrations.check_current(self._steps, await self.applied())
-        async with self._wire() as wire:
+        async with self.wire() as wire:
             found = await self._description(wire, self.schema)
             expected = await self._expected(wire)
         differences = [f"missing: {line}" for line in sorted(expected - found)]
@@ -98,15 +97,15 @@ class PostgresMigrator:
 
     async def applied(self) -> tuple[Applied, ...]:
         """The schema's record of applied steps; none where it has no record."""
-        async with self._wire() as wire:
-            return await self._applied(wire)
+        async with self.wire() as wire:
+            return await self.applied_on(wire)
 
     async def check(self, *, auto_migrate: bool) -> None:
         """That the schema is ours, or nobody's, and fits the code. Changes nothing.
 
         Raises `ConfigurationError`, `ForeignDatabaseError`, `SchemaError`, `UnavailableError`.
         """
-        async with self._wire() as wire:
+        async with self.wire() as wire:
             (encoding,) = await wire.fetch(self.queries.server_encoding())
             if encoding != "UTF8":
                 raise ConfigurationError(
@@ -118,7 +117,7 @@ class PostgresMigrator:
             if RECORD not in names:
                 self._check_free(names)
             try:
-                applied = await self._applied(wire)
+                applied = await self.applied_on(wire)
             except psycopg.errors.UndefinedColumn:
                 raise ForeignDatabaseError(
                     f"schema {self.schema}", f"a table {RECORD} of another program"
@@ -143,7 +142,7 @@ class PostgresMigrator:
 
         It is no numbered step: it is of the database, not of the schema, and most stores need none.
         """
-        async with self._wire() as wire:
+        async with self.wire() as wire:
             available = await wire.fetch(self.queries.find_pgvector())
             if available is None:
                 raise ConfigurationError(
@@ -181,7 +180,7 @@ class PostgresMigrator:
         # What is to be done is looked at first without the lock: mostly it is nothing.
         while self._left(direction, await self.applied(), target):
             async with self._locked(deadline) as wire:
-                applied = await self._applied(wire)
+                applied = await self.applied_on(wire)
                 left = self._left(direction, applied, target)
                 if not left:
                     break
@@ -256,7 +255,7 @@ class PostgresMigrator:
 
         Raises `MigrationLockError` at the deadline.
         """
-        async with self._wire() as wire:
+        async with self.wire() as wire:
             while True:
                 await wire.command("BEGIN; SET LOCAL statement_timeout = 0")
                 try:
@@ -265,7 +264,7 @@ class PostgresMigrator:
                         yield wire
                         return
                 finally:
-                    await self._pool.whole(_roll_back(wire))
+                    await self._pool.whole(roll_back(wire))
                 if time.monotonic() >= deadline:
                     raise MigrationLockError(self._timeout)
                 await self._pool.sleep(random.uniform(0, _LONGEST_POLL))  # noqa: S311 - jitter
@@ -273,7 +272,8 @@ class PostgresMigrator:
     # --- looking ---------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _wire(self) -> AsyncIterator[Wire]:
+    async def wire(self) -> AsyncIterator[Wire]:
+        """A connection of the pool, with the store's errors for psycopg's."""
         self._pool.check_open()
         wire = await self._pool.take()
         try:
@@ -286,7 +286,8 @@ class PostgresMigrator:
         rows = await wire.fetch(self.queries.list_names(schema=self.schema))
         return {name for (name,) in rows}
 
-    async def _applied(self, wire: Wire) -> tuple[Applied, ...]:
+    async def applied_on(self, wire: Wire) -> tuple[Applied, ...]:
+        """`applied`, on a connection that the caller has."""
         if await wire.fetch(self.queries.has_migrations(schema=self.schema)) is None:
             return ()  # asked first, because a failure would end the transaction
         rows = await wire.fetch(self.queries.list_applied())
@@ -311,13 +312,7 @@ class PostgresMigrator:
                 await wire.command(re.sub(r"(?i)\bconcurrently\b", "", text))
             return await self._description(wire, _SCRATCH)
         finally:
-            await self._pool.whole(_roll_back(wire))
-
-
-async def _roll_back(wire: Wire) -> None:
-    if wire.status is not TransactionStatus.IDLE:
-        with suppress(psycopg.Error):
-            await wire.command("ROLLBACK")
+            await self._pool.whole(roll_back(wire))
 
 
 def _statements(text: str) -> list[str]:

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -129,11 +130,6 @@ def is_alive(connection: SyncConnection | LoopConnection) -> bool:
     return not connection.closed and not connection.own_poll.poll(0)
 
 
-def _left(deadline: float) -> float:
-    """Seconds to wait for a connection; a little more than none, so that an idle one is given."""
-    return max(deadline - time.monotonic(), 0.001)
-
-
 def _nobody_free(options: PostgresOptions, lent: int) -> UnavailableError:
     """Why no connection could be had in time, with `lent` of them in use."""
     seconds, most = options.pool_timeout, options.pool_max_size
@@ -148,7 +144,48 @@ def _nobody_free(options: PostgresOptions, lent: int) -> UnavailableError:
     )
 
 
-class SyncPool:
+class _Taking(ABC):
+    """How a connection is taken from psycopg's pool, of either kind."""
+
+    _options: PostgresOptions
+    _lent: set[Any]
+
+    @abstractmethod
+    async def _next(self, seconds: float) -> SyncWire | AsyncWire:
+        """A connection of psycopg's pool, noted in `_lent`; raises psycopg_pool's errors."""
+
+    async def take(self) -> Wire:
+        deadline = time.monotonic() + self._options.pool_timeout
+        while True:
+            try:
+                # At least a little, so that an idle connection is given.
+                wire = await self._next(max(deadline - time.monotonic(), 0.001))
+            except PoolTimeout:
+                raise _nobody_free(self._options, len(self._lent)) from None
+            except psycopg.Error as error:
+                raise translate(error) from error
+            try:
+                if await self._is_usable(wire):
+                    return wire
+            except BaseException:
+                await wire.release()
+                raise
+            await wire.discard()
+
+    async def _is_usable(self, wire: SyncWire | AsyncWire) -> bool:
+        if self._options.check == "off":
+            return True
+        if not is_alive(wire.connection):
+            return False
+        if self._options.check == "query":
+            try:
+                await wire.command("")
+            except psycopg.Error:
+                return False
+        return True
+
+
+class SyncPool(_Taking):
     """A `Pool` for the synchronous face. A forked child gets connections of its own."""
 
     def __init__(self, target: Target, options: PostgresOptions) -> None:
@@ -172,39 +209,15 @@ class SyncPool:
         if self._closed:
             raise StoreClosedError
 
-    async def take(self) -> SyncWire:
-        pool = self._pool or self._opened()
-        deadline = time.monotonic() + self._options.pool_timeout
-        while True:
-            try:
-                connection = pool.getconn(_left(deadline))
-            except PoolTimeout:
-                raise _nobody_free(self._options, len(self._lent)) from None
-            except Exception as error:
-                raise translate(error) from error
-            else:
-                if self._is_usable(connection):
-                    self._lent.add(connection)
-                    return SyncWire(connection, self._give_back)
-                connection.close()
-                pool.putconn(connection)
+    async def _next(self, seconds: float) -> SyncWire:
+        connection = (self._pool or self._opened()).getconn(seconds)
+        self._lent.add(connection)
+        return SyncWire(connection, self._give_back)
 
     def _give_back(self, connection: SyncConnection) -> None:
         self._lent.discard(connection)
         if self._pool is not None:
             self._pool.putconn(connection)
-
-    def _is_usable(self, connection: SyncConnection) -> bool:
-        if self._options.check == "off":
-            return True
-        if not is_alive(connection):
-            return False
-        if self._options.check == "query":
-            try:
-                connection.execute(b"")
-            except psycopg.Error:
-                return False
-        return True
 
     async def connect(self) -> SyncWire:
         with reaching(self._target.shown, self._target.password):
@@ -252,7 +265,7 @@ class SyncPool:
         self._lock = threading.Lock()
 
 
-class AsyncPool:
+class AsyncPool(_Taking):
     """A `Pool` for the asynchronous face, for one event loop of one process."""
 
     def __init__(self, target: Target, options: PostgresOptions) -> None:
@@ -287,43 +300,15 @@ class AsyncPool:
                 retriable=False,
             )
 
-    async def take(self) -> AsyncWire:
+    async def _next(self, seconds: float) -> AsyncWire:
         self.check_open()
-        deadline = time.monotonic() + self._options.pool_timeout
-        while True:
-            try:
-                connection = await self._pool.getconn(_left(deadline))
-            except PoolTimeout:
-                raise _nobody_free(self._options, len(self._lent)) from None
-            except Exception as error:
-                raise translate(error) from error
-            else:
-                self._lent.add(connection)
-                wire = AsyncWire(connection, self._give_back)
-                try:
-                    if await self._is_usable(connection):
-                        return wire
-                except BaseException:
-                    await wire.release()
-                    raise
-                await connection.close()
-                await wire.release()
+        connection = await self._pool.getconn(seconds)
+        self._lent.add(connection)
+        return AsyncWire(connection, self._give_back)
 
     async def _give_back(self, connection: LoopConnection) -> None:
         self._lent.discard(connection)
         await self._pool.putconn(connection)
-
-    async def _is_usable(self, connection: LoopConnection) -> bool:
-        if self._options.check == "off":
-            return True
-        if not is_alive(connection):
-            return False
-        if self._options.check == "query":
-            try:
-                await connection.execute(b"")
-            except psycopg.Error:
-                return False
-        return True
 
     async def connect(self) -> AsyncWire:
         with reaching(self._target.shown, self._target.password):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import psycopg
@@ -37,7 +37,7 @@ from engine_store.sql.operation import (
 from engine_store.sql.statements import Call
 from engine_store_postgres.failures import may_rerun, translate, translated
 from engine_store_postgres.pools import Pool
-from engine_store_postgres.wires import Wire
+from engine_store_postgres.wires import Wire, roll_back
 
 RERUNS = Backoff(attempts=15, first=0.001, longest=0.2)
 """For operations that lost to concurrent ones. Of a deadlock's parties one goes on each time, and
@@ -124,7 +124,7 @@ class Session:
                 if wire.status is not TransactionStatus.IDLE:
                     await self.pool.whole(wire.command("COMMIT"))
             except BaseException:
-                await self.pool.whole(_roll_back(wire))
+                await self.pool.whole(roll_back(wire))
                 raise
             return result
         finally:
@@ -174,13 +174,6 @@ async def rerun(
     if isinstance(error, psycopg.Error):
         raise translate(error) from error
     raise UnavailableError("PostgreSQL: other writers were faster every time; try again")
-
-
-async def _roll_back(wire: Wire) -> None:
-    """End a transaction if one is open; a connection that cannot is broken: its pool sees it."""
-    if wire.status is not TransactionStatus.IDLE:
-        with suppress(psycopg.Error):
-            await wire.command("ROLLBACK")
 
 
 class TransactionSession(Session):
@@ -249,7 +242,7 @@ class TransactionSession(Session):
                     with translated():
                         await wire.command("COMMIT")
             finally:
-                await _roll_back(wire)
+                await roll_back(wire)
                 await wire.release()
 
     async def savepoint(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from re import Match
 from typing import Any, Protocol, TypeVar
@@ -73,6 +74,13 @@ class Wire(Protocol):
     async def release(self) -> None:
         """Give the connection back to where it came from, in whatever state."""
         ...
+
+
+async def roll_back(wire: Wire) -> None:
+    """End a transaction if one is open; a connection that cannot is broken: its pool sees it."""
+    if wire.status is not TransactionStatus.IDLE:
+        with suppress(psycopg.Error):
+            await wire.command("ROLLBACK")
 
 
 @lru_cache(maxsize=1024)
@@ -164,6 +172,11 @@ class SyncWire:
     async def release(self) -> None:
         self._give_back(self.connection)
 
+    async def discard(self) -> None:
+        """Release it closed: its pool makes another one."""
+        self.connection.close()
+        await self.release()
+
 
 class AsyncWire:
     """A `LoopConnection` as a `Wire`.
@@ -229,6 +242,11 @@ class AsyncWire:
     async def release(self) -> None:
         # Whole: a connection on its way into the pool would be lost to it by a cancellation.
         await whole(self._give_back(self.connection))
+
+    async def discard(self) -> None:
+        """Release it closed: its pool makes another one."""
+        await self.connection.close()
+        await self.release()
 
 
 def _rows(call: Call, cursor: Cursor[Any]) -> Any:
