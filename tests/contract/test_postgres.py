@@ -4,10 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-import engine_store
-from engine_store.clock import Clock, utc_now
-from engine_store.protocols import AsyncStore, Store
-from engine_store_contracts.harness import AsyncHarness, Harness
+from engine_store_contracts.harness import AsyncUrlHarness, Harness, UrlHarness
 from engine_store_contracts.machine import MachineContract
 from engine_store_contracts.suite import (
     AsyncContract,
@@ -17,23 +14,6 @@ from engine_store_contracts.suite import (
     StoreContract,
     SyncContract,
 )
-
-
-class PostgresHarness(Harness):
-    def __init__(self, url: str) -> None:
-        self.url: str = url
-
-    def open(self, *, clock: Clock = utc_now) -> Store:
-        return engine_store.open(self.url, clock=clock)
-
-
-class PostgresAsyncHarness(AsyncHarness):
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url: str = url
-
-    async def open_async(self, *, clock: Clock = utc_now) -> AsyncStore:
-        return await engine_store.open_async(self.url, clock=clock)
 
 
 class TestPostgres(
@@ -48,7 +28,7 @@ class TestPostgres(
 
     @pytest.fixture
     def harness(self, postgres_store_url: str) -> Iterator[Harness]:
-        with PostgresHarness(postgres_store_url) as harness:
+        with UrlHarness(postgres_store_url) as harness:
             yield harness
 
 
@@ -59,5 +39,5 @@ class TestPostgresAsync(
 
     @pytest.fixture
     def harness(self, postgres_store_url: str) -> Iterator[Harness]:
-        with PostgresAsyncHarness(postgres_store_url) as harness:
+        with AsyncUrlHarness(postgres_store_url) as harness:
             yield harness

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import engine_store
-from engine_store.clock import Clock, utc_now
-from engine_store.protocols import AsyncStore, Store
-from engine_store_contracts.harness import AsyncHarness, Harness
+from engine_store_contracts.harness import AsyncUrlHarness, Harness, UrlHarness
 from engine_store_contracts.machine import MachineContract
 from engine_store_contracts.suite import (
     AsyncContract,
@@ -22,26 +19,14 @@ from engine_store_contracts.suite import (
 )
 
 
-class SqliteFileHarness(Harness):
+class SqliteFileHarness(UrlHarness):
     def __init__(self, folder: Path) -> None:
         self.path = folder / "engine.db"
-        self.url = f"sqlite:///{self.path}"
-
-    def open(self, *, clock: Clock = utc_now) -> Store:
-        return engine_store.open(self.url, clock=clock)
+        super().__init__(f"sqlite:///{self.path}")
 
     def check(self) -> None:
         with closing(sqlite3.connect(self.path)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
-class SqliteFileAsyncHarness(AsyncHarness):
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.url = f"sqlite:///{folder}/engine.db"
-
-    async def open_async(self, *, clock: Clock = utc_now) -> AsyncStore:
-        return await engine_store.open_async(self.url, clock=clock)
 
 
 class TestSqliteFile(
@@ -65,5 +50,5 @@ class TestSqliteFileAsync(
 
     @pytest.fixture
     def harness(self, tmp_path: Path) -> Iterator[Harness]:
-        with SqliteFileAsyncHarness(tmp_path) as harness:
+        with AsyncUrlHarness(f"sqlite:///{tmp_path}/engine.db") as harness:
             yield harness

@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 import attrs
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+import engine_store
 from engine_store.clock import Clock, utc_now
 from engine_store.protocols import (
     AsyncRepositories,
@@ -56,6 +57,18 @@ class Harness(ABC):
         self.close()
 
 
+class UrlHarness(Harness):
+    """The database of a URL, for a driver that is installed."""
+
+    url: str
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def open(self, *, clock: Clock = utc_now) -> Store:
+        return engine_store.open(self.url, clock=clock)
+
+
 class AsyncHarness(Harness):
     """A harness for the asynchronous face: the same cases run over it.
 
@@ -79,6 +92,19 @@ class AsyncHarness(Harness):
         """End the event loops, then remove the database."""
         self._loops.close()
         super().close()
+
+
+class AsyncUrlHarness(AsyncHarness):
+    """`UrlHarness` for the asynchronous face."""
+
+    url: str
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+
+    async def open_async(self, *, clock: Clock = utc_now) -> AsyncStore:
+        return await engine_store.open_async(self.url, clock=clock)
 
 
 @attrs.frozen

@@ -20,9 +20,8 @@ import psycopg
 import pytest
 
 import engine_store
-from engine_store.clock import Clock, utc_now
 from engine_store.protocols import Store
-from engine_store_contracts.harness import Harness
+from engine_store_contracts.harness import Harness, UrlHarness
 from engine_store_contracts.suite import MigrationContract, ReopenContract
 from engine_store_contracts.suite.case import all_at_once
 from engine_store_contracts.suite.completion import CompletionCases
@@ -91,14 +90,6 @@ def url(bouncer: str, server: PostgresServer) -> Iterator[str]:
         admin.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
 
 
-class BouncerHarness(Harness):
-    def __init__(self, url: str) -> None:
-        self.url: str = url
-
-    def open(self, *, clock: Clock = utc_now) -> Store:
-        return engine_store.open(self.url, clock=clock)
-
-
 class TestPgBouncer(
     VersionCases,
     ConcurrencyCases,
@@ -116,7 +107,7 @@ class TestPgBouncer(
 
     @pytest.fixture
     def harness(self, url: str) -> Iterator[Harness]:
-        with BouncerHarness(url) as harness:
+        with UrlHarness(url) as harness:
             yield harness
 
 

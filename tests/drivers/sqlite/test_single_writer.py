@@ -8,19 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import engine_store
-from engine_store.clock import Clock, utc_now
-from engine_store.protocols import Store
-from engine_store_contracts.harness import Harness
+from engine_store_contracts.harness import Harness, UrlHarness
 from engine_store_contracts.suite import SingleWriterContract
-
-
-class UrlHarness(Harness):
-    def __init__(self, url: str) -> None:
-        self.url: str = url
-
-    def open(self, *, clock: Clock = utc_now) -> Store:
-        return engine_store.open(self.url, clock=clock)
 
 
 class TestSqliteFile(SingleWriterContract):
