@@ -10,7 +10,7 @@ import attrs
 from attrs import frozen
 
 from engine_store.checks import encode_cursor
-from engine_store.clock import Clock
+from engine_store.clock import UNSAVED, Clock
 from engine_store.errors import InvalidValueError, VersionConflictError
 from engine_store.models import Page, TaskState, User, WorkflowState
 from engine_store.sql.operation import Backoff, Op, Procedure, Step
@@ -95,6 +95,17 @@ def page(
     items = tuple([decode(row) for row in rows[:limit]])
     more = len(rows) > limit
     return Page(items, encode_cursor(*position(items[-1])) if more else None)
+
+
+def changed_field(stored: _S, given: _S, *fields: str) -> str | None:
+    """The immutable field that `given` states otherwise than it is stored (contract 2.8).
+
+    One of `fields`, else `created_at`; None where neither does.
+    """
+    for field in fields:
+        if getattr(given, field) != getattr(stored, field):
+            return field
+    return None if given.created_at in (UNSAVED, stored.created_at) else "created_at"
 
 
 def _key(state: User | WorkflowState | TaskState) -> str:

@@ -8,7 +8,6 @@ from datetime import datetime
 import orjson
 
 from engine_store.checks import check_task, check_task_filter, check_usage, decode_cursor
-from engine_store.clock import UNSAVED
 from engine_store.errors import (
     AlreadyExistsError,
     EngineStoreError,
@@ -37,7 +36,7 @@ from engine_store.sql.operation import (
     transact,
     write,
 )
-from engine_store.sql.operations.base import Operations, page
+from engine_store.sql.operations.base import Operations, changed_field, page
 from engine_store.sql.rows import read_usage, write_usage
 from engine_store.sql.statements import Call
 from engine_store.values import (
@@ -50,6 +49,7 @@ from engine_store.values import (
 )
 
 _ENTITY = TaskNotFoundError.entity
+_IMMUTABLE = ("workflow_exec_id", "parent_state_id")
 _ALL = TaskFilter()
 
 
@@ -268,7 +268,7 @@ class TaskOperations(Operations):
         if row is None:
             return TaskNotFoundError(key)
         stored = self._rows.task(row)
-        if (field := _changed_field(stored, given)) is not None:
+        if (field := changed_field(stored, given, *_IMMUTABLE)) is not None:
             return ImmutableFieldError(_ENTITY, key, field)
         if given.version != stored.version:
             return VersionConflictError(_ENTITY, key, given.version, stored.version)
@@ -276,7 +276,7 @@ class TaskOperations(Operations):
 
     def _why_not_replaced(self, given: TaskState) -> Op[EngineStoreError]:
         stored, missing = yield from self._stored_and_missing(given)
-        if stored is not None and (field := _changed_field(stored, given)) is not None:
+        if stored is not None and (field := changed_field(stored, given, *_IMMUTABLE)) is not None:
             return ImmutableFieldError(_ENTITY, given.task_exec_id, field)
         if stored is None and missing is not None:
             return InvalidReferenceError(_ENTITY, missing, str(getattr(given, missing)))
@@ -297,14 +297,6 @@ class TaskOperations(Operations):
         elif given.parent_state_id is not None and parent is None:
             missing = "parent_state_id"
         return None if row is None else self._rows.task(row), missing
-
-
-def _changed_field(stored: TaskState, given: TaskState) -> str | None:
-    """The immutable field that `given` states otherwise than it is stored (contract 2.8)."""
-    for field in ("workflow_exec_id", "parent_state_id"):
-        if getattr(given, field) != getattr(stored, field):
-            return field
-    return None if given.created_at in (UNSAVED, stored.created_at) else "created_at"
 
 
 def _position(state: TaskState) -> tuple[str, datetime, str]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 from engine_store.checks import check_user, check_user_filter, decode_cursor
-from engine_store.clock import UNSAVED
 from engine_store.errors import (
     AlreadyBootstrappedError,
     AlreadyExistsError,
@@ -27,7 +26,7 @@ from engine_store.sql.operation import (
     transact,
     write,
 )
-from engine_store.sql.operations.base import Operations, page
+from engine_store.sql.operations.base import Operations, changed_field, page
 from engine_store.values import check_email, check_id, check_limit, fold_email
 
 _ENTITY = UserNotFoundError.entity
@@ -124,8 +123,8 @@ class UserOperations(Operations):
         stored, rival = yield from self._stored_and_rival(user)
         if stored is None:
             return UserNotFoundError(user.user_id)
-        if _moved(stored, user):
-            return ImmutableFieldError(_ENTITY, user.user_id, "created_at")
+        if (field := changed_field(stored, user)) is not None:
+            return ImmutableFieldError(_ENTITY, user.user_id, field)
         if stored.version != user.version:
             return VersionConflictError(_ENTITY, user.user_id, user.version, stored.version)
         if rival is not None:
@@ -134,8 +133,8 @@ class UserOperations(Operations):
 
     def _why_not_replaced(self, user: User) -> Op[EngineStoreError]:
         stored, rival = yield from self._stored_and_rival(user)
-        if stored is not None and _moved(stored, user):
-            return ImmutableFieldError(_ENTITY, user.user_id, "created_at")
+        if stored is not None and (field := changed_field(stored, user)) is not None:
+            return ImmutableFieldError(_ENTITY, user.user_id, field)
         if rival is not None:
             return EmailExistsError(_ENTITY, "email", user.email)
         raise Contended
@@ -149,11 +148,6 @@ class UserOperations(Operations):
         found = None if stored is None else self._rows.user(stored)
         rival = None if holder is None else self._rows.user(holder)
         return found, None if rival is None or rival.user_id == user.user_id else rival
-
-
-def _moved(stored: User, given: User) -> bool:
-    """Whether `given` states another `created_at`."""
-    return given.created_at not in (UNSAVED, stored.created_at)
 
 
 def _position(user: User) -> tuple[str, datetime, str]:

@@ -15,7 +15,6 @@ from engine_store.checks import (
     check_workflow_filter,
     decode_cursor,
 )
-from engine_store.clock import UNSAVED
 from engine_store.errors import (
     AlreadyExistsError,
     EngineStoreError,
@@ -46,7 +45,7 @@ from engine_store.sql.operation import (
     transact,
     write,
 )
-from engine_store.sql.operations.base import Operations, page
+from engine_store.sql.operations.base import Operations, changed_field, page
 from engine_store.sql.rows import Row, read_usage, write_usage
 from engine_store.values import (
     check_choice,
@@ -58,6 +57,7 @@ from engine_store.values import (
 )
 
 _ENTITY = WorkflowNotFoundError.entity
+_IMMUTABLE = ("workflow_id",)
 _ALL = WorkflowFilter()
 
 
@@ -279,7 +279,7 @@ class WorkflowOperations(Operations):
         key = given.workflow_exec_id
         row = yield self._q.get_workflow(workflow_exec_id=key)
         stored = self._found(row, key)
-        if (field := _changed_field(stored, given)) is not None:
+        if (field := changed_field(stored, given, *_IMMUTABLE)) is not None:
             return ImmutableFieldError(_ENTITY, key, field)
         if given.version != stored.version:
             return VersionConflictError(_ENTITY, key, given.version, stored.version)
@@ -288,18 +288,11 @@ class WorkflowOperations(Operations):
     def _why_not_replaced(self, given: WorkflowState) -> Op[EngineStoreError]:
         key = given.workflow_exec_id
         row = yield self._q.get_workflow(workflow_exec_id=key)
-        if row is not None and (field := _changed_field(self._rows.workflow(row), given)):
+        if row is not None and (
+            field := changed_field(self._rows.workflow(row), given, *_IMMUTABLE)
+        ):
             return ImmutableFieldError(_ENTITY, key, field)
         raise Contended
-
-
-def _changed_field(stored: WorkflowState, given: WorkflowState) -> str | None:
-    """The immutable field that `given` states otherwise than it is stored (contract 2.8)."""
-    if given.workflow_id != stored.workflow_id:
-        return "workflow_id"
-    if given.created_at not in (UNSAVED, stored.created_at):
-        return "created_at"
-    return None
 
 
 def _position(state: WorkflowState) -> tuple[str, datetime, str]:
