@@ -1,4 +1,4 @@
-"""SQLite on a file, with both faces."""
+"""SQLite on a file."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -7,16 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine_store_contracts.harness import AsyncUrlHarness, Harness, UrlHarness
-from engine_store_contracts.machine import MachineContract
-from engine_store_contracts.suite import (
-    AsyncContract,
-    MigrationContract,
-    ProcessContract,
-    ReopenContract,
-    StoreContract,
-    SyncContract,
-)
+from engine_store_contracts.contract import DriverContract
+from engine_store_contracts.harness import Harness, UrlHarness
 
 
 class SqliteFileHarness(UrlHarness):
@@ -29,26 +21,8 @@ class SqliteFileHarness(UrlHarness):
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-class TestSqliteFile(
-    StoreContract,
-    MachineContract,
-    ReopenContract,
-    MigrationContract,
-    SyncContract,
-    ProcessContract,
-):
+class TestSqliteFile(DriverContract):
     @pytest.fixture
     def harness(self, tmp_path: Path) -> Iterator[Harness]:
         with SqliteFileHarness(tmp_path) as harness:
-            yield harness
-
-
-class TestSqliteFileAsync(
-    StoreContract, MachineContract, ReopenContract, MigrationContract, AsyncContract
-):
-    examples = 20
-
-    @pytest.fixture
-    def harness(self, tmp_path: Path) -> Iterator[Harness]:
-        with AsyncUrlHarness(f"sqlite:///{tmp_path}/engine.db") as harness:
             yield harness

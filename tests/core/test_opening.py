@@ -30,7 +30,6 @@ FAKE = """
 
     class FakeDriver:
         name = "fake"
-        capabilities = {}
 
         def __init__(self):
             self.opened = []

@@ -25,6 +25,12 @@ SOURCES = {
 }
 """Every distribution, and where its one package is."""
 
+USED_BY_NAME = {"engine-store-contracts": {"pytest_timeout", "pytest_xdist"}}
+"""What a distribution needs without importing it: plugins of pytest."""
+
+OF_EXTRAS = {"engine-store": {"typer"}}
+"""What only an extra brings."""
+
 
 def stem(name: str) -> str:
     """The name of a distribution as its files spell it."""
@@ -118,6 +124,10 @@ def test_engine_store_has_an_extra_for_each_other_distribution(metadata):
         ("sqlite", "engine-store-sqlite==0.1.0"),
         ("postgres", "engine-store-postgres[binary]==0.1.0"),
         ("contracts", "engine-store-contracts==0.1.0"),
+        ("cli", "rich>=13.9"),
+        ("cli", "typer>=0.15"),
+        ("all", "rich>=13.9"),
+        ("all", "typer>=0.15"),
         ("all", "engine-store-sqlite==0.1.0"),
         ("all", "engine-store-postgres[binary]==0.1.0"),
         ("all", "engine-store-contracts==0.1.0"),
@@ -126,9 +136,10 @@ def test_engine_store_has_an_extra_for_each_other_distribution(metadata):
 
 def test_a_wheel_announces_what_others_discover(metadata, name):
     announced = {
-        "engine-store": [],
+        "engine-store": [("console_scripts", "engine-store", "engine_store.cli:main")],
         "engine-store-contracts": [
-            ("pytest11", "engine_store_contracts", "engine_store_contracts.plugin")
+            ("engine_store.commands", "contracts", "engine_store_contracts.command:app"),
+            ("pytest11", "engine_store_contracts", "engine_store_contracts.plugin"),
         ],
         "engine-store-postgres": [
             ("engine_store.drivers", "postgres", "engine_store_postgres.driver"),
@@ -148,8 +159,9 @@ def test_a_distribution_requires_what_it_imports_and_nothing_else(project, name,
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         for module in imports(node)
     }
-    required = {stem(re.split(r"[=<>]", requirement)[0]) for requirement in project["dependencies"]}
-    assert required == imported - sys.stdlib_module_names - {source.name}
+    required = {stem(re.split(r"[=<>[]", needed)[0]) for needed in project["dependencies"]}
+    third_party = imported - sys.stdlib_module_names - {source.name}
+    assert required - USED_BY_NAME.get(name, set()) == third_party - OF_EXTRAS.get(name, set())
 
 
 def imports(node: ast.AST) -> list[str]:

@@ -1,27 +1,19 @@
-"""What a driver's author implements for the suite: opening a store over and over."""
+"""What a driver's author implements for the suite: opening a database over and over."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from asyncio import CancelledError
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, cast
-
-import attrs
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from typing import Self
 
 import engine_store
 from engine_store.clock import Clock, utc_now
-from engine_store.protocols import (
-    AsyncRepositories,
-    AsyncStore,
-    AsyncTransaction,
-    Store,
-    Transaction,
-)
+from engine_store.config import DatabaseConfig
+from engine_store.plugins import load_driver
+from engine_store.protocols import AsyncStore, Capability, Store
+from engine_store_contracts.faces import Face, Loops
 
 
 class Harness(ABC):
@@ -36,8 +28,16 @@ class Harness(ABC):
     def open(self, *, clock: Clock = utc_now) -> Store:
         """A store on the database. Called again, another one, also while the first is open.
 
-        Where a database lasts no longer than its store, it need be called only once.
+        Where a database lasts no longer than its store, it is called once.
         """
+
+    @abstractmethod
+    async def open_async(self, *, clock: Clock = utc_now) -> AsyncStore:
+        """The same with the asynchronous face, for the running event loop."""
+
+    def capabilities(self) -> Mapping[str, Capability]:
+        """What the driver declares (see `engine_store.protocols.Capability`)."""
+        return {}
 
     def close(self) -> None:  # noqa: B027 - many databases need no removal
         """Remove the database. The stores opened are closed by then."""
@@ -68,127 +68,35 @@ class UrlHarness(Harness):
     def open(self, *, clock: Clock = utc_now) -> Store:
         return engine_store.open(self.url, clock=clock)
 
-
-class AsyncHarness(Harness):
-    """A harness for the asynchronous face: the same cases run over it.
-
-    Implement `open_async`. Each store gets an event loop of its own, in a thread of its own.
-    """
-
-    def __init__(self) -> None:
-        self._loops = ExitStack()
-
-    @abstractmethod
-    async def open_async(self, *, clock: Clock = utc_now) -> AsyncStore:
-        """As `open`, for the running event loop."""
-
-    def open(self, *, clock: Clock = utc_now) -> Store:
-        """The store of `open_async`, with the synchronous face."""
-        portal = self._loops.enter_context(start_blocking_portal())
-        store = portal.call(partial(self.open_async, clock=clock))
-        return cast("Store", _StoreFace(portal, store))
-
-    def close(self) -> None:
-        """End the event loops, then remove the database."""
-        self._loops.close()
-        super().close()
-
-
-class AsyncUrlHarness(AsyncHarness):
-    """`UrlHarness` for the asynchronous face."""
-
-    url: str
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.url = url
-
     async def open_async(self, *, clock: Clock = utc_now) -> AsyncStore:
         return await engine_store.open_async(self.url, clock=clock)
 
-
-@attrs.frozen
-class _Calls:
-    """The methods of `target`, each run in the portal's event loop and waited for."""
-
-    portal: BlockingPortal
-    target: object
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self.target, name)
-
-        async def outcome(*args: object, **kwargs: object) -> tuple[object, BaseException | None]:
-            try:
-                return await method(*args, **kwargs), None
-            except CancelledError:
-                raise
-            except BaseException as exc:  # noqa: BLE001 - raised again below
-                return None, exc
-
-        def call(*args: object, **kwargs: object) -> object:
-            # What a caller's function raises may be no Exception, which would end the loop.
-            result, error = self.portal.call(partial(outcome, *args, **kwargs))
-            if error is not None:
-                raise error
-            return result
-
-        return call
+    def capabilities(self) -> Mapping[str, Capability]:
+        config = DatabaseConfig(url=self.url)
+        driver, _ = load_driver(config.driver_name)
+        return driver.capabilities(config)
 
 
-class _Face:
-    """The repositories of an asynchronous store or transaction, and transactions inside of it."""
+class Database:
+    """A harness that opens stores of one face, for cases that are the same for both."""
 
-    def __init__(self, portal: BlockingPortal, target: AsyncRepositories) -> None:
-        self.portal = portal
-        self.target = target
-        self.users = _Calls(portal, target.users)
-        self.api_keys = _Calls(portal, target.api_keys)
-        self.workflows = _Calls(portal, target.workflows)
-        self.tasks = _Calls(portal, target.tasks)
+    def __init__(self, harness: Harness, face: Face) -> None:
+        self.harness = harness
+        self.face = face
+        self._loops = Loops()
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
-        return _TransactionFace(self.portal, self.target)
+    @property
+    def url(self) -> str:
+        """What another process opens it by."""
+        assert self.harness.url is not None, "a harness of processes and migrations has a URL"
+        return self.harness.url
 
+    def open(self, *, clock: Clock = utc_now) -> Store:
+        """A store on the database; its face is the synchronous one, whichever is behind it."""
+        if self.face is Face.SYNC:
+            return self.harness.open(clock=clock)
+        return self._loops.open(partial(self.harness.open_async, clock=clock))
 
-class _TransactionFace(AbstractContextManager[Transaction]):
-    def __init__(self, portal: BlockingPortal, target: AsyncRepositories) -> None:
-        self._portal = portal
-        self._begin = target.transaction
-        self._entered: AbstractContextManager[AsyncTransaction] | None = None
-
-    def __enter__(self) -> Transaction:
-        manager = self._portal.call(self._begin)
-        self._entered = self._portal.wrap_async_context_manager(manager)
-        return cast("Transaction", _Face(self._portal, self._entered.__enter__()))
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
-        assert self._entered is not None
-        return self._entered.__exit__(kind, error, traceback)
-
-
-class _StoreFace(_Face):
-    def __init__(self, portal: BlockingPortal, store: AsyncStore) -> None:
-        super().__init__(portal, store)
-        calls = _Calls(portal, store)
-        self.migrator = _Calls(portal, store.migrator)
-        self.health = calls.health
-        self.close = calls.close
-        self._enter = calls.__aenter__
-        self._exit = calls.__aexit__
-
-    def __enter__(self) -> Self:
-        self._enter()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._exit(kind, error, traceback)
+    def close(self) -> None:
+        """End what this face has begun. The stores opened are closed by then."""
+        self._loops.close()

@@ -1,13 +1,143 @@
-"""The pytest plugin of the suite: it registers the marker `clause`.
+"""The pytest plugin of the suite: its options and its marker, and what keeps a run honest.
 
-It imports nothing of `engine_store`, so that coverage may start before that is imported.
+Here nothing of `engine_store` is imported, so that coverage may start before that is.
 """
 
 from __future__ import annotations
 
+import random
+import sys
+from collections.abc import Generator
+from typing import Any, TypeGuard
+
 import pytest
+
+from engine_store_contracts import recording
+from engine_store_contracts.recorder import Recorder
+
+PROFILES = ("quick", "thorough", "soak")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the suite."""
+    group = parser.getgroup("engine-store-contracts", "the contract of engine-store drivers")
+    group.addoption(
+        "--store-url",
+        metavar="URL",
+        help="the driver that engine_store_contracts "
+        "itself proves: pytest --pyargs engine_store_contracts --store-url URL",
+    )
+    group.addoption(
+        "--contract-profile",
+        choices=PROFILES,
+        default=PROFILES[0],
+        help="how long to look (default: quick)",
+    )
+    group.addoption(
+        "--contract-minutes",
+        type=float,
+        default=10,
+        metavar="N",
+        help="how long the profile soak makes random calls (default: 10)",
+    )
+    group.addoption(
+        "--contract-seed",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        dest="contract_seeds",
+        help="what random choices begin with (default: another "
+        "one each time, which is printed); given again, each random case runs again",
+    )
+    group.addoption(
+        "--contract-clause",
+        action="append",
+        default=[],
+        metavar="N",
+        dest="contract_clauses",
+        help="only cases of this clause, such as 2.5",
+    )
+    group.addoption("--contract-json", metavar="FILE", help="write the report there, as JSON")
+    group.addoption("--contract-html", metavar="FILE", help="write the report there, as a page")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make `clause` known, also under `--strict-markers`."""
+    """Make `clause` known, also under `--strict-markers`; choose a seed; record the outcomes."""
     config.addinivalue_line("markers", "clause(*numbers): the clauses of the contract it proves")
+    if not config.option.contract_seeds:  # xdist gives its workers this very list
+        config.option.contract_seeds = [random.randrange(2**32)]  # noqa: S311 - no secret
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(config), "engine_store_recorder")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(
+    collector: pytest.Collector, name: str, obj: object
+) -> Generator[None, Any, Any]:
+    """Note each case there is, whether it will be run or not; refuse a class that replaces one."""
+    if not _is_contract(collector):
+        return (yield)
+    _check_kept(collector, name, obj)
+    made = yield
+    for item in made if isinstance(made, list) else []:
+        if isinstance(item, pytest.Function):
+            recording.note_case(item)
+    return made
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the cases of the clauses asked for."""
+    wanted = set(config.option.contract_clauses)
+    if not wanted:
+        return
+    kept = [item for item in items if wanted & _clauses_of(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.TestReport]:
+    """Fail what was skipped, or expected to fail, other than by a capability (contract 9.5)."""
+    report: pytest.TestReport = yield
+    excused = report.skipped or hasattr(report, "wasxfail")
+    properties = dict(report.user_properties)
+    if excused and recording.CASE in properties and recording.UNSUPPORTED not in properties:
+        report.outcome = "failed"
+        report.longrepr = "a case of the contract is left out by a capability only (9.5)"
+        report.__dict__.pop("wasxfail", None)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that started this one, if any, which cases there are."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[recording.CASE] = session.config.stash.get(recording.COLLECTED, [])
+
+
+def _is_contract(collector: pytest.Collector) -> TypeGuard[pytest.Class]:
+    """Whether it is a class with cases of the contract."""
+    case = sys.modules.get("engine_store_contracts.suite.case")
+    return (
+        case is not None
+        and isinstance(collector, pytest.Class)
+        and issubclass(collector.obj, case.ContractCase)
+    )
+
+
+def _check_kept(collector: pytest.Class, name: str, obj: object) -> None:
+    """That a case is the one of the contract, whole, and not what a subclass put in its place."""
+    from engine_store_contracts.contract import DriverContract
+
+    original = getattr(DriverContract, name, None) if name.startswith("test_") else None
+    replaced = original is not None and getattr(collector.obj, name) is not original
+    if replaced and issubclass(collector.obj, DriverContract):
+        raise collector.CollectError(
+            f"{collector.obj.__name__} replaces {name} of the contract; what a driver cannot do it "
+            "declares as a capability (9.5)"
+        )
+
+
+def _clauses_of(item: pytest.Item) -> set[str]:
+    return {number for mark in item.iter_markers("clause") for number in mark.args}

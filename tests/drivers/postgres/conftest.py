@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +15,24 @@ import pytest
 
 import engine_store
 from engine_store import DatabaseConfig
-from engine_store.clock import Clock, utc_now
-from engine_store.protocols import AsyncStore, Store
-from engine_store_contracts.harness import AsyncHarness
+from engine_store.protocols import Store
+from engine_store_contracts.faces import Loops
 from postgres_server import UNSAFE, PostgresServer
 
 PATIENCE = 30.0
 """Seconds after which something that must happen is taken as not happening."""
 
 
-class _Asynchronous(AsyncHarness):
-    """`open_async` with the synchronous face, each store on an event loop of its own."""
-
-    config: DatabaseConfig
-
-    async def open_async(self, *, clock: Clock = utc_now) -> AsyncStore:
-        return await engine_store.open_async(self.config, clock=clock)
-
-
 @contextmanager
 def _opening(face: str) -> Iterator[Callable[..., Any]]:
-    with _Asynchronous() as asynchronous, ExitStack() as stores:
+    with closing(Loops()) as loops, ExitStack() as stores:
 
         def open_(url: str | None = None, *, auto_migrate: bool = True, **options: object) -> Store:
             config = DatabaseConfig(url=url, options=options, auto_migrate=auto_migrate)
             if face == "sync":
                 store = engine_store.open(config)
             else:
-                asynchronous.config = config
-                store = asynchronous.open()
+                store = loops.open(partial(engine_store.open_async, config))
             stores.callback(store.close)
             return store
 

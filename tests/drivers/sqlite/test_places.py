@@ -254,10 +254,13 @@ def test_a_python_with_an_old_sqlite_is_told_which_one_it_takes(
 def test_what_it_cannot_do_it_declares_with_a_reason() -> None:
     driver, _ = load_driver("sqlite")
     assert driver.name == "sqlite"
-    for name in ("concurrent_writers", "vectors"):
-        assert driver.capabilities[name].name == name
-        assert not driver.capabilities[name].supported
-        assert driver.capabilities[name].reason
+    on_a_file = driver.capabilities(DatabaseConfig(url="sqlite:///engine.db"))
+    in_memory = driver.capabilities(DatabaseConfig(url="sqlite:///:memory:"))
+    assert set(on_a_file) == {"concurrent_writers", "vectors"}
+    assert set(in_memory) - set(on_a_file) == {"reopen", "processes", "migrations"}
+    for name, capability in in_memory.items():
+        assert (capability.name, capability.supported) == (name, False)
+        assert capability.reason
 
 
 def test_a_fragment_is_refused_and_not_made_part_of_the_name(tmp_path: Path) -> None:

@@ -4,6 +4,6 @@ import pytest
 
 pytest.register_assert_rewrite("engine_store_contracts.machine")
 
-from engine_store_contracts.machine.contract import MachineContract, StoreMachine  # noqa: E402
+from engine_store_contracts.machine.contract import MachineCases, StoreMachine  # noqa: E402
 
-__all__ = ["MachineContract", "StoreMachine"]
+__all__ = ["MachineCases", "StoreMachine"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import hypothesis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
@@ -12,9 +13,11 @@ from engine_store.models import Role, Status
 from engine_store.protocols import Repositories, Store
 from engine_store_contracts import strategies as some
 from engine_store_contracts.clock import ManualClock
+from engine_store_contracts.faces import Face
 from engine_store_contracts.machine.tasks import TaskRules
 from engine_store_contracts.machine.users import UserRules
 from engine_store_contracts.machine.workflows import WorkflowRules
+from engine_store_contracts.profiles import Profile
 from engine_store_contracts.suite import samples
 from engine_store_contracts.suite.case import ContractCase, clause
 
@@ -48,16 +51,14 @@ class StoreMachine(UserRules, WorkflowRules, TaskRules):
             assert self.both(create).error is None
 
 
-class MachineContract(ContractCase):
+class MachineCases(ContractCase):
     """Sections 1 to 7, by random calls: the store does what the reference does."""
 
-    examples = 80
-    """How many sequences of calls are tried. Fewer do where another class looks deeper already, as
-    for the second face of a driver."""
-    steps = 50
-
     @clause("1", "2", "3", "4", "5", "6", "7")
-    def test_the_store_does_what_the_reference_does(self, store: Store, clock: ManualClock) -> None:
+    def test_the_store_does_what_the_reference_does(
+        self, store: Store, clock: ManualClock, face: Face, profile: Profile, seed: int
+    ) -> None:
+        @hypothesis.seed(seed)
         class Machine(StoreMachine):
             def __init__(self) -> None:
                 super().__init__(store, clock)
@@ -65,8 +66,8 @@ class MachineContract(ContractCase):
         run_state_machine_as_test(
             Machine,
             settings=settings(  # over the profile that is active, such as hypothesis's own `ci`
-                max_examples=self.examples,
-                stateful_step_count=self.steps,
+                max_examples=profile.examples[face],
+                stateful_step_count=profile.steps,
                 deadline=None,
                 database=None,
                 suppress_health_check=list(HealthCheck),

@@ -14,17 +14,18 @@ from engine_store.errors import UserNotFoundError, WorkflowNotFoundError
 from engine_store.models import Status, WorkflowState
 from engine_store.protocols import AsyncStore
 from engine_store_contracts.clock import ManualClock
-from engine_store_contracts.harness import AsyncHarness
+from engine_store_contracts.faces import Face
+from engine_store_contracts.harness import Harness
 from engine_store_contracts.suite.case import PATIENCE, ContractCase, clause, raises
 from engine_store_contracts.suite.samples import task, user, workflow
 
 
 def asynchronous(
     case: Callable[[Any, AsyncStore], Awaitable[None]],
-) -> Callable[[Any, AsyncHarness, ManualClock], None]:
+) -> Callable[[Any, Harness, ManualClock], None]:
     """A case that runs on an event loop of its own, with a fresh store of that loop."""
 
-    def run(self: object, harness: AsyncHarness, clock: ManualClock) -> None:
+    def run(self: object, harness: Harness, clock: ManualClock) -> None:
         async def on_store() -> None:
             async with await harness.open_async(clock=clock) as store:
                 await case(self, store)
@@ -40,8 +41,8 @@ async def users_of(store: AsyncStore) -> set[str]:
     return {found.user_id for found in (await store.users.list()).items}
 
 
-class AsyncContract(ContractCase):
-    """Contract 9.3. Needs an `AsyncHarness`."""
+class AsyncCases(ContractCase, faces=(Face.ASYNC,)):
+    """Contract 9.3."""
 
     @clause("9.3")
     @asynchronous

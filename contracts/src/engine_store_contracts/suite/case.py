@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from threading import Barrier
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import pytest
 
 from engine_store.errors import EngineStoreError, InvalidValueError
 from engine_store.protocols import Store
+from engine_store_contracts import recording
 from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.exact import exact
-from engine_store_contracts.harness import Harness
+from engine_store_contracts.faces import Face
+from engine_store_contracts.harness import Database, Harness
+from engine_store_contracts.profiles import PROFILES, Profile
 
 T = TypeVar("T")
 
@@ -28,10 +31,20 @@ def clause(*numbers: str) -> pytest.MarkDecorator:
 
 
 class ContractCase:
-    """The base of every contract class. Whoever inherits provides the fixture `harness`."""
+    """The base of every section of the contract. Whoever inherits provides the fixture `harness`.
 
-    def __init_subclass__(cls) -> None:
+    A section says which faces its cases are for, and which capabilities they need: where a driver
+    declares one as unsupported, and why, they are left out. There is no other way to leave one out.
+    """
+
+    faces: ClassVar[Sequence[Face]]
+    needs: ClassVar[Sequence[str]]
+
+    def __init_subclass__(
+        cls, *, faces: Sequence[Face] = tuple(Face), needs: Sequence[str] = ()
+    ) -> None:
         """Refuse a class that would lose a case because another of its bases has the name."""
+        cls.faces, cls.needs = faces, needs
         owners: dict[str, type] = {}
         for base in reversed(cls.__mro__):
             for name in vars(base):
@@ -39,15 +52,57 @@ class ContractCase:
                 if name.startswith("test_") and not issubclass(base, known):
                     raise TypeError(f"{base.__name__} and {known.__name__} both have {name}")
 
+    @classmethod
+    def section_of(cls, case: str) -> type[ContractCase]:
+        """The section that has the case."""
+        return next(base for base in cls.__mro__ if case in vars(base))
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Each case for each face of its section, and for each seed where there are several."""
+        section = self.section_of(metafunc.function.__name__)
+        metafunc.parametrize("face", section.faces, ids=str)
+        seeds = metafunc.config.option.contract_seeds
+        if "seed" in metafunc.fixturenames and len(seeds) > 1:
+            metafunc.parametrize("seed", seeds)
+
+    @pytest.fixture(autouse=True)
+    def _supported(self, request: pytest.FixtureRequest, harness: Harness, face: Face) -> None:
+        """Leave the case out where the driver declares that it cannot do what is needed."""
+        declared = harness.capabilities()
+        recording.note_capabilities(request.node, declared)
+        for name in self.section_of(request.function.__name__).needs:
+            if name in declared and not declared[name].supported:
+                recording.leave_out(request.node, declared[name])
+
+    @pytest.fixture
+    def seed(self, request: pytest.FixtureRequest) -> int:
+        """What the random choices of a case begin with."""
+        seed: int = request.config.option.contract_seeds[0]
+        return seed
+
+    @pytest.fixture
+    def profile(self, request: pytest.FixtureRequest) -> Profile:
+        """How long to look."""
+        return PROFILES[request.config.option.contract_profile]
+
     @pytest.fixture
     def clock(self) -> ManualClock:
         """The clock of `store`. It stands still until told otherwise."""
         return ManualClock()
 
     @pytest.fixture
-    def store(self, harness: Harness, clock: ManualClock) -> Iterator[Store]:
+    def database(self, harness: Harness, face: Face) -> Iterator[Database]:
+        """The database of the harness, opened with the face of the case."""
+        with closing(Database(harness, face)) as database:
+            yield database
+
+    @pytest.fixture
+    def store(
+        self, request: pytest.FixtureRequest, database: Database, clock: ManualClock
+    ) -> Iterator[Store]:
         """A fresh, empty store on `clock`."""
-        store = harness.open(clock=clock)
+        store = database.open(clock=clock)
+        recording.note_server(request.node, store)
         yield store
         store.close()
 

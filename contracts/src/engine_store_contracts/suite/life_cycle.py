@@ -10,7 +10,7 @@ from engine_store.errors import StoreClosedError
 from engine_store.models import Status
 from engine_store.protocols import Store
 from engine_store_contracts.clock import START
-from engine_store_contracts.harness import Harness
+from engine_store_contracts.harness import Database
 from engine_store_contracts.suite.case import ContractCase, clause, raises
 from engine_store_contracts.suite.samples import ADMIN, USAGE, api_key, task, user, workflow
 
@@ -63,16 +63,16 @@ class LifeCycleCases(ContractCase):
             store.users.get("ann")
 
     @clause("9.1")
-    def test_a_store_closes_itself_at_the_end_of_a_with_block(self, harness: Harness) -> None:
-        with harness.open() as store:
+    def test_a_store_closes_itself_at_the_end_of_a_with_block(self, database: Database) -> None:
+        with database.open() as store:
             assert store.users.create(user()).version == 1
         with raises(StoreClosedError()):
             store.users.get("ann")
 
     @clause("9.1")
-    def test_an_exception_closes_the_store_and_comes_out(self, harness: Harness) -> None:
+    def test_an_exception_closes_the_store_and_comes_out(self, database: Database) -> None:
         error = ValueError("mine")
-        with pytest.raises(ValueError, match="mine") as caught, harness.open() as store:
+        with pytest.raises(ValueError, match="mine") as caught, database.open() as store:
             raise error
         assert caught.value is error
         with raises(StoreClosedError()):

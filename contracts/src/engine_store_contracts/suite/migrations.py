@@ -11,7 +11,7 @@ from engine_store.config import DatabaseConfig
 from engine_store.errors import ConfigurationError, SchemaBehindError
 from engine_store.migrations import Direction, Migration
 from engine_store.protocols import Store
-from engine_store_contracts.harness import Harness
+from engine_store_contracts.harness import Database
 from engine_store_contracts.suite.case import (
     ContractCase,
     all_at_once,
@@ -23,7 +23,7 @@ from engine_store_contracts.suite.case import (
 from engine_store_contracts.suite.samples import full_task, full_workflow, user, workflow
 
 
-class MigrationContract(ContractCase):
+class MigrationCases(ContractCase, needs=("migrations", "reopen")):
     """Contract 8. Needs `harness.url`."""
 
     @clause("8.1", "8.3")
@@ -94,51 +94,51 @@ class MigrationContract(ContractCase):
         assert_same(store.migrator.status(), before)
 
     @clause("8.3")
-    def test_opening_again_keeps_data_and_steps(self, store: Store, harness: Harness) -> None:
+    def test_opening_again_keeps_data_and_steps(self, store: Store, database: Database) -> None:
         before = store.migrator.status()
         written = store.workflows.create(full_workflow()), store.tasks.create(full_task())
         store.close()
-        with harness.open() as again:
+        with database.open() as again:
             assert_same(again.migrator.status(), before)
             assert_same((again.workflows.get("w"), again.tasks.get("t")), written)
 
     @clause("8.4")
     def test_a_schema_that_is_behind_is_refused_where_migrating_is_off(
-        self, store: Store, harness: Harness
+        self, store: Store, database: Database
     ) -> None:
         newest = len(store.migrator.status())
         store.migrator.down(newest - 1)
         before = store.migrator.status()
         with raises(SchemaBehindError(database=newest - 1, code=newest)):
-            engine_store.open(DatabaseConfig(url=harness.url, auto_migrate=False))
+            engine_store.open(DatabaseConfig(url=database.url, auto_migrate=False))
         assert_same(store.migrator.status(), before)
         store.migrator.up()
-        with engine_store.open(DatabaseConfig(url=harness.url, auto_migrate=False)) as opened:
+        with engine_store.open(DatabaseConfig(url=database.url, auto_migrate=False)) as opened:
             assert opened.users.create(user()).version == 1
 
     @clause("8.4")
     def test_an_empty_database_is_not_touched_where_migrating_is_off(
-        self, harness: Harness
+        self, database: Database
     ) -> None:
         with pytest.raises(SchemaBehindError) as caught:
-            engine_store.open(DatabaseConfig(url=harness.url, auto_migrate=False))
+            engine_store.open(DatabaseConfig(url=database.url, auto_migrate=False))
         assert caught.value.database == 0
-        with harness.open() as store:
+        with database.open() as store:
             assert len(store.migrator.status()) == caught.value.code
             store.migrator.verify()
 
     @clause("8.2")
     def test_threads_that_open_an_empty_database_at_once_all_succeed(
-        self, harness: Harness
+        self, database: Database
     ) -> None:
         def use(number: int) -> int:
-            with harness.open() as store:
+            with database.open() as store:
                 store.users.create(user(str(number)))
                 return len(store.migrator.status())
 
         outcomes = all_at_once([partial(use, number) for number in range(4)])
         assert len(set(successes(outcomes))) == 1
-        with harness.open() as store:
+        with database.open() as store:
             assert len(store.users.list().items) == len(outcomes) == 4
             assert store.migrator.up().steps == ()
 

@@ -17,11 +17,13 @@ import engine_store
 from engine_store.errors import WorkflowNotFoundError
 from engine_store.models import WorkflowFilter
 from engine_store.protocols import Store
-from engine_store_contracts.harness import Harness
+from engine_store_contracts.faces import Face
+from engine_store_contracts.harness import Database
+from engine_store_contracts.profiles import Profile
 from engine_store_contracts.suite.case import PATIENCE, ContractCase, clause
 from engine_store_contracts.suite.samples import workflow
 
-KILLS = 50
+INCREMENTS = 4000
 KILLED_AT_A_TIME = 5
 
 
@@ -66,11 +68,10 @@ class _Worker:
 
 
 @contextmanager
-def workers(harness: Harness, number: int) -> Iterator[list[_Worker]]:
-    """So many processes, ready to open the store of the harness."""
-    assert harness.url is not None
+def workers(database: Database, number: int) -> Iterator[list[_Worker]]:
+    """So many processes, ready to open the store of the database."""
     with ExitStack() as stack, ThreadPoolExecutor(number) as threads:
-        started = list(threads.map(_Worker, [harness.url] * number))
+        started = list(threads.map(_Worker, [database.url] * number))
         for worker in started:
             stack.callback(worker.close)
         yield started
@@ -83,98 +84,100 @@ def at_once(workers: Sequence[_Worker], job: str, arguments: Sequence[dict[str, 
     return [worker.answer() for worker in workers]
 
 
-class ProcessContract(ContractCase):
+# The workers have a face of their own.
+class ProcessCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reopen")):
     """Contract 2.5, 3.6, 4.2 and 8.2 among processes. Needs `harness.url`."""
-
-    processes = 8
-    """How many race. A divisor of 4,000, the number of increments they make together."""
 
     @clause("8.2")
     def test_processes_that_open_an_empty_database_at_once_run_each_step_once(
-        self, harness: Harness
+        self, database: Database, profile: Profile
     ) -> None:
-        with workers(harness, self.processes) as processes:
-            applied = at_once(processes, "open", [{}] * self.processes)
-        with harness.open() as store:
+        with workers(database, profile.processes) as processes:
+            applied = at_once(processes, "open", [{}] * profile.processes)
+        with database.open() as store:
             steps = [step.version for step in store.migrator.status()]
             assert sorted(version for versions in applied for version in versions) == steps
             assert store.migrator.up().steps == ()
             store.migrator.verify()
             assert store.health().ok
-        harness.check()
+        database.harness.check()
 
     @clause("2.5", "2.6")
-    def test_processes_lose_no_increment(self, store: Store, harness: Harness) -> None:
+    def test_processes_lose_no_increment(
+        self, store: Store, database: Database, profile: Profile
+    ) -> None:
         store.workflows.create(workflow(input={"count": 0}))
-        with workers(harness, self.processes) as processes:
-            at_once(processes, "open", [{}] * self.processes)
-            share = {"key": "w", "times": 4000 // self.processes}
-            answers = at_once(processes, "increment", [share] * self.processes)
+        with workers(database, profile.processes) as processes:
+            at_once(processes, "open", [{}] * profile.processes)
+            share = {"key": "w", "times": INCREMENTS // profile.processes}
+            answers = at_once(processes, "increment", [share] * profile.processes)
         assert [answer for answer in answers if not isinstance(answer, int)] == []
         found = store.workflows.get("w")
-        assert (found.input, found.version) == ({"count": 4000}, 4001)
-        assert max(answers) == 4001
+        assert (found.input, found.version) == ({"count": INCREMENTS}, INCREMENTS + 1)
+        assert max(answers) == INCREMENTS + 1
 
     @clause("2.5")
     def test_of_updates_from_one_version_in_many_processes_one_wins(
-        self, store: Store, harness: Harness
+        self, store: Store, database: Database, profile: Profile
     ) -> None:
-        with workers(harness, self.processes) as processes:
-            at_once(processes, "open", [{}] * self.processes)
+        with workers(database, profile.processes) as processes:
+            at_once(processes, "open", [{}] * profile.processes)
             for number in range(10):
                 key = str(number)
                 store.workflows.create(workflow(key))
                 marks = [
                     {"key": key, "version": 1, "mark": str(process)}
-                    for process in range(self.processes)
+                    for process in range(profile.processes)
                 ]
                 answers = at_once(processes, "update", marks)
                 [winner] = [
                     mark for mark, answer in zip(marks, answers, strict=True) if answer == 2
                 ]
                 lost = Counter(answer["error"] for answer in answers if answer != 2)
-                assert lost == {"VersionConflictError": self.processes - 1}
+                assert lost == {"VersionConflictError": profile.processes - 1}
                 assert store.workflows.get(key).input == {"mark": winner["mark"]}
 
     @clause("4.2")
     def test_of_first_admins_in_many_processes_one_wins(
-        self, store: Store, harness: Harness
+        self, store: Store, database: Database, profile: Profile
     ) -> None:
-        with workers(harness, self.processes) as processes:
-            at_once(processes, "open", [{}] * self.processes)
+        with workers(database, profile.processes) as processes:
+            at_once(processes, "open", [{}] * profile.processes)
             for _ in range(10):
-                keys = [{"key": f"admin-{number}"} for number in range(self.processes)]
+                keys = [{"key": f"admin-{number}"} for number in range(profile.processes)]
                 answers = at_once(processes, "bootstrap", keys)
                 [winner] = [key for key, answer in zip(keys, answers, strict=True) if answer == 1]
                 lost = Counter(answer["error"] for answer in answers if answer != 1)
-                assert lost == {"AlreadyBootstrappedError": self.processes - 1}
+                assert lost == {"AlreadyBootstrappedError": profile.processes - 1}
                 assert [u.user_id for u in store.users.list().items] == [winner["key"]]
                 store.users.delete(winner["key"])
 
     @clause("3.6", "3.1")
-    def test_what_was_acknowledged_survives_a_kill(self, harness: Harness) -> None:
+    def test_what_was_acknowledged_survives_a_kill(
+        self, database: Database, profile: Profile, seed: int
+    ) -> None:
         with ThreadPoolExecutor(KILLED_AT_A_TIME) as threads:
-            acknowledged = dict(threads.map(partial(_write_and_die, harness), range(KILLS)))
-        assert sum(acknowledged.values()) > KILLS
-        with harness.open() as store:
+            kills = partial(_write_and_die, database, seed)
+            acknowledged = dict(threads.map(kills, range(profile.kills)))
+        assert sum(acknowledged.values()) > profile.kills
+        with database.open() as store:
             for prefix, number in acknowledged.items():
                 _check_survivors(store, prefix, number)
             assert store.health().ok
-        harness.check()
+        database.harness.check()
 
 
-def _write_and_die(harness: Harness, kill: int) -> tuple[str, int]:
+def _write_and_die(database: Database, seed: int, kill: int) -> tuple[str, int]:
     """Have a process write and be killed at a random moment; how many writes it acknowledged."""
-    assert harness.url is not None
-    prefix, seeded = f"process-{kill}", random.Random(kill)  # noqa: S311 - no secret
-    worker = _Worker(harness.url)
+    prefix, seeded = f"process-{kill}", random.Random(f"{seed} {kill}")  # noqa: S311 - no secret
+    worker = _Worker(database.url)
     worker.tell("open")
     worker.answer()
     worker.tell("write_until_killed", prefix=prefix)
     acknowledged = [worker.answer() for _ in range(seeded.randrange(20))]
     acknowledged += worker.kill()
     assert acknowledged == list(range(len(acknowledged)))
-    with engine_store.open(harness.url) as store:  # while others write and die
+    with engine_store.open(database.url) as store:  # while others write and die
         _check_survivors(store, prefix, len(acknowledged))
     return prefix, len(acknowledged)
 

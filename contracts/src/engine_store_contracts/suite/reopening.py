@@ -16,7 +16,7 @@ from engine_store.errors import (
 from engine_store.models import Role, Status
 from engine_store.protocols import Store
 from engine_store_contracts.clock import ManualClock
-from engine_store_contracts.harness import Harness
+from engine_store_contracts.harness import Database
 from engine_store_contracts.suite.case import (
     ContractCase,
     all_at_once,
@@ -38,19 +38,19 @@ from engine_store_contracts.suite.samples import (
 )
 
 
-class ReopenContract(ContractCase):
+class ReopenCases(ContractCase, needs=("reopen",)):
     """Contract 2.5, 3.4 and 3.6 with several stores; for databases that can be opened again."""
 
     @pytest.fixture
-    def other(self, store: Store, harness: Harness, clock: ManualClock) -> Iterator[Store]:
+    def other(self, store: Store, database: Database, clock: ManualClock) -> Iterator[Store]:
         """Another store on the database of `store`."""
-        other = harness.open(clock=clock)
+        other = database.open(clock=clock)
         yield other
         other.close()
 
     @clause("3.6")
     def test_what_was_written_is_there_after_opening_again(
-        self, store: Store, harness: Harness
+        self, store: Store, database: Database
     ) -> None:
         written = (
             store.users.create(user()),
@@ -59,7 +59,7 @@ class ReopenContract(ContractCase):
             store.tasks.create(full_task()),
         )
         store.close()
-        with harness.open() as again:
+        with database.open() as again:
             found = (
                 again.users.get("ann"),
                 again.api_keys.get("key"),
@@ -70,7 +70,7 @@ class ReopenContract(ContractCase):
 
     @clause("3.1", "3.6")
     def test_a_transaction_is_there_after_opening_again_or_not_at_all(
-        self, store: Store, harness: Harness
+        self, store: Store, database: Database
     ) -> None:
         with store.transaction() as tx:
             tx.workflows.create(workflow("kept"))
@@ -80,18 +80,18 @@ class ReopenContract(ContractCase):
             tx.tasks.create(task("lost", "lost"))
             raise ZeroDivisionError
         store.close()
-        with harness.open() as again:
+        with database.open() as again:
             assert [w.workflow_exec_id for w in again.workflows.list().items] == ["kept"]
             assert [t.task_exec_id for t in again.tasks.list().items] == ["kept"]
 
     @clause("1.5")
     def test_another_store_with_a_slow_clock_does_not_set_times_back(
-        self, store: Store, harness: Harness, clock: ManualClock
+        self, store: Store, database: Database, clock: ManualClock
     ) -> None:
         created = store.workflows.create(workflow())
         slow = ManualClock(clock())
         slow.tick(-3600)
-        with harness.open(clock=slow) as other:
+        with database.open(clock=slow) as other:
             updated = other.workflows.update(created)
             assert (updated.created_at, updated.updated_at) == (clock(), clock())
             assert other.workflows.create(workflow("x")).created_at == slow()

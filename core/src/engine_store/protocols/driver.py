@@ -1,8 +1,9 @@
-"""What a driver's plugin offers: opening a store from a configuration."""
+"""What a driver's plugin offers: opening stores, and saying what it can do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from attrs import frozen
@@ -16,7 +17,12 @@ from engine_store.protocols.sync import Store
 
 @frozen
 class Capability:
-    """Something a driver can or cannot do, and why (contract 9.5)."""
+    """Something a driver can or cannot do, and why (contract 9.5).
+
+    The contract suite asks for three, and leaves out what a driver says it cannot do: `reopen`, the
+    database outlives its store; `processes`, several processes may open it; `migrations`, it has a
+    schema that is migrated. A `reason` is needed where one is not supported.
+    """
 
     name: str
     supported: bool
@@ -45,9 +51,19 @@ class Driver(Protocol):
         """What configurations call it."""
         ...
 
-    @property
-    def capabilities(self) -> Mapping[str, Capability]:
-        """By name, what it declares about itself."""
+    def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
+        """By name, what it can do with the database of `config`, without opening it.
+
+        What is not named, it can do.
+        """
+        ...
+
+    def scratch(self, url: str) -> AbstractContextManager[str]:
+        """The URL of an empty database of its own beside that of `url`, removed at the end.
+
+        For tests, and for proving the driver: nothing that is there is touched. Raises
+        `ConfigurationError` and `UnavailableError`.
+        """
         ...
 
     def open(self, config: DatabaseConfig, context: OpenContext) -> Store:

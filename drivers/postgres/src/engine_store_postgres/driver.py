@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cache
 
 from engine_store.cancellation import whole
@@ -18,6 +19,7 @@ from engine_store.sql.store import RepositoryClasses
 from engine_store_postgres.migrator import PostgresMigrator
 from engine_store_postgres.options import PostgresOptions, read_options
 from engine_store_postgres.pools import AsyncPool, Pool, SyncPool
+from engine_store_postgres.scratch import scratch
 from engine_store_postgres.store import AsyncPostgresStore, PostgresStore
 from engine_store_postgres.wires import run
 
@@ -30,10 +32,10 @@ CODEC = Codec(
     write_collection=list[str],
 )
 
-_CAPABILITIES = (
-    Capability("concurrent_writers", True),
-    Capability("vectors", True, "with the extension pgvector"),
-)
+_CAPABILITIES = {
+    "concurrent_writers": Capability("concurrent_writers", True),
+    "vectors": Capability("vectors", True, "with the extension pgvector"),
+}
 
 
 @cache
@@ -46,7 +48,12 @@ class PostgresDriver:
     """`engine_store.protocols.Driver` for psycopg 3."""
 
     name = NAME
-    capabilities: Mapping[str, Capability] = {entry.name: entry for entry in _CAPABILITIES}
+
+    def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
+        return _CAPABILITIES
+
+    def scratch(self, url: str) -> AbstractContextManager[str]:
+        return scratch(url)
 
     def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
         target, options = read_options(config)

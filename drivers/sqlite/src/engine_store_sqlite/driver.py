@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 import orjson
@@ -27,6 +28,7 @@ from engine_store_sqlite.connections import Connections
 from engine_store_sqlite.files import check_file, check_sqlite, create_file
 from engine_store_sqlite.migrator import SqliteMigrator
 from engine_store_sqlite.options import read_options
+from engine_store_sqlite.scratch import scratch
 from engine_store_sqlite.store import SqliteStore
 
 QUERIES = load_queries("engine_store_sqlite.queries")
@@ -39,9 +41,13 @@ CODEC = Codec(
     write_collection=lambda values: orjson.dumps(list(values)).decode(),
 )
 
-_CAPABILITIES = (
+_ALWAYS = (
     Capability("concurrent_writers", False, "SQLite has one writer at a time; others wait"),
     Capability("vectors", False, "use Qdrant, Redis or the filesystem beside it"),
+)
+_IN_MEMORY = tuple(
+    Capability(name, False, "a database in memory is gone with its store")
+    for name in ("reopen", "processes", "migrations")
 )
 
 
@@ -49,7 +55,14 @@ class SqliteDriver:
     """`engine_store.protocols.Driver` for the standard library's `sqlite3`."""
 
     name = "sqlite"
-    capabilities: Mapping[str, Capability] = {entry.name: entry for entry in _CAPABILITIES}
+
+    def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
+        location, _ = read_options(config)
+        declared = _ALWAYS if location.path else _ALWAYS + _IN_MEMORY
+        return {capability.name: capability for capability in declared}
+
+    def scratch(self, url: str) -> AbstractContextManager[str]:
+        return scratch(url)
 
     def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
         return open_store(config, context)

@@ -1,0 +1,117 @@
+"""A run of the suite on a terminal: its progress while it runs, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from engine_store_contracts.clauses import CLAUSES
+from engine_store_contracts.recorder import Recorder
+from engine_store_contracts.report import Case, Level, Outcome, Run
+from engine_store_contracts.report.text import summary
+
+LONGEST_FAILURE = 40
+"""Lines of a failure that are printed; the reports have all."""
+
+
+class Display:
+    """A pytest plugin in place of pytest's own terminal."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        """A progress bar with this title."""
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[red]{task.fields[failed]}"),
+            console=console,
+        )
+        self._task = self._progress.add_task(escape(title), total=None, failed="")
+        self._failed = 0
+        self._recorder: Recorder | None = None
+
+    def runs(self) -> tuple[Run, ...]:
+        """What came of it; nothing, where it did not even begin."""
+        return () if self._recorder is None else self._recorder.runs()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Begin."""
+        recorder = config.pluginmanager.get_plugin("engine_store_recorder")
+        assert isinstance(recorder, Recorder)
+        self._recorder = recorder
+        config.pluginmanager.unregister(name="terminalreporter")
+        self._progress.start()
+
+    def pytest_unconfigure(self) -> None:
+        """End."""
+        self._progress.stop()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """The cases are known, where they run in this process."""
+        if session.items:
+            self._progress.update(self._task, total=len(session.items))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """The cases are known, where other processes run them."""
+        self._progress.update(self._task, total=len(ids))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A phase of a case has ended."""
+        if report.failed:
+            self._failed += 1
+            self._progress.update(self._task, failed=f"{self._failed} failed")
+        if report.when == "teardown":
+            self._progress.advance(self._task)
+
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        """Pytest itself has failed."""
+        self._progress.console.print(str(excrepr), markup=False, highlight=False)
+
+
+def print_run(console: Console, run: Run) -> None:
+    """The sections, what failed, and the level."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("section")
+    for outcome in Outcome:
+        table.add_column(outcome.value, justify="right")
+    for number, title in CLAUSES.items():
+        if "." not in number:
+            table.add_row(f"{number} {title}", *_counts(run, number))
+    console.print(table)
+    for case in run.cases:
+        if case.outcome is Outcome.FAILED:
+            _print_failure(console, case)
+    first, *rest = summary(run)
+    console.print(f"[bold {'red' if run.level is Level.NONE else 'green'}]{escape(first)}")
+    for line in rest:
+        console.print(line, markup=False, highlight=False)
+
+
+def _counts(run: Run, section: str) -> list[str]:
+    """How many cases ended in each way, of those that name the section first."""
+    cases = [case for case in run.cases if case.clauses[0].partition(".")[0] == section]
+    counts = [sum(case.outcome is outcome for case in cases) for outcome in Outcome]
+    red = {Outcome.FAILED, Outcome.NOT_RUN}
+    return [
+        f"[red]{count}[/]" if count and outcome in red else str(count or "")
+        for outcome, count in zip(Outcome, counts, strict=True)
+    ]
+
+
+def _print_failure(console: Console, case: Case) -> None:
+    console.print(f"\n[red]clause {', '.join(case.clauses)}[/]: {escape(case.id)}")
+    text = (case.failure or "").splitlines()
+    for line in text[-LONGEST_FAILURE:]:
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+    if case.script:
+        console.print("  It happens again with:")
+        console.print(case.script, markup=False, highlight=False, soft_wrap=True)

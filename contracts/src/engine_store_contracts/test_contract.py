@@ -1,0 +1,26 @@
+"""The contract for the driver of a URL, for `pytest --pyargs engine_store_contracts`."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from engine_store.plugins import load_driver
+from engine_store.urls import parse_url
+from engine_store_contracts.contract import DriverContract
+from engine_store_contracts.harness import Harness, UrlHarness
+
+
+class TestContract(DriverContract):
+    """Each case on a scratch database of its own, beside that of the URL."""
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if metafunc.config.option.store_url is None:
+            raise pytest.UsageError("say which driver to prove: --store-url URL")
+        super().pytest_generate_tests(metafunc)
+
+    @pytest.fixture
+    def harness(self, request: pytest.FixtureRequest) -> Iterator[Harness]:
+        url: str = request.config.option.store_url
+        driver, _ = load_driver(parse_url(url).scheme)
+        with driver.scratch(url) as scratch, UrlHarness(scratch) as harness:
+            yield harness

@@ -1,0 +1,89 @@
+"""A driver of engine-store that keeps everything in memory, found by the URL scheme `memory`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from uuid import uuid4
+
+from attrs import frozen
+
+from engine_store.config import DatabaseConfig, structure_options
+from engine_store.errors import ConfigurationError
+from engine_store.plugins import hookimpl
+from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
+from engine_store.threads import threaded
+from engine_store.urls import parse_url
+from engine_store_memory.database import forget, named
+from engine_store_memory.store import MemoryStore
+
+__version__ = "0.1.0"
+
+_CANNOT = {
+    "processes": "memory belongs to one process",
+    "migrations": "there is no schema to migrate",
+    "concurrent_writers": "one transaction writes at a time; others wait",
+}
+
+
+@frozen
+class MemoryOptions:
+    """Settings, from the URL's query or the configuration's `options`.
+
+    `busy_timeout` is how long, in seconds, a write waits for another thread's transaction.
+    """
+
+    busy_timeout: float = 5.0
+
+
+class MemoryDriver:
+    """`engine_store.protocols.Driver`.
+
+    `memory://NAME` names a database that lives as long as the process and may be opened any
+    number of times; `memory://` is one that lives as long as its store.
+    """
+
+    name = "memory"
+
+    def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
+        reasons = dict(_CANNOT)
+        if not _location(config):
+            reasons["reopen"] = "memory:// is gone with its store; give it a name: memory://NAME"
+        return {name: Capability(name, False, reason) for name, reason in reasons.items()}
+
+    @contextmanager
+    def scratch(self, url: str) -> Iterator[str]:
+        place, mark, options = url.partition("?")
+        name = _location(DatabaseConfig(url=url))
+        if not name:
+            yield url  # empty, and of its own, whenever it is opened
+            return
+        place = f"{place}-{uuid4().hex}"
+        try:
+            yield f"{place}{mark}{options}"
+        finally:
+            forget(parse_url(place).location)
+
+    def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
+        options = structure_options(config.driver_options(), MemoryOptions)
+        if not 0 <= options.busy_timeout <= threading.TIMEOUT_MAX:
+            raise ConfigurationError("options.busy_timeout", "expected a number of seconds from 0")
+        return MemoryStore(named(_location(config)), context.clock, options.busy_timeout)
+
+    async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
+        return threaded(self.open(config, context))
+
+
+def _location(config: DatabaseConfig) -> str:
+    """The name of the database; empty where it has none."""
+    return "" if config.url is None else parse_url(config.url).location
+
+
+_DRIVER = MemoryDriver()
+
+
+@hookimpl
+def engine_store_driver() -> Driver:
+    """The driver of this plugin."""
+    return _DRIVER

@@ -1,0 +1,142 @@
+"""Task executions (contract 6)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+
+from engine_store import rules, values
+from engine_store.errors import InvalidReferenceError, TaskNotFoundError
+from engine_store.models import Progress, Status, TaskFilter, TaskState, UsageSummary
+from engine_store.values import Document
+from engine_store_memory.kinds import TASKS, WORKFLOWS
+from engine_store_memory.repository import Metered, detached
+from engine_store_memory.tables import Snapshot
+
+
+class Tasks(Metered[TaskState, TaskFilter]):
+    """`engine_store.protocols.TaskRepository`."""
+
+    kind = TASKS
+
+    def get(self, task_exec_id: str, *, workflow_exec_id: str | None = None) -> TaskState:
+        values.check_id(task_exec_id, "task_exec_id")
+        values.check_optional_id(workflow_exec_id, "workflow_exec_id")
+        return detached(self._found(self._scope.read(), task_exec_id, workflow_exec_id))
+
+    def get_for_update(
+        self, task_exec_id: str, *, workflow_exec_id: str | None = None
+    ) -> TaskState:
+        values.check_id(task_exec_id, "task_exec_id")
+        values.check_optional_id(workflow_exec_id, "workflow_exec_id")
+        self._check_locking()
+        return self.get(task_exec_id, workflow_exec_id=workflow_exec_id)
+
+    def create(self, task: TaskState) -> TaskState:
+        return self._create(task)
+
+    def update(self, task: TaskState) -> TaskState:
+        return self._update(task)
+
+    def upsert(self, task: TaskState) -> TaskState:
+        return self._upsert(task)
+
+    def modify(self, task_exec_id: str, fn: Callable[[TaskState], TaskState]) -> TaskState:
+        return self._modify(task_exec_id, fn)
+
+    def merge_usage(self, task_exec_id: str, usage: UsageSummary) -> TaskState:
+        return self._merge_usage(task_exec_id, usage)
+
+    def usage(self, task_exec_id: str) -> UsageSummary:
+        return self._get(task_exec_id).usage
+
+    def children(
+        self, parent_state_id: str, *, workflow_exec_id: str | None = None
+    ) -> tuple[TaskState, ...]:
+        values.check_id(parent_state_id, "parent_state_id")
+        values.check_optional_id(workflow_exec_id, "workflow_exec_id")
+        return self._where(parent_state_id=parent_state_id, workflow_exec_id=workflow_exec_id)
+
+    def child(
+        self, parent_state_id: str, task_id: str, *, workflow_exec_id: str | None = None
+    ) -> TaskState:
+        values.check_id(task_id, "task_id")
+        for task in reversed(self.children(parent_state_id, workflow_exec_id=workflow_exec_id)):
+            if task.task_id == task_id:
+                return task
+        raise TaskNotFoundError(task_id, "task_id")
+
+    def children_outputs(
+        self, parent_state_id: str, *, workflow_exec_id: str | None = None
+    ) -> Mapping[str, Document]:
+        children = self.children(parent_state_id, workflow_exec_id=workflow_exec_id)
+        return {task.task_id: task.output for task in children if task.output is not None}
+
+    def in_workflow(self, workflow_exec_id: str) -> Mapping[str, TaskState]:
+        values.check_id(workflow_exec_id, "workflow_exec_id")
+        return latest_of_each(self._where(workflow_exec_id=workflow_exec_id))
+
+    def by_status(self, workflow_exec_id: str, status: Status) -> tuple[TaskState, ...]:
+        values.check_id(workflow_exec_id, "workflow_exec_id")
+        values.check_choice(status, Status, "status")
+        return self._where(workflow_exec_id=workflow_exec_id, status=status)
+
+    def by_agent(self, workflow_exec_id: str, agent_id: str) -> tuple[TaskState, ...]:
+        values.check_id(workflow_exec_id, "workflow_exec_id")
+        values.check_id(agent_id, "agent_id")
+        return self._where(workflow_exec_id=workflow_exec_id, agent_id=agent_id)
+
+    def by_tool(self, workflow_exec_id: str, tool_id: str) -> tuple[TaskState, ...]:
+        values.check_id(workflow_exec_id, "workflow_exec_id")
+        values.check_id(tool_id, "tool_id")
+        return self._where(workflow_exec_id=workflow_exec_id, tool_id=tool_id)
+
+    def tree(
+        self, root: str, *, max_depth: int = 100, workflow_exec_id: str | None = None
+    ) -> tuple[TaskState, ...]:
+        values.check_id(root, "root")
+        values.check_int(max_depth, "max_depth", minimum=0)
+        values.check_optional_id(workflow_exec_id, "workflow_exec_id")
+        data = self._scope.read()
+        level = [self._found(data, root, workflow_exec_id)]
+        found = list(level)
+        while level and max_depth:
+            below = [data[TASKS].where(parent_state_id=task.task_exec_id) for task in level]
+            level = sorted(chain.from_iterable(below), key=TASKS.position)
+            found += level
+            max_depth -= 1
+        return tuple(map(detached, found))
+
+    def progress(self, parent_state_id: str, *, workflow_exec_id: str | None = None) -> Progress:
+        children = self.children(parent_state_id, workflow_exec_id=workflow_exec_id)
+        return rules.progress(Counter(child.status for child in children))
+
+    def _found(self, data: Snapshot, key: str, workflow_exec_id: str | None) -> TaskState:
+        task = self._stored(data, key)
+        if workflow_exec_id not in (None, task.workflow_exec_id):
+            raise TaskNotFoundError(key)
+        return task
+
+    def _where(self, **fields: object) -> tuple[TaskState, ...]:
+        return tuple(map(detached, self._scope.read()[TASKS].where(**fields)))
+
+    def _admit(self, data: Snapshot, state: TaskState, before: TaskState | None) -> None:
+        if before is not None:
+            return  # it was admitted, and what it refers to goes only together with it
+        key, parent_key = state.workflow_exec_id, state.parent_state_id
+        if data[WORKFLOWS].get(key) is None:
+            raise InvalidReferenceError("task execution", "workflow_exec_id", key)
+        if parent_key is not None:
+            parent = data[TASKS].get(parent_key)
+            if parent is None or parent.workflow_exec_id != key:
+                raise InvalidReferenceError("task execution", "parent_state_id", parent_key)
+
+
+def latest_of_each(tasks: Iterable[TaskState]) -> dict[str, TaskState]:
+    """Of `tasks`, which are in order, the latest of each `task_id`; these are in order too."""
+    latest: dict[str, TaskState] = {}
+    for task in tasks:
+        latest.pop(task.task_id, None)  # so that it moves to the end
+        latest[task.task_id] = task
+    return latest

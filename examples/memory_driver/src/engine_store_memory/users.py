@@ -1,0 +1,120 @@
+"""Users and their API keys (contract 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import attrs
+
+from engine_store import checks, values
+from engine_store.errors import (
+    AlreadyBootstrappedError,
+    AlreadyExistsError,
+    ApiKeyNotFoundError,
+    EmailExistsError,
+    InvalidReferenceError,
+    InvalidValueError,
+    UserNotFoundError,
+)
+from engine_store.models import ApiKey, ApiKeyFilter, Role, User, UserFilter
+from engine_store.urls import MASK
+from engine_store_memory.kinds import API_KEYS, USERS
+from engine_store_memory.repository import Repository, Versioned
+from engine_store_memory.tables import Snapshot
+
+
+class Users(Versioned[User, UserFilter]):
+    """`engine_store.protocols.UserRepository`."""
+
+    kind = USERS
+
+    def get(self, user_id: str) -> User:
+        return self._get(user_id)
+
+    def get_by_email(self, email: str) -> User:
+        values.check_email(email, "email")
+        for user in self._scope.read()[USERS].where(email=email):
+            return user
+        raise UserNotFoundError(email, "email")
+
+    def create(self, user: User) -> User:
+        return self._create(user)
+
+    def create_initial_admin_if_none(self, user: User) -> User:
+        checks.check_user(user)
+        if user.role is not Role.ADMIN:
+            raise InvalidValueError("user.role", f"expected admin, found {user.role.value}")
+        with self._scope.write() as data:
+            if data[USERS].where(role=Role.ADMIN):
+                raise AlreadyBootstrappedError
+            return self._insert(data, user)
+
+    def update(self, user: User) -> User:
+        return self._update(user)
+
+    def upsert(self, user: User) -> User:
+        return self._upsert(user)
+
+    def modify(self, user_id: str, fn: Callable[[User], User]) -> User:
+        return self._modify(user_id, fn)
+
+    def delete(self, user_id: str) -> None:
+        values.check_id(user_id, "user_id")
+        with self._scope.write() as data:
+            self._stored(data, user_id)
+            for key in data[API_KEYS].where(user_id=user_id):
+                data[API_KEYS].remove(key.key_id)
+            data[USERS].remove(user_id)
+
+    def _admit(self, data: Snapshot, state: User, before: User | None) -> None:
+        if any(user.user_id != state.user_id for user in data[USERS].where(email=state.email)):
+            raise EmailExistsError("user", "email", state.email)
+
+
+class ApiKeys(Repository[ApiKey, ApiKeyFilter]):
+    """`engine_store.protocols.ApiKeyRepository`."""
+
+    kind = API_KEYS
+
+    def get(self, key_id: str) -> ApiKey:
+        return self._get(key_id)
+
+    def get_by_fingerprint(self, fingerprint: bytes) -> ApiKey:
+        values.check_bytes(fingerprint, "fingerprint", length=checks.FINGERPRINT_BYTES)
+        for key in self._scope.read()[API_KEYS].where(fingerprint=fingerprint):
+            return key
+        raise ApiKeyNotFoundError(MASK, "fingerprint")
+
+    def get_by_prefix(self, prefix: str) -> ApiKey:
+        values.check_id(prefix, "prefix")
+        for key in self._scope.read()[API_KEYS].where(prefix=prefix):
+            return key
+        raise ApiKeyNotFoundError(prefix, "prefix")
+
+    def create(self, key: ApiKey) -> ApiKey:
+        checks.check_api_key(key)
+        with self._scope.write() as data:
+            self._check_new(data, key)
+            if data[API_KEYS].where(fingerprint=key.fingerprint):
+                raise AlreadyExistsError("api key", "fingerprint", MASK)
+            if data[API_KEYS].where(prefix=key.prefix):
+                raise AlreadyExistsError("api key", "prefix", key.prefix)
+            if data[USERS].get(key.user_id) is None:
+                raise InvalidReferenceError("api key", "user_id", key.user_id)
+            return self._put(data, attrs.evolve(key, created_at=self._scope.now()))
+
+    def touch(self, key_id: str, at: datetime | None = None) -> ApiKey:
+        values.check_id(key_id, "key_id")
+        if at is not None:
+            values.check_time(at, "at")
+        with self._scope.write() as data:
+            key = self._stored(data, key_id)
+            used = self._scope.now() if at is None else at
+            return self._put(data, attrs.evolve(key, last_used=max(key.last_used or used, used)))
+
+    def delete(self, key_id: str) -> None:
+        values.check_id(key_id, "key_id")
+        with self._scope.write() as data:
+            self._stored(data, key_id)
+            data[API_KEYS].remove(key_id)
