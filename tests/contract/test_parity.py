@@ -18,8 +18,6 @@ from uuid import uuid4
 import attrs
 import psycopg
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 import engine_store
 from engine_store.errors import EmailExistsError, EngineStoreError, InvalidValueError
@@ -38,7 +36,7 @@ from engine_store.protocols import Repositories, Store
 from engine_store.values import INT_MAX, INT_MIN, Document
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.exact import exact
-from engine_store_contracts.machine import StoreMachine
+from engine_store_contracts.machine import StoreMachine, Subject, run_machine
 from engine_store_contracts.machine.base import Outcome
 from engine_store_contracts.suite import hostile
 from engine_store_contracts.suite.samples import api_key, child, task, user, workflow
@@ -159,19 +157,12 @@ def pair(stores: Pair) -> Iterator[Pair]:
 
 
 def test_random_calls_do_the_same(pair: Pair) -> None:
-    class Machine(StoreMachine):
-        def __init__(self) -> None:
-            super().__init__(pair.sqlite, pair.clock, pair.postgres)
-
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=50,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
+    subject = Subject(pair.sqlite)
+    run_machine(
+        lambda: StoreMachine(subject, pair.clock, pair.postgres),
+        examples=40,
+        steps=50,
+        seed=random.randrange(2**32),
     )
 
 

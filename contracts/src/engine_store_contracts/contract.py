@@ -18,6 +18,11 @@ from engine_store_contracts.suite.capabilities import CapabilityCases
 from engine_store_contracts.suite.completion import CompletionCases
 from engine_store_contracts.suite.concurrency import ConcurrencyCases
 from engine_store_contracts.suite.deletion import DeletionCases
+from engine_store_contracts.suite.histories import (
+    AsyncHistoryCases,
+    HistoryCases,
+    ProcessHistoryCases,
+)
 from engine_store_contracts.suite.life_cycle import LifeCycleCases
 from engine_store_contracts.suite.migrations import MigrationCases
 from engine_store_contracts.suite.paging import PagingCases
@@ -53,6 +58,9 @@ class DriverContract(
     LifeCycleCases,
     CapabilityCases,
     MachineCases,
+    HistoryCases,
+    AsyncHistoryCases,
+    ProcessHistoryCases,
     ReopenCases,
     MigrationCases,
     SyncCases,

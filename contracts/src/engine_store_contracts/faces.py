@@ -33,16 +33,24 @@ class Loops:
     """Event loops in threads, one for each store, that let the cases be written once."""
 
     def __init__(self) -> None:
-        self._portals = ExitStack()
+        self._running: dict[Store, ExitStack] = {}
 
     def open(self, open_async: Callable[[], Awaitable[AsyncStore]]) -> Store:
         """The store that `open_async` opens on a loop of its own, with the synchronous face."""
-        portal = self._portals.enter_context(start_blocking_portal())
-        return cast("Store", _StoreFace(portal, portal.call(open_async)))
+        with ExitStack() as stack:
+            portal = stack.enter_context(start_blocking_portal())
+            store = cast("Store", _StoreFace(portal, portal.call(open_async)))
+            self._running[store] = stack.pop_all()
+        return store
+
+    def forget(self, store: Store) -> None:
+        """End the loop of a store that is closed and will not be called again."""
+        self._running.pop(store, ExitStack()).close()
 
     def close(self) -> None:
         """End the loops. Their stores are closed by then."""
-        self._portals.close()
+        while self._running:
+            self._running.popitem()[1].close()
 
 
 @attrs.frozen

@@ -97,6 +97,17 @@ class Database:
             return self.harness.open(clock=clock)
         return self._loops.open(partial(self.harness.open_async, clock=clock))
 
+    def reopen(self, store: Store, *, clock: Clock = utc_now) -> Store:
+        """Close the store, and open another one in its place."""
+        store.close()
+        self._loops.forget(store)
+        return self.open(clock=clock)
+
+    def supports(self, capability: str) -> bool:
+        """Whether the driver does not say that it cannot do this."""
+        declared = self.harness.capabilities().get(capability)
+        return declared is None or declared.supported
+
     def close(self) -> None:
         """End what this face has begun. The stores opened are closed by then."""
         self._loops.close()

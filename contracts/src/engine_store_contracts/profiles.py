@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from engine_store_contracts.faces import Face
 
@@ -14,9 +14,9 @@ class Profile:
     """How much of what is random or repeated is done.
 
     `examples`: sequences of random calls for each face. `steps`: calls of a sequence. `kills`:
-    processes killed while they write. `processes`: how many race. `rounds`: how often each case
-    of the concurrency checker records a history. The `soak` profile repeats its sequences, with new
-    seeds, for as many minutes as it is told, each face for half of them.
+    processes killed while they write. `processes`: how many race. `steps_of_workers`: what each
+    worker does in a history of concurrent calls. A profile that soaks repeats its sequences, with
+    new seeds, for as many minutes as it is told, each face by itself.
     """
 
     name: str
@@ -24,14 +24,28 @@ class Profile:
     steps: int
     kills: int
     processes: int
-    rounds: int
+    steps_of_workers: int
+    soaks: bool = False
 
 
-PROFILES = {
-    profile.name: profile
-    for profile in (
-        Profile("quick", {Face.SYNC: 60, Face.ASYNC: 20}, 50, kills=50, processes=8, rounds=1),
-        Profile("thorough", {Face.SYNC: 400, Face.ASYNC: 200}, 80, 200, processes=16, rounds=10),
-        Profile("soak", {Face.SYNC: 100, Face.ASYNC: 100}, 80, 50, processes=8, rounds=1),
-    )
-}
+QUICK = Profile(
+    "quick",
+    examples={Face.SYNC: 60, Face.ASYNC: 20},
+    steps=50,
+    kills=50,
+    processes=8,
+    steps_of_workers=80,
+)
+
+THOROUGH = Profile(
+    "thorough",
+    examples={Face.SYNC: 400, Face.ASYNC: 200},
+    steps=80,
+    kills=200,
+    processes=16,
+    steps_of_workers=800,
+)
+
+SOAK = evolve(QUICK, name="soak", examples=dict.fromkeys(Face, 100), steps=80, soaks=True)
+
+PROFILES = {profile.name: profile for profile in (QUICK, THOROUGH, SOAK)}

@@ -19,6 +19,9 @@ from engine_store.migrations import Migration
 from engine_store.models import Role, TaskState, User, WorkflowState
 from engine_store.plugins import hookimpl
 from engine_store.protocols import Store
+from engine_store_contracts.history.events import Event, to_json
+from engine_store_contracts.history.programs import start
+from engine_store_contracts.history.runners import run, run_and_say
 
 
 class _AppliedMigrations:
@@ -64,8 +67,24 @@ def write_until_killed(store: Store, prefix: str) -> None:
         _say(number)
 
 
+def history(store: Store, program: str, seed: int, worker: str, steps: int) -> list[Any]:
+    """Run a program of `history.programs`; the events."""
+    events = run(start(program, seed, worker, steps), store, worker)
+    return [to_json(event) for event in events]
+
+
+def history_until_killed(store: Store, program: str, seed: int, worker: str) -> None:
+    """Run a program without end; say each call before it is made, and its outcome."""
+
+    def say(event: Event) -> None:
+        _say(to_json(event))
+
+    run_and_say(start(program, seed, worker, sys.maxsize), store, worker, say)
+
+
 JOBS: dict[str, Callable[..., object]] = {
-    job.__name__: job for job in (increment, update, bootstrap, write_until_killed)
+    job.__name__: job
+    for job in (increment, update, bootstrap, write_until_killed, history, history_until_killed)
 }
 
 

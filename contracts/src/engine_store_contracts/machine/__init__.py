@@ -4,6 +4,11 @@ import pytest
 
 pytest.register_assert_rewrite("engine_store_contracts.machine")
 
-from engine_store_contracts.machine.contract import MachineCases, StoreMachine  # noqa: E402
+from engine_store_contracts.machine.base import Subject  # noqa: E402
+from engine_store_contracts.machine.contract import (  # noqa: E402
+    MachineCases,
+    StoreMachine,
+    run_machine,
+)
 
-__all__ = ["MachineCases", "StoreMachine"]
+__all__ = ["MachineCases", "StoreMachine", "Subject", "run_machine"]

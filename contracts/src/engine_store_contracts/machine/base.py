@@ -6,14 +6,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
+import attrs
 import pytest
-from attrs import frozen
+from attrs import define, frozen
 from hypothesis import strategies as st
 from hypothesis.stateful import (
+    Bundle,
     MultipleResults,
     RuleBasedStateMachine,
+    consumes,
     invariant,
     multiple,
     precondition,
@@ -25,6 +28,7 @@ from engine_store.models import Page, Status
 from engine_store.protocols import Repositories, Store, Transaction
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.exact import exact
+from engine_store_contracts.machine.script import Recorded, Script
 from engine_store_contracts.reference import ReferenceStore
 
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
@@ -49,19 +53,48 @@ class Outcome:
 
 @frozen
 class _Level:
-    """A transaction or savepoint, open on both stores."""
+    """A transaction or savepoint, open on both stores, and its name in the script."""
 
     managers: tuple[AbstractContextManager[Transaction], AbstractContextManager[Transaction]]
     tested: Transaction
     reference: Transaction
+    name: str
+
+
+@define
+class Subject:
+    """The store that is tested. With `reopen` it can be closed and opened again."""
+
+    store: Store
+    reopen: Callable[[Store], Store] | None = None
+    calls: int = 0
+    """How many calls were compared."""
+
+
+@frozen
+class Paging:
+    """Two lists that are being read, up to the same page."""
+
+    call: Callable[[Repositories, str | None], Page[Any]]
+    ours: str | None = None
+    theirs: str | None = None
 
 
 class SideBySide(RuleBasedStateMachine):
-    """`store` beside a reference store, or another one; both empty, and on the same clock."""
+    """A store beside a reference store, or another one; both empty, and on the same clock.
 
-    def __init__(self, store: Store, clock: ManualClock, reference: Store | None = None) -> None:
+    `script` is what it did so far.
+    """
+
+    pagings = Bundle("pagings")
+    """Lists whose reading has begun, to go on after whatever else happens."""
+
+    def __init__(
+        self, subject: Subject, clock: ManualClock, reference: Store | None = None
+    ) -> None:
         super().__init__()
-        self._store = store
+        self.script = Script()
+        self._subject = subject
         self._reference: Store = ReferenceStore(clock) if reference is None else reference
         self._levels: list[_Level] = []
         self._clock = clock
@@ -69,9 +102,8 @@ class SideBySide(RuleBasedStateMachine):
 
     def both(self, call: Callable[[Repositories], Any]) -> Outcome:
         """Make the call on both; what it did, which must be the same."""
-        if self._levels:
-            return self._compared(call, self._levels[-1].tested, self._levels[-1].reference)
-        return self._compared(call, self._store, self._reference)
+        name, tested, reference = self._scope
+        return self._compared(call, Recorded(tested, self.script, name), reference)
 
     def state(self, call: Callable[[Repositories], Any]) -> MultipleResults[Any]:
         """`both`, for a bundle: the state returned, or nothing where the call failed."""
@@ -80,22 +112,39 @@ class SideBySide(RuleBasedStateMachine):
 
     def pages(self, call: Callable[[Repositories, str | None], Page[Any]]) -> None:
         """Read both lists to their end, page by page, each with its own cursors."""
-        level = self._levels[-1] if self._levels else None
-        tested: Repositories = level.tested if level else self._store
-        reference: Repositories = level.reference if level else self._reference
-        ours: str | None = None
-        theirs: str | None = None
-        while True:
-            found, expected = call(tested, ours), call(reference, theirs)
-            assert exact(found.items) == exact(expected.items)
-            ours, theirs = found.next_cursor, expected.next_cursor
-            assert (ours is None) == (theirs is None)
-            if ours is None:
-                return
+        paging: Paging | None = Paging(call)
+        while paging is not None:
+            paging = self._next_page(paging)
+
+    @rule(
+        target=pagings,
+        kind=st.sampled_from(["users", "api_keys", "workflows", "tasks"]),
+        limit=st.integers(1, 2),
+    )
+    def begin_paging(self, kind: str, limit: int) -> MultipleResults[Paging]:
+        """Read the first page; the others follow after other writes."""
+        return self.go_on_paging(
+            Paging(lambda s, cursor: getattr(s, kind).list(limit=limit, cursor=cursor))
+        )
+
+    @rule(target=pagings, paging=consumes(pagings))
+    def go_on_paging(self, paging: Paging) -> MultipleResults[Paging]:
+        following = self._next_page(paging)
+        return multiple() if following is None else multiple(following)
 
     @rule(microseconds=st.sampled_from([-5_000_000, -1, 1, 1_000_000]))
     def tick(self, microseconds: int) -> None:
+        self.script.add(f"clock.tick(0, microseconds={microseconds})")
         self._clock.tick(0, microseconds=microseconds)
+
+    @precondition(lambda self: self._subject.reopen is not None and not self._levels)
+    @rule()
+    def reopen(self) -> None:
+        """Close the store and open it again: nothing is different."""
+        assert self._subject.reopen is not None
+        self.script.add("store.close()")
+        self.script.add("store = engine_store.open(sys.argv[1], clock=clock)")
+        self._subject.store = self._subject.reopen(self._subject.store)
 
     @precondition(lambda self: not self._levels)
     @rule(levels=st.integers(1, DEEPEST))
@@ -112,6 +161,7 @@ class SideBySide(RuleBasedStateMachine):
     @rule()
     def commit(self) -> None:
         level = self._levels.pop()
+        self.script.add(f"{level.name}_manager.__exit__(None, None, None)")
         for manager in level.managers:
             assert not manager.__exit__(None, None, None)
 
@@ -119,43 +169,76 @@ class SideBySide(RuleBasedStateMachine):
     @rule()
     def roll_back(self) -> None:
         level = self._levels.pop()
+        self.script.add(f"{level.name}_manager.__exit__(LookupError, LookupError(), None)")
         error = Rollback()
         for manager in level.managers:
             assert not manager.__exit__(Rollback, error, None)
 
     @invariant()
     def every_row_is_the_same(self) -> None:
-        self.both(_everything)
+        name, tested, reference = self._scope
+        self._compared(_everything, tested, reference, f"show(lambda: everything({name}))")
         if self._levels:  # and what the others see of it
-            self._compared(_everything, self._store, self._reference)
+            shown = "show(lambda: everything(store))"
+            self._compared(_everything, self._subject.store, self._reference, shown)
 
     def teardown(self) -> None:
         """Leave the stores empty for the next example."""
+        self.script.end()
         while self._levels:
             self.roll_back()
-        for store in (self._store, self._reference):
+        for store in (self._subject.store, self._reference):
             store.workflows.purge(END_OF_TIME, statuses=list(Status), batch_size=1000)
             for user in store.users.list().items:
                 store.users.delete(user.user_id)
 
+    @property
+    def _scope(self) -> tuple[str, Repositories, Repositories]:
+        """Where calls are made, the innermost transaction or the stores; its name in the script."""
+        if not self._levels:
+            return "store", self._subject.store, self._reference
+        return self._levels[-1].name, self._levels[-1].tested, self._levels[-1].reference
+
     def _begin(self) -> None:
-        scopes: tuple[Repositories, Repositories] = (self._store, self._reference)
-        if self._levels:
-            scopes = (self._levels[-1].tested, self._levels[-1].reference)
+        outer, *scopes = self._scope
+        name = f"tx{len(self._levels) + 1}"
+        self.script.add(f"{name}_manager = {outer}.transaction()")
+        self.script.add(f"{name} = {name}_manager.__enter__()")
         managers = scopes[0].transaction(), scopes[1].transaction()
         tested, reference = (manager.__enter__() for manager in managers)
-        self._levels.append(_Level(managers, tested, reference))
+        self._levels.append(_Level(managers, tested, reference, name))
+
+    def _next_page(self, paging: Paging) -> Paging | None:
+        """Read a page of both lists; the rest, if any."""
+        name, tested, reference = self._scope
+        recorded = cast("Repositories", Recorded(tested, self.script, name))
+        found = paging.call(recorded, paging.ours)
+        expected = paging.call(reference, paging.theirs)
+        self._check_same(found.items, expected.items)
+        following = attrs.evolve(paging, ours=found.next_cursor, theirs=expected.next_cursor)
+        self._check_same(following.ours is None, following.theirs is None)
+        return None if following.ours is None else following
 
     def _compared(
         self,
         call: Callable[[Repositories], Any],
-        tested: Repositories,
+        tested: Repositories | Recorded,
         reference: Repositories,
+        shown: str | None = None,
     ) -> Outcome:
-        found, expected = _outcome(partial(call, tested)), _outcome(partial(call, reference))
-        if exact(found) != exact(expected):
-            pytest.fail(f"the store: {found}\nthe reference: {expected}")
+        self._subject.calls += 1
+        found = _outcome(partial(call, cast("Repositories", tested)))
+        expected = _outcome(partial(call, reference))
+        self._check_same(found, expected, shown)
         return expected
+
+    def _check_same(self, found: object, expected: object, shown: str | None = None) -> None:
+        if exact(found) == exact(expected):
+            return
+        if shown is not None:
+            self.script.add(shown)
+        self.script.end(f"the store:     {found}", f"the reference: {expected}")
+        pytest.fail(f"the store: {found}\nthe reference: {expected}")
 
 
 def _outcome(call: Callable[[], Any]) -> Outcome:

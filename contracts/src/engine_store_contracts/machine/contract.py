@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from itertools import count
+from time import monotonic
+from typing import cast
 
 import hypothesis
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from engine_store.models import Role, Status
-from engine_store.protocols import Repositories, Store
+from engine_store.protocols import Repositories
+from engine_store_contracts import recording
 from engine_store_contracts import strategies as some
 from engine_store_contracts.clock import ManualClock
-from engine_store_contracts.faces import Face
+from engine_store_contracts.harness import Database
+from engine_store_contracts.machine.base import SideBySide, Subject
 from engine_store_contracts.machine.tasks import TaskRules
 from engine_store_contracts.machine.users import UserRules
 from engine_store_contracts.machine.workflows import WorkflowRules
@@ -51,25 +58,79 @@ class StoreMachine(UserRules, WorkflowRules, TaskRules):
             assert self.both(create).error is None
 
 
-class MachineCases(ContractCase):
-    """Sections 1 to 7, by random calls: the store does what the reference does."""
+def run_machine(
+    make: Callable[[], SideBySide],
+    *,
+    examples: int,
+    steps: int,
+    seed: int,
+    on_failure: Callable[[str], object] = print,
+) -> None:
+    """Try so many sequences of so many calls.
 
-    @clause("1", "2", "3", "4", "5", "6", "7")
-    def test_the_store_does_what_the_reference_does(
-        self, store: Store, clock: ManualClock, face: Face, profile: Profile, seed: int
-    ) -> None:
-        @hypothesis.seed(seed)
-        class Machine(StoreMachine):
-            def __init__(self) -> None:
-                super().__init__(store, clock)
+    `on_failure` gets a script of the shortest one that fails.
+    """
+    machine: SideBySide | None = None
 
+    @hypothesis.seed(seed)
+    def made() -> SideBySide:
+        nonlocal machine
+        machine = make()
+        return machine
+
+    try:
         run_state_machine_as_test(
-            Machine,
+            cast("type[SideBySide]", made),
             settings=settings(  # over the profile that is active, such as hypothesis's own `ci`
-                max_examples=profile.examples[face],
-                stateful_step_count=profile.steps,
+                max_examples=examples,
+                stateful_step_count=steps,
+                # To explain a failure, or to look for a second one, takes minutes; one is enough.
+                phases=(Phase.generate, Phase.shrink),
+                report_multiple_bugs=False,
                 deadline=None,
                 database=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )
+    except BaseException:
+        if machine is not None:
+            on_failure(str(machine.script))
+        raise
+
+
+class MachineCases(ContractCase):
+    """Sections 1 to 7, by random calls: the store does what the reference does."""
+
+    @clause("1", "2", "3", "4", "5", "6", "7")
+    def test_the_store_does_what_the_reference_does(
+        self,
+        request: pytest.FixtureRequest,
+        database: Database,
+        clock: ManualClock,
+        profile: Profile,
+        seed: int,
+    ) -> None:
+        subject = Subject(database.open(clock=clock))
+        recording.note_server(request.node, subject.store)
+        if database.supports("reopen"):
+            subject.reopen = partial(database.reopen, clock=clock)
+        end = monotonic() + profile.soaks * 60 * request.config.option.contract_minutes
+
+        def note(script: str) -> None:
+            recording.note_script(request.node, script)
+            print(script)  # noqa: T201 - pytest shows it with the failure
+
+        try:
+            for round_ in count(seed):
+                run_machine(
+                    lambda: StoreMachine(subject, clock),
+                    examples=profile.examples[database.face],
+                    steps=profile.steps,
+                    seed=round_,
+                    on_failure=note,
+                )
+                if monotonic() >= end:
+                    break
+        finally:
+            recording.note_operations(request.node, subject.calls)
+            subject.store.close()

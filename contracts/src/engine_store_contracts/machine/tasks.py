@@ -12,6 +12,7 @@ from engine_store.clock import UNSAVED
 from engine_store.models import ExecutionType, Status, TaskFilter, TaskState, UsageSummary
 from engine_store_contracts import strategies as some
 from engine_store_contracts.machine.base import SideBySide, limits
+from engine_store_contracts.machine.script import change
 
 changes = st.fixed_dictionaries(
     {},
@@ -82,11 +83,7 @@ class TaskRules(SideBySide):
 
     @rule(target=seen_tasks, key=some.task_exec_ids, changes=st.none() | changes)
     def modify_task(self, key: str, changes: dict[str, Any] | None) -> MultipleResults[Any]:
-        return self.state(
-            lambda s: s.tasks.modify(
-                key, lambda t: t if changes is None else attrs.evolve(t, **changes)
-            )
-        )
+        return self.state(lambda s: s.tasks.modify(key, change(changes)))
 
     @rule(key=some.task_exec_ids, usage=some.usages)
     def merge_task_usage(self, key: str, usage: UsageSummary) -> None:

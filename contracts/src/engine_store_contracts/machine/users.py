@@ -13,6 +13,7 @@ from engine_store.clock import UNSAVED
 from engine_store.models import ApiKey, ApiKeyFilter, Role, User, UserFilter
 from engine_store_contracts import strategies as some
 from engine_store_contracts.machine.base import SideBySide, limits
+from engine_store_contracts.machine.script import change
 
 changes = st.fixed_dictionaries(
     {},
@@ -50,11 +51,7 @@ class UserRules(SideBySide):
 
     @rule(target=seen_users, user_id=some.user_ids, changes=st.none() | changes)
     def modify_user(self, user_id: str, changes: dict[str, Any] | None) -> MultipleResults[Any]:
-        return self.state(
-            lambda s: s.users.modify(
-                user_id, lambda u: u if changes is None else attrs.evolve(u, **changes)
-            )
-        )
+        return self.state(lambda s: s.users.modify(user_id, change(changes)))
 
     @rule(target=seen_users, user_id=some.user_ids)
     def get_user(self, user_id: str) -> MultipleResults[Any]:

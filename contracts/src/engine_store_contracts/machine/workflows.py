@@ -14,6 +14,7 @@ from engine_store.clock import UNSAVED
 from engine_store.models import Status, UsageSummary, WorkflowFilter, WorkflowState
 from engine_store_contracts import strategies as some
 from engine_store_contracts.machine.base import SideBySide, limits
+from engine_store_contracts.machine.script import Written, change
 
 changes = st.fixed_dictionaries(
     {},
@@ -39,16 +40,15 @@ filters = st.builds(
 )
 
 
-def _raise(state: object) -> Any:
-    raise LookupError("no output\0")
-
-
-TRANSFORMS: list[Callable[[WorkflowState], Any] | None] = [
+TRANSFORMS = [
     None,
-    lambda state: {"tasks": sorted(state.tasks)},
-    lambda state: state.input,
-    lambda state: {"bad": {1}},
-    _raise,
+    Written(
+        'lambda state: {"tasks": sorted(state.tasks)}',
+        lambda state: {"tasks": sorted(state.tasks)},
+    ),
+    Written("lambda state: state.input", lambda state: state.input),
+    Written('lambda state: {"bad": {1}}', lambda state: {"bad": {1}}),
+    Written("lambda state: state.tasks['\\0']", lambda state: state.tasks["\0"]),
 ]
 
 
@@ -79,11 +79,7 @@ class WorkflowRules(SideBySide):
 
     @rule(target=seen_workflows, key=some.workflow_exec_ids, changes=st.none() | changes)
     def modify_workflow(self, key: str, changes: dict[str, Any] | None) -> MultipleResults[Any]:
-        return self.state(
-            lambda s: s.workflows.modify(
-                key, lambda w: w if changes is None else attrs.evolve(w, **changes)
-            )
-        )
+        return self.state(lambda s: s.workflows.modify(key, change(changes)))
 
     @rule(state=some.workflows, bad=some.illegal_documents(), field=st.sampled_from(["in", "out"]))
     def write_illegal_document(self, state: WorkflowState, bad: Any, field: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from threading import Event
 from typing import Any
@@ -14,12 +15,13 @@ from engine_store.errors import (
     AlreadyBootstrappedError,
     AlreadyExistsError,
     EmailExistsError,
+    EngineStoreError,
     StatusConflictError,
     VersionConflictError,
 )
 from engine_store.models import Role, Status, UsageEntry, UsageSummary
-from engine_store.protocols import Store
-from engine_store_contracts.clock import ManualClock
+from engine_store.protocols import Store, Transaction
+from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.suite.case import (
     PATIENCE,
     ContractCase,
@@ -31,6 +33,7 @@ from engine_store_contracts.suite.case import (
     successes,
 )
 from engine_store_contracts.suite.samples import (
+    ADMIN,
     EACH_KIND,
     TASKS,
     WORKFLOWS,
@@ -41,6 +44,22 @@ from engine_store_contracts.suite.samples import (
 )
 
 USING_TOKENS = pytest.mark.parametrize("kind", [WORKFLOWS, TASKS], ids=lambda kind: kind.name)
+
+
+def begun_beside(
+    store: Store, work: Callable[[Transaction], object], call: Callable[[], Any]
+) -> Any:
+    """What `call` returns or raises, begun by another thread beside a transaction that did `work`.
+
+    It may wait for the end of the transaction or not. What it looked at before, it must not trust.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        with store.transaction() as tx:
+            work(tx)
+            rival = thread.submit(call)
+            wait([rival], timeout=0.05)
+        error = rival.exception(PATIENCE)
+        return error if isinstance(error, EngineStoreError) else rival.result()
 
 
 class ConcurrencyCases(ContractCase):
@@ -80,6 +99,22 @@ class ConcurrencyCases(ContractCase):
         assert sorted(by_version) == [1, 2, 3, 4, 5, 6, 7, 8]
         assert_same(repository.get("x"), by_version[8])
 
+    @clause("2.4")
+    @EACH_KIND
+    def test_an_upsert_beside_a_transaction_replaces_what_that_created(
+        self, store: Store, kind: Kind
+    ) -> None:
+        repository = kind.repository(store)
+        given = kind.change(kind.make("x"), 1)
+        stored = begun_beside(
+            store,
+            lambda tx: getattr(tx, kind.name).create(kind.make("x")),
+            partial(repository.upsert, given),
+        )
+        expected = attrs.evolve(given, version=2, created_at=START, updated_at=START)
+        assert_same(stored, expected)
+        assert_same(repository.get("x"), expected)
+
     @clause("2.6")
     @USING_TOKENS
     def test_modify_loses_no_increment_among_threads(self, store: Store, kind: Kind) -> None:
@@ -115,6 +150,20 @@ class ConcurrencyCases(ContractCase):
             UsageEntry("openai", "gpt-0", 40, 400, 440, agent_ids=("0", "2")),
             UsageEntry("openai", "gpt-1", 40, 400, 440, agent_ids=("1", "3")),
         )
+
+    @clause("2.7")
+    @USING_TOKENS
+    def test_usage_merged_beside_a_transaction_adds_up(self, store: Store, kind: Kind) -> None:
+        repository = kind.repository(store)
+        repository.create(attrs.evolve(kind.make("x"), usage=UsageSummary()))
+        one, other = (UsageSummary.of([UsageEntry("openai", "gpt", tokens)]) for tokens in (1, 10))
+        begun_beside(
+            store,
+            lambda tx: getattr(tx, kind.name).merge_usage("x", one),
+            partial(repository.merge_usage, "x", other),
+        )
+        stored = repository.get("x")
+        assert (stored.usage, stored.version) == (one.merge(other), 3)
 
     @clause("3.4")
     def test_a_reader_does_not_wait_for_an_open_transaction(self, store: Store) -> None:
@@ -197,6 +246,18 @@ class ConcurrencyCases(ContractCase):
         assert_same(failures(outcomes), [AlreadyBootstrappedError()] * 7)
         assert_same(store.users.list().items, (winner,))
 
+    @clause("4.2")
+    def test_beside_a_transaction_with_the_first_admin_there_is_no_other(
+        self, store: Store
+    ) -> None:
+        refused = begun_beside(
+            store,
+            lambda tx: tx.users.create_initial_admin_if_none(ADMIN),
+            partial(store.users.create_initial_admin_if_none, user(role=Role.ADMIN)),
+        )
+        assert_same(refused, AlreadyBootstrappedError())
+        assert [found.user_id for found in store.users.list().items] == ["root"]
+
     @clause("4.1")
     def test_of_many_users_with_one_email_one_wins(self, store: Store) -> None:
         users = [user(str(n), "ann@example.org" if n % 2 else "ANN@EXAMPLE.ORG") for n in range(8)]
@@ -217,6 +278,36 @@ class ConcurrencyCases(ContractCase):
         lost = StatusConflictError("w", frozenset({"PENDING"}), "RUNNING")
         assert_same(failures(outcomes), [lost] * 7)
         assert (winner.version, store.workflows.get("w").version) == (2, 2)
+
+    @clause("5.4")
+    def test_a_guard_holds_beside_a_transaction_that_changes_the_status(self, store: Store) -> None:
+        store.workflows.create(workflow())
+        refused = begun_beside(
+            store,
+            lambda tx: tx.workflows.set_status("w", Status.RUNNING),
+            partial(
+                store.workflows.set_status, "w", Status.PAUSED, expected_statuses=[Status.PENDING]
+            ),
+        )
+        assert_same(refused, StatusConflictError("w", frozenset({"PENDING"}), "RUNNING"))
+        assert (store.workflows.get("w").status, store.workflows.get("w").version) == (
+            Status.RUNNING,
+            2,
+        )
+
+    @clause("5.5")
+    def test_beside_a_transaction_that_completes_nothing_is_completed_again(
+        self, store: Store
+    ) -> None:
+        store.workflows.create(workflow())
+        store.tasks.create(task(status=Status.SUCCESS))
+        found = begun_beside(
+            store,
+            lambda tx: tx.workflows.complete("w"),
+            partial(store.workflows.complete, "w", lambda state: {"again": True}),
+        )
+        assert found.version == 2
+        assert_same(store.workflows.get("w", with_tasks=True), found)
 
     @clause("5.5")
     def test_of_many_completions_one_writes(self, store: Store) -> None:

@@ -83,6 +83,16 @@ class MigrationCases(ContractCase, needs=("migrations", "reopen")):
             assert applied() == list(range(1, target + 1))
         store.migrator.verify()
 
+    @clause("8.1", "8.3")
+    def test_each_step_can_be_reverted_and_applied_again_by_itself(self, store: Store) -> None:
+        for step in reversed(store.migrator.status()):
+            for _ in range(2):
+                store.migrator.down(step.version - 1)
+                store.migrator.up(step.version)
+            store.migrator.down(step.version - 1)
+        store.migrator.up()
+        store.migrator.verify()
+
     @clause("8.3")
     @pytest.mark.parametrize("target", [-1, 10_000])
     def test_a_target_is_a_step(self, store: Store, target: int) -> None:

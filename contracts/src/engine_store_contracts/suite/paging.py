@@ -88,7 +88,7 @@ class PagingCases(ContractCase):
     def test_pages_have_every_row_once(self, store: Store, rows: _List, limit: int) -> None:
         rows.fill(store, "gbdface")  # all at the same time
         pages = [rows.page(store, limit)]
-        while pages[-1].next_cursor is not None:
+        while pages[-1].next_cursor is not None and len(pages) <= 7:  # a page for each row
             pages.append(rows.page(store, limit, pages[-1].next_cursor))
         assert "".join(map(rows.keys, pages)) == rows.ordered("abcdefg")
         # Full pages but for the last, and no empty one behind them:

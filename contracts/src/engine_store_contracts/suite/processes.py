@@ -15,13 +15,14 @@ from typing import Any
 
 import engine_store
 from engine_store.errors import WorkflowNotFoundError
-from engine_store.models import WorkflowFilter
+from engine_store.models import Status, WorkflowFilter
 from engine_store.protocols import Store
 from engine_store_contracts.faces import Face
 from engine_store_contracts.harness import Database
 from engine_store_contracts.profiles import Profile
 from engine_store_contracts.suite.case import PATIENCE, ContractCase, clause
 from engine_store_contracts.suite.samples import workflow
+from engine_store_contracts.suite.synchronous import works_in_a_fork
 
 INCREMENTS = 4000
 KILLED_AT_A_TIME = 5
@@ -151,6 +152,16 @@ class ProcessCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reopen
                 assert lost == {"AlreadyBootstrappedError": profile.processes - 1}
                 assert [u.user_id for u in store.users.list().items] == [winner["key"]]
                 store.users.delete(winner["key"])
+
+    @clause("9.1")
+    def test_what_a_forked_child_was_told_is_written_is_there_for_its_parent(
+        self, store: Store
+    ) -> None:
+        store.workflows.create(workflow())
+        worked = works_in_a_fork(
+            lambda: store.workflows.set_status("w", Status.RUNNING).version == 2
+        )
+        assert store.workflows.get("w").version == (2 if worked else 1)
 
     @clause("3.6", "3.1")
     def test_what_was_acknowledged_survives_a_kill(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 
 import attrs
@@ -18,6 +19,7 @@ from engine_store.protocols import Store
 from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.harness import Database
 from engine_store_contracts.suite.case import (
+    PATIENCE,
     ContractCase,
     all_at_once,
     assert_same,
@@ -111,6 +113,20 @@ class ReopenCases(ContractCase, needs=("reopen",)):
                 other.users.get("ann")
         assert other.workflows.get("w").status is Status.RUNNING
         assert other.users.get("ann").version == 1
+
+    @clause("3.5")
+    def test_get_for_update_holds_the_row_against_another_store(
+        self, store: Store, other: Store
+    ) -> None:
+        store.workflows.create(workflow())
+        with ThreadPoolExecutor(1) as thread:
+            with store.transaction() as tx:
+                held = tx.workflows.get_for_update("w")
+                rival = thread.submit(other.workflows.set_status, "w", Status.RUNNING)
+                wait([rival], timeout=0.05)
+                assert not rival.done()
+                assert tx.workflows.update(held).version == 2
+            assert rival.result(PATIENCE).version == 3
 
     @clause("2.3")
     @EACH_KIND

@@ -215,7 +215,7 @@ class TaskCases(ContractCase):
         with raises(InvalidReferenceError("task execution", "parent_state_id", "missing")):
             store.tasks.create(child("x", "missing"))
 
-    @clause("6.3")
+    @clause("6.1")
     def test_a_task_execution_id_is_unique_in_the_whole_store(self, store: Store) -> None:
         store.workflows.create(workflow())
         store.workflows.create(workflow("other"))
@@ -277,9 +277,10 @@ class TaskCases(ContractCase):
         store.workflows.create(workflow())
         store.tasks.create(task("unused"))
         store.tasks.create(full_task())
+        more = UsageSummary.of([UsageEntry("anthropic", "claude", 1)])
+        store.tasks.create(child("below", "t", usage=more))
         assert_same(store.tasks.usage("t"), USAGE)
         assert_same(store.tasks.usage("unused"), UsageSummary())
-        more = UsageSummary.of([UsageEntry("anthropic", "claude", 1)])
         assert_same(store.tasks.merge_usage("t", more).usage, USAGE.merge(more))
         assert_same(store.tasks.usage("t"), USAGE.merge(more))
 

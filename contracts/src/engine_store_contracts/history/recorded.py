@@ -1,0 +1,147 @@
+"""Recording: what the checkers need of each request of a program, and of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from time import monotonic_ns
+from typing import Any
+
+from engine_store.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    UnavailableError,
+    VersionConflictError,
+)
+from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
+from engine_store_contracts.history.events import (
+    Asked,
+    Done,
+    Event,
+    Failed,
+    Outcome,
+    Seen,
+    Unknown,
+    Write,
+)
+from engine_store_contracts.history.programs import (
+    Call,
+    Pages,
+    Program,
+    Request,
+    State,
+    Transaction,
+    tag_of,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def recorded(program: Program, worker: str, say: Callable[[Event], object]) -> Program:
+    """The program; `say` hears of each request before it is made, and again of its outcome."""
+    answer = None
+    while True:
+        try:
+            request = program.send(answer)
+        except StopIteration:
+            return
+        call, invoked = asked(request), monotonic_ns()
+        say(Event(worker, call, invoked, None, Unknown("no answer")))
+        answer = yield request
+        say(Event(worker, call, invoked, monotonic_ns(), outcome(request, answer)))
+
+
+def asked(request: Request) -> Asked:
+    """What a request would write."""
+    match request:
+        case Call(repository, method):
+            return Asked(f"{repository}.{method}", tuple(_writes(request)))
+        case Transaction(calls):
+            return Asked("transaction", tuple(write for call in calls for write in _writes(call)))
+        case Pages(repository):
+            return Asked(f"{repository}.pages")
+
+
+def _writes(call: Call) -> Iterator[Write]:
+    given, kind = call.arguments[0] if call.arguments else None, call.method
+    if isinstance(given, State):
+        yield Write(
+            _entity(given),
+            kind,
+            tag=tag_of(given),
+            status=_status(given),
+            usage=_total(given),
+            expected=given.version if kind == "update" else None,
+        )
+        return
+    entity = f"{call.repository}/{given}"
+    match kind:
+        case "modify":
+            yield Write(entity, kind, tag=call.arguments[1].tag)
+        case "set_status":
+            expected = call.options.get("expected_version")
+            yield Write(entity, kind, status=str(call.arguments[1]), expected=expected)
+        case "merge_usage":
+            yield Write(entity, kind, adds=_sum(call.arguments[1]))
+        case "delete":
+            yield Write(entity, kind)
+
+
+def outcome(request: Request, answer: Any) -> Outcome:
+    """What the answer says. Errors inside a transaction may be about what only it has seen."""
+    if isinstance(answer, UnavailableError):
+        return Unknown(answer.reason)
+    if not isinstance(answer, Exception):
+        return Done(tuple(_seen(answer)))
+    error = type(answer).__name__
+    if not isinstance(request, Call):
+        return Failed(error)
+    match answer:
+        case VersionConflictError(key=key, expected=expected, actual=actual):
+            return Failed(error, f"{request.repository}/{key}", expected, actual)
+        case NotFoundError(key=key):
+            return Failed(error, f"{request.repository}/{key}", actual=0)
+        case AlreadyExistsError(key=key):
+            return Failed(error, f"{request.repository}/{key}")
+        case _:
+            return Failed(error)
+
+
+def _seen(answer: Any) -> Iterator[Seen]:
+    """Every entity in what was returned."""
+    match answer:
+        case Page(items):
+            yield from _seen(items)
+        case tuple() | list():
+            for item in answer:
+                yield from _seen(item)
+        case User() | WorkflowState() | TaskState():
+            yield Seen(
+                _entity(answer),
+                answer.version,
+                tag_of(answer),
+                _status(answer),
+                _total(answer),
+                (answer.created_at - EPOCH) // timedelta(microseconds=1),
+            )
+            yield from _seen(tuple(getattr(answer, "tasks", {}).values()))
+
+
+def _entity(state: State) -> str:
+    if isinstance(state, User):
+        return f"users/{state.user_id}"
+    if isinstance(state, WorkflowState):
+        return f"workflows/{state.workflow_exec_id}"
+    return f"tasks/{state.task_exec_id}"
+
+
+def _status(state: State) -> str:
+    return "" if isinstance(state, User) else str(state.status)
+
+
+def _total(state: State) -> int:
+    return 0 if isinstance(state, User) else _sum(state.usage)
+
+
+def _sum(usage: UsageSummary) -> int:
+    return sum(entry.prompt_tokens for entry in usage.entries)

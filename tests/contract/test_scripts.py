@@ -1,0 +1,99 @@
+"""A failing run prints a script that shows the difference again, on the public API."""
+
+import sys
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import engine_store
+from engine_store.protocols import Store
+from engine_store_contracts import strategies as some
+from engine_store_contracts.clock import ManualClock
+from engine_store_contracts.exact import exact
+from engine_store_contracts.machine import Subject, run_machine
+from engine_store_contracts.machine.script import HEADER, change, source
+from engine_store_contracts.machine.users import UserRules
+from engine_store_contracts.reference import ReferenceStore
+from engine_store_contracts.reference.users import Users
+
+
+class UsersThatLeaveTheirKeys(Users):
+    def delete(self, user_id: str) -> None:
+        keys = dict(self._scope.read().api_keys)
+        super().delete(user_id)
+        with self._scope.write() as data:
+            data.api_keys = keys
+
+
+def broken_store(clock: ManualClock) -> Store:
+    store = ReferenceStore(clock)
+    store.users = UsersThatLeaveTheirKeys(store)
+    return store
+
+
+@pytest.fixture(scope="module")
+def script() -> str:
+    """The script of a machine that has found what is wrong with `broken_store`."""
+    clock, scripts = ManualClock(), []
+    with pytest.raises(BaseException, match="the reference:"):
+        run_machine(
+            lambda: UserRules(Subject(broken_store(clock)), clock),
+            examples=500,
+            steps=20,
+            seed=1,
+            on_failure=scripts.append,
+        )
+    [script] = scripts
+    return script
+
+
+def test_the_script_does_again_what_the_store_did(script, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "broken://"])
+    monkeypatch.setattr(engine_store, "open", lambda url, *, clock: broken_store(clock))
+    exec(compile(script, "reproduce.py", "exec"), {"__name__": "__main__"})
+    *_, printed = capsys.readouterr().out.splitlines()
+    *_, store, reference = script.splitlines()
+    assert store == f"# the store:     Outcome(value={printed}, error=None)"
+    assert reference.startswith("# the reference: Outcome(value=[")
+    assert reference.removeprefix("# the reference: ") != store.removeprefix("# the store:     ")
+
+
+def test_the_script_has_what_was_needed_and_little_more(script) -> None:
+    calls = [line for line in script.removeprefix(HEADER).splitlines() if line[:4] == "show"]
+    user, key, delete, look = calls
+    assert user.startswith("show(lambda: store.users.")
+    assert key.startswith("show(lambda: store.api_keys.create(ApiKey(")
+    assert delete.startswith("show(lambda: store.users.delete(")
+    assert look == "show(lambda: everything(store))"
+
+
+values = st.one_of(
+    some.json_values,
+    some.users,
+    some.api_keys,
+    some.workflows,
+    some.tasks,
+    some.times,
+    some.illegal_scalars.filter(lambda value: value == value),
+)
+
+
+@given(values)
+def test_a_value_is_written_as_python_that_makes_it(value: Any) -> None:
+    names: dict[str, Any] = {}
+    exec(HEADER.partition("\n\ndef")[0], names)
+    made = eval(source(value), names)
+    assert made == value
+    if attrs.has(type(value)) or isinstance(value, dict | list):
+        assert exact(made) == exact(value)
+
+
+def test_a_change_does_what_it_shows() -> None:
+    user = engine_store.User("ann", "ann@example.org")
+    changed = change({"email": "bob@example.org"})
+    assert changed.text == "lambda state: attrs.evolve(state, email='bob@example.org')"
+    assert changed(user) == attrs.evolve(user, email="bob@example.org")
+    assert change(None)(user) is user
