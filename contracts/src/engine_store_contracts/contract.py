@@ -23,6 +23,7 @@ from engine_store_contracts.suite.histories import (
     HistoryCases,
     ProcessHistoryCases,
 )
+from engine_store_contracts.suite.interface import InterfaceCases
 from engine_store_contracts.suite.life_cycle import LifeCycleCases
 from engine_store_contracts.suite.migrations import MigrationCases
 from engine_store_contracts.suite.paging import PagingCases
@@ -56,6 +57,7 @@ class DriverContract(
     TreeCases,
     UsageCases,
     LifeCycleCases,
+    InterfaceCases,
     CapabilityCases,
     MachineCases,
     HistoryCases,

@@ -1,6 +1,7 @@
 """A process that works on a store as it is told: one JSON object a line, in and out.
 
-Run as `python -m engine_store_contracts.worker URL` by the contract cases of several processes.
+Run as `python -m engine_store_contracts.worker` by the contract cases of several processes. The
+first line it reads is the URL of the store.
 """
 
 from __future__ import annotations
@@ -88,9 +89,10 @@ JOBS: dict[str, Callable[..., object]] = {
 }
 
 
-def main(url: str) -> None:
+def main() -> None:
     """Open the store when told to, then do a job for each line of the input."""
     applied = _AppliedMigrations()
+    url = sys.stdin.readline().rstrip("\n")  # arguments are seen by every user of the machine
     _say("ready")
     sys.stdin.readline()
     with engine_store.open(url, plugins=[applied]) as store:
@@ -109,4 +111,4 @@ def _say(answer: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

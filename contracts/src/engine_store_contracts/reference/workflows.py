@@ -175,11 +175,7 @@ class Workflows:
                 state = detached(_with_tasks(data, before))
                 after = rules.completed(state, statuses, transform)
                 checks.check_workflow(after)
-                # Only what ends the workflow: a transform may have changed the rest in place.
-                ended = attrs.evolve(
-                    before, status=after.status, output=after.output, error=after.error
-                )
-                self._replace(data, before, ended)
+                self._replace(data, before, after)
             return detached(_with_tasks(data, data.workflows[workflow_exec_id]))
 
     def delete(self, workflow_exec_id: str) -> None:

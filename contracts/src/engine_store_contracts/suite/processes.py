@@ -32,8 +32,8 @@ class _Worker:
     """A process of `engine_store_contracts.worker`."""
 
     def __init__(self, url: str) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of ours
-            [sys.executable, "-m", "engine_store_contracts.worker", url],
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "engine_store_contracts.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -41,6 +41,8 @@ class _Worker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
+        self._input.write(f"{url}\n")
+        self._input.flush()
         assert self.answer() == "ready"
 
     def tell(self, job: str, **arguments: object) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from engine_store.errors import (
     AlreadyBootstrappedError,
+    StoreClosedError,
     UserNotFoundError,
     VersionConflictError,
 )
@@ -172,6 +173,16 @@ class ReopenCases(ContractCase, needs=("reopen",)):
         first = store.users.list(limit=2)
         rest = other.users.list(limit=2, cursor=first.next_cursor)
         assert [u.user_id for u in (*first.items, *rest.items)] == ["a", "b", "c"]
+
+    @clause("9.1", "3.1")
+    def test_closing_a_store_in_the_middle_of_its_transaction_commits_nothing(
+        self, store: Store, other: Store
+    ) -> None:
+        with pytest.raises(StoreClosedError), store.transaction() as tx:  # noqa: PT012
+            tx.users.create(user())
+            store.close()
+        assert other.users.list().items == ()
+        assert other.users.create(user()).version == 1
 
     @clause("9.1")
     def test_closing_one_store_leaves_the_other_open(self, store: Store, other: Store) -> None:

@@ -55,7 +55,9 @@ def repository_class(operations: Operations, name: str) -> type[Repository]:
 def _method(operation: Callable[..., Any], name: str) -> Callable[..., Any]:
     mode = mode_of(operation)
 
-    @functools.wraps(operation)
+    # Of the function, which has a `self` as `method` has: the signature of a bound method would
+    # lose its first argument once more.
+    @functools.wraps(operation.__func__)  # type: ignore[attr-defined]
     def method(self: Repository, *args: Any, **kwargs: Any) -> Any:
         return self._run(Invocation(mode, name, operation, args, kwargs))
 
