@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROVEN_ELSEWHERE = {
     'pip install "engine-store[sqlite]"',
     'pip install --find-links dist "engine-store[sqlite]"',
+    'pip install --find-links dist "./examples/memory_driver[test]"',
 }
 """Commands of the documents that `test_packaging.py` runs on the wheels it builds."""
 
@@ -85,8 +86,10 @@ def test_every_command_of_a_document_is_known_to_work(document, run):
         command = line.partition("#")[0].strip()
         if target := re.match(r"make (\w+)", command):
             assert target[1] in targets, line
-        elif command.startswith(".venv/bin/pytest "):
+        elif re.match(r"(\.venv/bin/)?pytest ", command):
             run(sys.executable, "-m", "pytest", *shlex.split(command)[1:], "--collect-only")
+        elif command.startswith("engine-store "):  # its arguments exist; other tests run it
+            run(Path(sys.executable).parent / "engine-store", *shlex.split(command)[1:], "--help")
         elif command:
             assert command in PROVEN_ELSEWHERE, line
 

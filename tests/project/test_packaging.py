@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import sys
 import tomllib
 import venv
@@ -14,6 +15,8 @@ from zipfile import Path as ZipPath
 from zipfile import ZipFile
 
 import pytest
+
+from engine_store_contracts.report import read
 
 pytestmark = pytest.mark.xdist_group("wheels")  # one worker, so that they are built once
 
@@ -217,3 +220,31 @@ def test_with_another_extra_and_another_url_the_five_lines_run_on_postgresql(
     code = five_lines.replace("sqlite:///engine.db", postgres_store_url)
     assert run(install("engine-store[postgres]"), "-I", "-c", code, cwd=tmp_path) == "PENDING 1\n"
     assert not (tmp_path / "engine.db").exists()
+
+
+@pytest.fixture
+def stranger(install, root, tmp_path) -> Path:
+    """The `bin` of an environment with the driver of `examples/memory_driver`, and its suite."""
+    shutil.copytree(root / "examples" / "memory_driver", tmp_path / "memory_driver")
+    return install(f"{tmp_path}/memory_driver[test]").parent
+
+
+def test_a_strangers_driver_is_proven_from_wheels_alone(stranger, tmp_path, run):
+    report = tmp_path / "of-its-tests.json"
+    tests = (stranger / "pytest", "memory_driver", "-n", "2", f"--contract-json={report}")
+    assert "level declared" in run(*tests, cwd=tmp_path)
+    of_tests = read(report.read_text("utf-8"))
+
+    paths = ("--json", "report.json", "--html", "report.html")
+    command = (stranger / "engine-store", "conformance", "memory://proof", *paths, "--jobs", "2")
+    assert "level declared" in run(*command, cwd=tmp_path)
+    of_command = read((tmp_path / "report.json").read_text("utf-8"))
+    assert "memory" in (tmp_path / "report.html").read_text("utf-8")
+
+    cases = [
+        {(case.id, case.outcome) for case in made.runs[0].cases} for made in (of_tests, of_command)
+    ]
+    assert cases[0] == cases[1]
+    unsupported = {case.capability for case in of_command.runs[0].cases if case.capability}
+    assert unsupported == {"processes", "migrations"}
+    assert of_command.runs[0].uncovered == ()

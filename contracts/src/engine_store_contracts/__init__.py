@@ -1,11 +1,10 @@
 """The contract every engine-store driver keeps, to be inherited by the driver's own tests.
 
-- `harness`: what a driver's author implements, once: how to open a store.
-- `suite`: the contract as pytest classes, one module for each section.
+- `contract`: the class with every case, `DriverContract`.
+- `harness`: what a driver's author implements, once: how to open a database.
+- `suite`: the sections of the contract, with their cases.
 - `machine`: a hypothesis state machine that drives a store and the reference side by side.
-- `reference`: the contract as a plain-Python store, the oracle of the two.
-
-    class TestMyDriver(StoreContract, MachineContract):
-        @pytest.fixture
-        def harness(self, tmp_path): ...
+- `history`: what concurrent workers were answered, and whether an order explains it.
+- `reference`: the contract as a plain-Python store, the oracle of the machine.
+- `report`: what a run found, as JSON and as a page.
 """
