@@ -53,10 +53,17 @@ def begun_beside(
 
     It may wait for the end of the transaction or not. What it looked at before, it must not trust.
     """
+    begun = Event()
+
+    def begin() -> Any:
+        begun.set()
+        return call()
+
     with ThreadPoolExecutor(1) as thread:
         with store.transaction() as tx:
             work(tx)
-            rival = thread.submit(call)
+            rival = thread.submit(begin)
+            begun.wait(PATIENCE)
             wait([rival], timeout=0.05)
         error = rival.exception(PATIENCE)
         return error if isinstance(error, EngineStoreError) else rival.result()

@@ -1,0 +1,211 @@
+"""Mutants of section 3: transactions, savepoints, and what others see of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from engine_store.errors import EngineStoreError, UnavailableError
+from engine_store.sql.operation import Mode, finish
+from engine_store_broken.mutant import mutant, replace
+
+COMMIT_AFTER = 0.005
+"""Seconds for which a commit is only promised."""
+
+
+@mutant("3.1", base="memory")
+def rollback_keeps_the_tasks() -> None:
+    """Tasks are kept elsewhere, and what is there takes no part in the transaction."""
+
+    @replace("engine_store_memory.tables:Snapshot.branch")
+    def branch(original: Any, snapshot: Any) -> Any:
+        from engine_store_memory.kinds import TASKS
+
+        branched = original(snapshot)
+        branched._tables[TASKS] = snapshot[TASKS]
+        return branched
+
+
+@mutant("3.1", base="sqlite")
+def rollback_commits() -> None:
+    """The commit stands in `finally`, so that a failed transaction is kept too."""
+
+    @replace("engine_store_sqlite.session:TransactionSession.rollback")
+    def rollback(original: Any, session: Any) -> None:
+        if session._writer is not None:
+            session.commit()
+
+
+@mutant("3.2", base="sqlite")
+def a_failed_savepoint_undoes_everything() -> None:
+    """There are no savepoints: a nested failure rolls the whole transaction back."""
+
+    @replace("engine_store_sqlite.session:TransactionSession.rollback_savepoint")
+    def rollback(original: Any, session: Any) -> None:
+        session.connection.execute("ROLLBACK")
+        session._writer.connection.execute("BEGIN IMMEDIATE")
+
+
+@mutant("3.2", base="sqlite")
+def a_failed_savepoint_undoes_nothing() -> None:
+    """A nested transaction is the outer one under another name."""
+
+    @replace("engine_store_sqlite.session:TransactionSession.rollback_savepoint")
+    def rollback(original: Any, session: Any) -> None:
+        session.connection.execute("RELEASE nested")
+
+
+@mutant("3.2", base="sqlite")
+def the_rollback_hides_its_reason() -> None:
+    """What the caller raised is replaced by an error of the store."""
+
+    @replace("engine_store_sqlite.store:SqliteStore.transaction")
+    @contextmanager
+    def transaction(original: Any, store: Any) -> Iterator[Any]:
+        try:
+            with original(store) as tx:
+                yield tx
+        except Exception as exc:
+            raise UnavailableError("the transaction was rolled back") from exc
+
+
+@mutant("3.3", base="sqlite")
+def an_error_ends_the_transaction() -> None:
+    """As in PostgreSQL: after an error the transaction takes nothing but a rollback."""
+
+    @replace("engine_store_sqlite.session:TransactionSession.run_one")
+    def run_one(original: Any, session: Any, invocation: Any) -> Any:
+        if vars(session).get("aborted"):
+            raise UnavailableError("current transaction is aborted", retriable=True)
+        try:
+            return original(session, invocation)
+        except EngineStoreError:
+            session.aborted = True
+            raise
+
+
+@mutant("3.4", base="memory")
+def dirty_reads() -> None:
+    """Readers see what an open transaction has written so far."""
+
+    @replace("engine_store_memory.database:Database.writing")
+    @contextmanager
+    def writing(original: Any, database: Any, timeout: float) -> Iterator[Any]:
+        with original(database, timeout) as draft:
+            database.draft = draft
+            try:
+                yield draft
+            finally:
+                database.draft = None
+
+    @replace("engine_store_memory.database:Database.read")
+    def read(original: Any, database: Any) -> Any:
+        draft = vars(database).get("draft")
+        return original(database) if draft is None else draft.data
+
+
+@mutant("3.4", base="sqlite")
+def reads_are_cached() -> None:
+    """A store keeps what it read until it writes itself; it misses what other stores write."""
+
+    @replace("engine_store_sqlite.session:Session._read")
+    def read(original: Any, session: Any, op: Any, request: Any) -> Any:
+        cache = vars(session.connections.writer).setdefault("cache", {})
+        key = repr(request)
+        if key not in cache:
+            readers = session.connections.readers
+            connection = readers.take()
+            statement, parameters = request
+            cursor = connection.execute(statement.text(parameters), parameters)
+            cache[key] = cursor.fetchone() if statement.result.value == "one" else cursor.fetchall()
+            readers.give(connection)
+        return finish(op, cache[key])
+
+    @replace("engine_store_sqlite.pools:Writer.commit")
+    def commit(original: Any, writer: Any) -> None:
+        original(writer)
+        vars(writer).setdefault("cache", {}).clear()
+
+
+@mutant("3.4", base="memory")
+def readers_wait_for_the_writer() -> None:
+    """One lock for reading and writing, as in SQLite without its write-ahead log."""
+
+    @replace("engine_store_memory.database:Database.read")
+    def read(original: Any, database: Any) -> Any:
+        if database._writer == threading.get_ident():
+            return original(database)
+        if not database._turn.acquire(timeout=0.2):
+            raise UnavailableError("a writer holds the lock", retriable=True)
+        try:
+            return original(database)
+        finally:
+            database._turn.release()
+
+
+@mutant("3.5", base="sqlite")
+def transactions_begin_deferred() -> None:
+    """A bare BEGIN takes no lock, so that `get_for_update` holds nothing against other stores."""
+
+    @replace("engine_store_sqlite.pools:Writer._begin_immediate")
+    def begin(original: Any, writer: Any, *args: Any) -> None:
+        writer.connection.execute("BEGIN")
+
+
+@mutant("3.5", base="sqlite")
+def get_for_update_anywhere() -> None:
+    """Outside a transaction the row is read and held by nothing."""
+
+    @replace("engine_store_sqlite.session:Session.run_one")
+    def run_one(original: Any, session: Any, invocation: Any) -> Any:
+        mode = Mode.READ if invocation.mode is Mode.LOCK else invocation.mode
+        return original(session, invocation._replace(mode=mode))
+
+
+@mutant("3.5", base="memory")
+def transactions_never_end() -> None:
+    """A transaction that is over takes calls, and forgets what they write."""
+
+    @replace("engine_store_memory.store:MemoryTransaction.check")
+    def check(original: Any, tx: Any) -> None:
+        ended, tx.ended = tx.ended, False
+        try:
+            original(tx)
+        finally:
+            tx.ended = ended
+
+
+@mutant("3.6", base="sqlite")
+def acknowledged_before_it_is_committed() -> None:
+    """Write-behind: a call returns at once, and its commit follows a little later.
+
+    Within the process nobody notices: every call waits for the commit before it.
+    """
+
+    def committed(writer: Any) -> threading.Event:
+        if "committed" not in vars(writer):
+            writer.committed = threading.Event()
+            writer.committed.set()
+        return writer.committed
+
+    @replace("engine_store_sqlite.pools:Writer.commit")
+    def commit(original: Any, writer: Any) -> None:
+        def later() -> None:
+            original(writer)
+            committed(writer).set()
+
+        committed(writer).clear()
+        writer._owner = None
+        threading.Timer(COMMIT_AFTER, later).start()
+
+    @replace("engine_store_sqlite.connections:Connections.check_open")
+    def check_open(original: Any, connections: Any) -> None:
+        committed(connections.writer).wait()
+        original(connections)
+
+    @replace("engine_store_sqlite.connections:Connections.close")
+    def close(original: Any, connections: Any) -> None:
+        committed(connections.writer).wait()
+        original(connections)
