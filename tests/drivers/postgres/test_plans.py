@@ -125,6 +125,7 @@ VALUES: dict[str, Any] = {
     "usage": "[]",
     "used": NOW,
     "user_id": "user-5000",
+    "updated_at": NOW,
     "version": 1,
     "workflow_exec_id": "w-5007",
     "workflow_exec_ids": ["w-5007", "w-77"],
