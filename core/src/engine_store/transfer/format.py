@@ -13,7 +13,7 @@ import orjson
 from engine_store.errors import EngineStoreError, InvalidExportError
 from engine_store.models import ApiKey, TaskState, User, WorkflowState
 from engine_store.transfer.files import Source
-from engine_store.transfer.lines import decode, encode
+from engine_store.transfer.lines import NO_ROW, decode, encode
 from engine_store.transfer.rows import FIRST_ROW, KIND_NAMED, KIND_OF, Numbered, Row
 
 FORMAT = "engine-store"
@@ -51,7 +51,7 @@ def write(rows: Iterable[Row], file: BinaryIO, wrote: Callable[[Row], None]) -> 
 def read(source: Source) -> Iterator[Numbered]:
     """The rows of an export, each with its line.
 
-    Raises `InvalidExportError` at the first line that is not as `write` writes it; that all lines
+    Raises `InvalidExportError` at the first line that is no row, or out of order; that all lines
     are there, and unchanged, is known only at the end.
     """
     file = source.open()
@@ -125,9 +125,9 @@ def _row(number: int, line: bytes) -> Row:
     except EngineStoreError as error:
         found = f"one that no store takes ({error})"
         raise InvalidExportError(number, "a row", found, _AGAIN) from None
-    except (ValueError, LookupError, TypeError, AttributeError):
-        found = "another line"
-        raise InvalidExportError(number, "a row as an export writes it", found, _AGAIN) from None
+    except NO_ROW:
+        expected = "a row with all fields of its kind and no others"
+        raise InvalidExportError(number, expected, "another line", _AGAIN) from None
 
 
 def _check_footer(number: int, line: bytes, expected: bytes) -> None:

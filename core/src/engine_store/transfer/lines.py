@@ -1,19 +1,21 @@
 """A row as a line of JSON, and back: the same row to the type.
 
-Every field is there, in the order of the model. JSON is that of the SQL drivers: text as UTF-8,
-floats with a point or an exponent, integers without. Times are ISO 8601 with microseconds, bytes
-are base64.
+Every field is there, in the order of the model. Floats have a point or an exponent, integers have
+neither. Times are ISO 8601 with microseconds, bytes are base64.
+
+The standard library's JSON, and not a faster one: the digits of a float are then the same whatever
+is installed, and an integer beyond 64 bits stays one, to be refused.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import attrs
-import orjson
 
 from engine_store.models import (
     Component,
@@ -26,12 +28,10 @@ from engine_store.models import (
 )
 from engine_store.transfer.rows import KIND_NAMED, KIND_OF, Row
 
-_WRITE = orjson.OPT_PASSTHROUGH_DATETIME
-
 
 def encode(row: Row) -> bytes:
     """The line of a row, without its end."""
-    return orjson.dumps(_fields(row), default=_plain, option=_WRITE)
+    return _WRITER.encode(_fields(row)).encode()
 
 
 def canonical(row: Row) -> bytes:
@@ -39,22 +39,24 @@ def canonical(row: Row) -> bytes:
 
     The contract leaves the order of a document's keys open (1.3).
     """
-    return orjson.dumps(_fields(row), default=_plain, option=_WRITE | orjson.OPT_SORT_KEYS)
+    return _SORTED_WRITER.encode(_fields(row)).encode()
 
 
 def decode(line: bytes) -> Row:
-    """The row of a line that `encode` wrote.
+    """The row of a line: of one that `encode` wrote, or that means the same.
 
-    Raises `ValueError` or one of its kin for any other line, and `EngineStoreError` for what no
-    store would restore. No error quotes the line.
+    Raises one of `NO_ROW` for a line that is none, or has not exactly the fields of its kind, and
+    `EngineStoreError` for what no store would restore. No error quotes the line.
     """
-    fields = orjson.loads(line)
+    fields = json.loads(line.decode())
     kind = KIND_NAMED[fields.pop("kind")]
-    row: Row = kind.model(**{name: _read(name, value) for name, value in fields.items()})
+    row: Row = _made(kind.model, kind.fields, fields)
     kind.check(row)
-    if encode(row) != line:  # a field that is missing, a number too large, a blank
-        raise ValueError("not as an export writes it")
     return row
+
+
+NO_ROW = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What `decode` raises for a line that is no row."""
 
 
 def _fields(row: Row) -> dict[str, Any]:
@@ -76,9 +78,29 @@ def _plain(value: object) -> object:
     raise TypeError(f"cannot write {type(value).__name__}")
 
 
-def _read(name: str, value: Any) -> Any:
-    """A field of a model from what JSON has for it."""
-    return value if value is None or name not in _READ else _READ[name](value)
+def _writer(*, sort_keys: bool) -> json.JSONEncoder:
+    return json.JSONEncoder(
+        ensure_ascii=False,
+        allow_nan=False,
+        separators=(",", ":"),
+        sort_keys=sort_keys,
+        default=_plain,
+    )
+
+
+_WRITER, _SORTED_WRITER = _writer(sort_keys=False), _writer(sort_keys=True)
+
+
+def _made(model: type[Any], names: Iterable[str], fields: dict[str, Any]) -> Any:
+    """A model from what JSON has for each of its fields."""
+    if fields.keys() != set(names):
+        raise ValueError("a field is missing, or unknown")
+    return model(
+        **{
+            name: value if value is None or name not in _READ else _READ[name](value)
+            for name, value in fields.items()
+        }
+    )
 
 
 def _bytes(text: str) -> bytes:
@@ -86,20 +108,18 @@ def _bytes(text: str) -> bytes:
 
 
 def _usage(entries: list[dict[str, Any]]) -> UsageSummary:
-    return UsageSummary(
-        tuple(
-            UsageEntry(**{name: _read(name, value) for name, value in entry.items()})
-            for entry in entries
-        )
-    )
+    return UsageSummary(tuple([_made(UsageEntry, _ENTRY, entry) for entry in entries]))
 
+
+_ENTRY = tuple(attrs.fields_dict(UsageEntry))
+_ERROR = tuple(attrs.fields_dict(ErrorInfo))
 
 _READ: Mapping[str, Callable[[Any], Any]] = {
     "agent_ids": tuple,
     "captured_at": datetime.fromisoformat,
     "component": Component,
     "created_at": datetime.fromisoformat,
-    "error": lambda fields: ErrorInfo(**fields),
+    "error": lambda fields: _made(ErrorInfo, _ERROR, fields),
     "execution_type": ExecutionType,
     "fingerprint": _bytes,
     "hash": _bytes,

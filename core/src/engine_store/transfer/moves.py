@@ -17,7 +17,8 @@ from engine_store.errors import (
 from engine_store.protocols import Store
 from engine_store.transfer import format as export_format
 from engine_store.transfer.files import File, Source, created, opened
-from engine_store.transfer.restoring import Existing, Restorer, is_stored
+from engine_store.transfer.lines import canonical
+from engine_store.transfer.restoring import Existing, Restorer, look_up
 from engine_store.transfer.rows import (
     KIND_OF,
     PAGE,
@@ -69,7 +70,7 @@ def export(store: Store, file: File, *, progress: OnProgress | None = None) -> M
 
     with created(file) as new:
         export_format.write(rows(store), new, wrote)
-    meter.tell()
+        meter.tell()
     return dict(meter.done)
 
 
@@ -176,7 +177,8 @@ def _verify(
     # Others are there too, which the totals cannot leave out: each row is looked up.
     left = sum(restorer.different.values())
     for number, row in read():
-        if is_stored(target, row):
+        stored = look_up(target, row)
+        if stored is not None and canonical(stored) == canonical(row):
             continue
         left -= 1
         if left < 0:

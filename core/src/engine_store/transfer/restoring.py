@@ -76,23 +76,23 @@ class Restorer:
     def _restore(self, tx: Repositories, number: int, row: Row) -> bool:
         """Whether the row is in the store now."""
         kind = KIND_OF[type(row)]
+        if self._existing == "skip" and (stored := look_up(tx, row)) is not None:
+            self._compare(stored, row)
+            return True
         try:
             kind.of(tx).restore(row)
         except AlreadyExistsError as taken:
-            if self._existing != "skip" or taken.field != kind.key_field:
-                raise _failed(number, row, taken) from taken
-            self._compare(tx, row)
+            raise _failed(number, row, taken) from taken
         except InvalidReferenceError as missing:
             if not isinstance(row, TaskState) or missing.field != "parent_state_id":
                 raise _failed(number, row, missing) from missing
             self._waiting.setdefault(missing.key, []).append((number, row))
             return False
-        else:
-            self.restored[kind.name] += 1
+        self.restored[kind.name] += 1
         return True
 
-    def _compare(self, tx: Repositories, row: Row) -> None:
-        if is_stored(tx, row):
+    def _compare(self, stored: Row, row: Row) -> None:
+        if canonical(stored) == canonical(row):
             return
         kind = KIND_OF[type(row)]
         self.different[kind.name] += 1
@@ -100,24 +100,27 @@ class Restorer:
             self.examples.append(f"{kind.name} {kind.key(row)}")
 
     def _check_nobody_waits(self) -> None:
-        for parent, children in self._waiting.items():
-            number, child = children[0]
-            raise TransferError(
-                number,
-                f"the parent {parent!r} of task {child.task_exec_id!r} in the same workflow",
-                "no such task",
-                "It was not exported, or not copied: were there writers? " + _GO_ON,
-            )
+        if not self._waiting:
+            return
+        children = {task.task_exec_id for tasks in self._waiting.values() for _, task in tasks}
+        # The one that all wait for in the end; none where tasks are ancestors of each other.
+        missing = next((key for key in self._waiting if key not in children), None)
+        parent = missing or next(iter(self._waiting))
+        number, child = self._waiting[parent][0]
+        expected = f"the parent {parent!r} of task {child.task_exec_id!r} in the same workflow"
+        found = "a ring of tasks" if missing is None else "no such task"
+        remedy = "It was not there when its workflow was read: were there writers? " + _GO_ON
+        raise TransferError(number, expected, found, remedy)
 
 
-def is_stored(store: Repositories, row: Row) -> bool:
-    """Whether the store has exactly this row under its id."""
+def look_up(store: Repositories, row: Row) -> Row | None:
+    """What the store has under the id of `row`."""
     kind = KIND_OF[type(row)]
     try:
-        stored = kind.of(store).get(kind.key(row))
+        stored: Row = kind.of(store).get(kind.key(row))
     except NotFoundError:
-        return False
-    return canonical(stored) == canonical(row)
+        return None
+    return stored
 
 
 def _failed(number: int, row: Row, error: EngineStoreError) -> TransferError:

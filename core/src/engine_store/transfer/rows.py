@@ -33,8 +33,11 @@ Row: TypeAlias = User | ApiKey | WorkflowState | TaskState
 Numbered: TypeAlias = tuple[int, Row]
 """A row, and the line it is on, in a file or in what `export` would write."""
 
-PAGE = 100
-"""Rows read at a time, of owners and of what they own: documents may be large."""
+PAGE = 200
+"""Rows read at a time, of owners and of what they own.
+
+Documents may be large, so not many; a page of tasks reads all of their workflow, so not few.
+"""
 
 FIRST_ROW = 2
 """The line of the first row, behind the header."""
