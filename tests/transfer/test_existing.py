@@ -168,6 +168,13 @@ def test_a_row_that_appears_meanwhile_is_not_overwritten(source: Store, target: 
         rows.run([(2, source.users.get("ann"))])
 
 
+def test_a_row_whose_owner_vanished_meanwhile_is_named(source: Store, target: Store) -> None:
+    with pytest.raises(TransferError) as caught:
+        restoring.Restorer(target, "refuse").run([(3, source.api_keys.get("k1"))])
+    assert (caught.value.line, caught.value.expected) == (3, "to restore api_key 'k1'")
+    assert caught.value.found == "user_id of the api key names 'ann', which is not there"
+
+
 # --- children before parents ----------------------------------------------------------------------
 
 

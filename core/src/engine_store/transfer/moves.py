@@ -58,8 +58,9 @@ def export(store: Store, file: File, *, progress: OnProgress | None = None) -> M
     bytes.
 
     Others may write meanwhile: a row that exists throughout is in the file once, as it was at some
-    moment; a row that comes or goes meanwhile may be in it or not. For one moment of all rows stop
-    the writers, or use the backup of the database. The file is as secret as the database.
+    moment; a row that comes or goes meanwhile may be in it or not, and a task may be in it without
+    its parent. For one moment of all rows stop the writers, or use the backup of the database. The
+    file is as secret as the database.
     """
     meter = Meter(progress)
 
