@@ -20,10 +20,13 @@ from engine_store.errors import (
     EngineStoreError,
     ForeignDatabaseError,
     ImmutableFieldError,
+    InvalidExportError,
     InvalidReferenceError,
     InvalidValueError,
     MigrationDriftError,
     MigrationLockError,
+    MismatchError,
+    NotEmptyError,
     NotFoundError,
     NotInTransactionError,
     SchemaAheadError,
@@ -33,6 +36,7 @@ from engine_store.errors import (
     StoreClosedError,
     TaskNotFoundError,
     TransactionClosedError,
+    TransferError,
     UnavailableError,
     UnknownDriverError,
     UserNotFoundError,
@@ -103,6 +107,16 @@ TEXTS = {
     MigrationLockError(timeout=2.5): (
         "another process held the migration lock for 2.5 s; no step was run. Wait for it to "
         "finish, or raise migration_timeout"
+    ),
+    TransferError(7, "a row", "none", "Go on"): "line 7: expected a row, found none. Go on",
+    InvalidExportError(1, "a header", "nothing", "Export again"): (
+        "line 1: expected a header, found nothing. Export again"
+    ),
+    NotEmptyError(None, "a store without rows", "users", "Name another"): (
+        "expected a store without rows, found users. Name another"
+    ),
+    MismatchError(None, "user 1", "user 2", "The rows stay"): (
+        "expected user 1, found user 2. The rows stay"
     ),
 }  # fmt: skip
 BASES = {EngineStoreError, SchemaError}

@@ -136,6 +136,7 @@ def use_everything(store: Store) -> None:
     ann = store.users.create(user("ann"))
     store.users.create_initial_admin_if_none(user("root", role=Role.ADMIN))
     refused(store.users.create, ann)
+    refused(store.users.restore, ann)
     store.users.get("ann")
     store.users.get_by_email("ann@example.org")
     page = store.users.list(UserFilter(Role.USER), limit=1)
@@ -147,6 +148,7 @@ def use_everything(store: Store) -> None:
     store.users.modify("ann", lambda state: change(state, email="new@example.org"))
     store.api_keys.create(api_key("k"))
     refused(store.api_keys.create, api_key("k"))
+    refused(store.api_keys.restore, store.api_keys.get("k"))
     store.api_keys.get("k")
     store.api_keys.get_by_prefix("p-k")
     store.api_keys.get_by_fingerprint(api_key("k").fingerprint)
@@ -157,6 +159,7 @@ def use_everything(store: Store) -> None:
 
     made = store.workflows.create(workflow("w"))
     refused(store.workflows.create, made)
+    refused(store.workflows.restore, made)
     refused(store.workflows.update, change(made, created_at=year_1))
     refused(store.workflows.upsert, change(made, created_at=year_1))
     store.workflows.upsert(store.workflows.update(made))
@@ -169,6 +172,7 @@ def use_everything(store: Store) -> None:
 
     root = store.tasks.create(task("t"))
     refused(store.tasks.create, root)
+    refused(store.tasks.restore, root)
     refused(store.tasks.update, change(root, created_at=year_1))
     refused(store.tasks.upsert, change(root, created_at=year_1))
     store.tasks.upsert(store.tasks.update(root))

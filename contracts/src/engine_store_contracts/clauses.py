@@ -21,6 +21,7 @@ CLAUSES = {
     "2.6": "modify",
     "2.7": "merge_usage loses nothing",
     "2.8": "What never changes",
+    "2.9": "restore",
     "3": "Transactions",
     "3.1": "All writes or none",
     "3.2": "Rollback and savepoints",

@@ -29,6 +29,7 @@ from engine_store_contracts.suite.migrations import MigrationCases
 from engine_store_contracts.suite.paging import PagingCases
 from engine_store_contracts.suite.processes import ProcessCases
 from engine_store_contracts.suite.reopening import ReopenCases
+from engine_store_contracts.suite.restoring import RestoreCases
 from engine_store_contracts.suite.savepoints import SavepointCases
 from engine_store_contracts.suite.synchronous import SyncCases
 from engine_store_contracts.suite.tasks import TaskCases
@@ -44,6 +45,7 @@ from engine_store_contracts.suite.workflows import WorkflowCases
 class DriverContract(
     ValueCases,
     VersionCases,
+    RestoreCases,
     ConcurrencyCases,
     TransactionCases,
     SavepointCases,

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 from hypothesis import strategies as st
 
+from engine_store.clock import UNSAVED
 from engine_store.models import (
     ApiKey,
     Component,
@@ -63,6 +64,15 @@ optional_documents = st.none() | documents
 error_infos = st.builds(ErrorInfo, texts, st.none() | texts, optional_documents)
 
 times = st.integers(-3, 3).map(lambda seconds: START + timedelta(seconds=seconds))
+
+stamps = st.fixed_dictionaries(
+    {
+        "version": st.sampled_from([0, 1, 2, 3, INT_MAX - 1000]),
+        "created_at": st.just(UNSAVED) | times,
+        "updated_at": st.just(UNSAVED) | times | times.map(lambda time: time + timedelta(days=1)),
+    }
+)
+"""What a store sets of a state; not all of it can be restored."""
 
 statuses = st.sampled_from(Status)
 

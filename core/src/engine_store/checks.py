@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import orjson
 
+from engine_store.clock import UNSAVED
 from engine_store.errors import InvalidReferenceError, InvalidValueError
 from engine_store.models import (
     TERMINAL,
@@ -105,6 +106,20 @@ def check_task(state: TaskState, path: str = "task") -> None:
     _check_payload(state, path)
     if state.parent_state_id == state.task_exec_id:
         raise InvalidReferenceError("task execution", "parent_state_id", state.task_exec_id)
+
+
+def check_restored(state: User | ApiKey | WorkflowState | TaskState, path: str) -> None:
+    """What a store has set of a state to be restored (contract 2.9).
+
+    After the check of its kind. An API key has neither a version nor an `updated_at`.
+    """
+    if state.created_at == UNSAVED:
+        raise InvalidValueError(f"{path}.created_at", "expected a time, found none")
+    if isinstance(state, ApiKey):
+        return
+    check_int(state.version, f"{path}.version", minimum=1)
+    if state.updated_at < state.created_at:
+        raise InvalidValueError(f"{path}.updated_at", "expected a time from created_at on")
 
 
 def check_usage(usage: UsageSummary, path: str = "usage") -> None:
@@ -281,6 +296,7 @@ __all__ = [
     "check_api_key",
     "check_api_key_filter",
     "check_purge",
+    "check_restored",
     "check_task",
     "check_task_filter",
     "check_usage",

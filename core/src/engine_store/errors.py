@@ -248,6 +248,39 @@ class DriverLoadError(EngineStoreError):
         )
 
 
+# --- export, import and copy -------------------------------------------------------------------
+
+
+@define(eq=False)
+class TransferError(EngineStoreError):
+    """An export, import or copy stopped; `remedy` says what stays and how to go on.
+
+    `line` is that of the file, for a copy the one that the row would have in a file; None where
+    it is not about a line.
+    """
+
+    line: int | None
+    expected: str
+    found: str
+    remedy: str
+
+    def __str__(self) -> str:
+        where = "" if self.line is None else f"line {self.line}: "
+        return f"{where}expected {self.expected}, found {self.found}. {self.remedy}"
+
+
+class InvalidExportError(TransferError):
+    """The file is no whole and unchanged export; nothing was written."""
+
+
+class NotEmptyError(TransferError):
+    """There are rows in the target, and nothing was said about them; nothing was written."""
+
+
+class MismatchError(TransferError):
+    """What was read again at the end differs from what came; the rows stay."""
+
+
 # --- the database file and its schema ----------------------------------------------------------
 
 

@@ -122,6 +122,7 @@ VALUES: dict[str, Any] = {
     "task_exec_ids": ["t-5007-4", "t-77-3"],
     "task_id": "step-4",
     "tool_id": "tool-37",
+    "updated_at": NOW,
     "usage": "[]",
     "used": NOW,
     "user_id": "user-5000",

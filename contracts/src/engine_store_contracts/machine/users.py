@@ -49,6 +49,10 @@ class UserRules(SideBySide):
     def rewrite_user(self, user: User, changes: dict[str, Any], write: str) -> MultipleResults[Any]:
         return self.state(lambda s: getattr(s.users, write)(attrs.evolve(user, **changes)))
 
+    @rule(target=seen_users, user=some.users | seen_users, stamps=some.stamps)
+    def restore_user(self, user: User, stamps: dict[str, Any]) -> MultipleResults[Any]:
+        return self.state(lambda s: s.users.restore(attrs.evolve(user, **stamps)))
+
     @rule(target=seen_users, user_id=some.user_ids, changes=st.none() | changes)
     def modify_user(self, user_id: str, changes: dict[str, Any] | None) -> MultipleResults[Any]:
         return self.state(lambda s: s.users.modify(user_id, change(changes)))
@@ -69,6 +73,10 @@ class UserRules(SideBySide):
     @rule(key=some.api_keys)
     def create_key(self, key: ApiKey) -> None:
         self.both(lambda s: s.api_keys.create(key))
+
+    @rule(key=some.api_keys, created_at=st.just(UNSAVED) | some.times)
+    def restore_key(self, key: ApiKey, created_at: datetime) -> None:
+        self.both(lambda s: s.api_keys.restore(attrs.evolve(key, created_at=created_at)))
 
     @rule(key_id=some.key_ids, at=st.none() | some.times)
     def touch_key(self, key_id: str, at: datetime | None) -> None:

@@ -69,9 +69,16 @@ class Tasks:
     def create(self, task: TaskState) -> TaskState:
         checks.check_task(task)
         with self._scope.write() as data:
-            if task.task_exec_id in data.tasks:
-                raise AlreadyExistsError(ENTITY, "task_exec_id", task.task_exec_id)
+            _check_is_new(data, task)
             return self._create(data, task)
+
+    def restore(self, task: TaskState) -> TaskState:
+        checks.check_task(task)
+        checks.check_restored(task, "task")
+        with self._scope.write() as data:
+            _check_is_new(data, task)
+            _check_references(data, task)
+            return _store(data, task)
 
     def update(self, task: TaskState) -> TaskState:
         checks.check_task(task)
@@ -192,12 +199,7 @@ class Tasks:
         )
 
     def _create(self, data: Data, task: TaskState) -> TaskState:
-        if task.workflow_exec_id not in data.workflows:
-            raise InvalidReferenceError(ENTITY, "workflow_exec_id", task.workflow_exec_id)
-        if task.parent_state_id is not None:
-            parent = data.tasks.get(task.parent_state_id)
-            if parent is None or parent.workflow_exec_id != task.workflow_exec_id:
-                raise InvalidReferenceError(ENTITY, "parent_state_id", task.parent_state_id)
+        _check_references(data, task)
         now = self._scope.now()
         return _store(data, attrs.evolve(task, version=1, created_at=now, updated_at=now))
 
@@ -240,6 +242,20 @@ def _store(data: Data, task: TaskState) -> TaskState:
     row = detached(task)
     data.tasks[row.task_exec_id] = row
     return detached(row)
+
+
+def _check_is_new(data: Data, task: TaskState) -> None:
+    if task.task_exec_id in data.tasks:
+        raise AlreadyExistsError(ENTITY, "task_exec_id", task.task_exec_id)
+
+
+def _check_references(data: Data, task: TaskState) -> None:
+    if task.workflow_exec_id not in data.workflows:
+        raise InvalidReferenceError(ENTITY, "workflow_exec_id", task.workflow_exec_id)
+    if task.parent_state_id is not None:
+        parent = data.tasks.get(task.parent_state_id)
+        if parent is None or parent.workflow_exec_id != task.workflow_exec_id:
+            raise InvalidReferenceError(ENTITY, "parent_state_id", task.parent_state_id)
 
 
 def _check_immutable(task: TaskState, before: TaskState) -> None:

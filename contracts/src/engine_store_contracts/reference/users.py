@@ -69,6 +69,12 @@ class Users:
         with self._scope.write() as data:
             return self._create(data, user)
 
+    def restore(self, user: User) -> User:
+        checks.check_user(user)
+        checks.check_restored(user, "user")
+        with self._scope.write() as data:
+            return self._insert(data, user)
+
     def create_initial_admin_if_none(self, user: User) -> User:
         checks.check_user(user)
         if user.role is not Role.ADMIN:
@@ -108,13 +114,15 @@ class Users:
             }
 
     def _create(self, data: Data, user: User) -> User:
+        now = self._scope.now()
+        return self._insert(data, attrs.evolve(user, version=1, created_at=now, updated_at=now))
+
+    def _insert(self, data: Data, user: User) -> User:
         if user.user_id in data.users:
             raise AlreadyExistsError("user", "user_id", user.user_id)
         _check_email_is_free(data, user)
-        now = self._scope.now()
-        created = attrs.evolve(user, version=1, created_at=now, updated_at=now)
-        data.users[user.user_id] = created
-        return created
+        data.users[user.user_id] = user
+        return user
 
     def _replace(self, data: Data, stored: User, user: User) -> User:
         _check_email_is_free(data, user)
@@ -171,6 +179,14 @@ class ApiKeys:
 
     def create(self, key: ApiKey) -> ApiKey:
         checks.check_api_key(key)
+        return self._insert(attrs.evolve(key, created_at=self._scope.now()))
+
+    def restore(self, key: ApiKey) -> ApiKey:
+        checks.check_api_key(key)
+        checks.check_restored(key, "key")
+        return self._insert(key)
+
+    def _insert(self, key: ApiKey) -> ApiKey:
         with self._scope.write() as data:
             for field in ("key_id", "fingerprint", "prefix"):
                 taken = {getattr(known, field) for known in data.api_keys.values()}
@@ -179,9 +195,8 @@ class ApiKeys:
                     raise AlreadyExistsError("api key", field, shown)
             if key.user_id not in data.users:
                 raise InvalidReferenceError("api key", "user_id", key.user_id)
-            created = attrs.evolve(key, created_at=self._scope.now())
-            data.api_keys[key.key_id] = created
-            return created
+            data.api_keys[key.key_id] = key
+            return key
 
     def touch(self, key_id: str, at: datetime | None = None) -> ApiKey:
         values.check_id(key_id, "key_id")

@@ -101,9 +101,21 @@ class Workflows:
     def create(self, workflow: WorkflowState) -> WorkflowState:
         checks.check_workflow(workflow)
         with self._scope.write() as data:
-            if workflow.workflow_exec_id in data.workflows:
-                raise AlreadyExistsError(ENTITY, "workflow_exec_id", workflow.workflow_exec_id)
+            _check_is_new(data, workflow)
             return self._create(data, workflow)
+
+    def restore(self, workflow: WorkflowState) -> WorkflowState:
+        checks.check_workflow(workflow)
+        checks.check_restored(workflow, "workflow")
+        with self._scope.write() as data:
+            _check_is_new(data, workflow)
+            return _store(
+                data,
+                workflow,
+                version=workflow.version,
+                created_at=workflow.created_at,
+                updated_at=workflow.updated_at,
+            )
 
     def update(self, workflow: WorkflowState) -> WorkflowState:
         checks.check_workflow(workflow)
@@ -252,6 +264,11 @@ def _with_tasks(data: Data, workflow: WorkflowState) -> WorkflowState:
         task for task in data.tasks.values() if task.workflow_exec_id == workflow.workflow_exec_id
     )
     return attrs.evolve(workflow, tasks=tasks)
+
+
+def _check_is_new(data: Data, workflow: WorkflowState) -> None:
+    if workflow.workflow_exec_id in data.workflows:
+        raise AlreadyExistsError(ENTITY, "workflow_exec_id", workflow.workflow_exec_id)
 
 
 def _check_immutable(workflow: WorkflowState, before: WorkflowState) -> None:

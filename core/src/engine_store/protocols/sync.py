@@ -57,6 +57,13 @@ class UserRepository(Protocol):
         """Store a new user. Raises `AlreadyExistsError`, then `EmailExistsError`."""
         ...
 
+    def restore(self, user: User) -> User:
+        """Store a new user as it was exported, with its version and times (2.9).
+
+        Raises `InvalidValueError` where it states none, else as `create` does.
+        """
+        ...
+
     def create_initial_admin_if_none(self, user: User) -> User:
         """Store the first admin, atomically across processes (4.2).
 
@@ -123,6 +130,13 @@ class ApiKeyRepository(Protocol):
         """
         ...
 
+    def restore(self, key: ApiKey) -> ApiKey:
+        """Store a new key as it was exported, with its `created_at` (2.9).
+
+        Raises `InvalidValueError` where it states none, else as `create` does.
+        """
+        ...
+
     def touch(self, key_id: str, at: datetime | None = None) -> ApiKey:
         """Set `last_used` to `at`, or to now, never backwards. Raises `ApiKeyNotFoundError`."""
         ...
@@ -172,6 +186,13 @@ class WorkflowRepository(Protocol):
 
     def create(self, workflow: WorkflowState) -> WorkflowState:
         """Store a new state. Raises `AlreadyExistsError`."""
+        ...
+
+    def restore(self, workflow: WorkflowState) -> WorkflowState:
+        """Store a new state as it was exported, with its version and times (2.9).
+
+        Raises `InvalidValueError` where it states none, else as `create` does.
+        """
         ...
 
     def update(self, workflow: WorkflowState) -> WorkflowState:
@@ -280,6 +301,13 @@ class TaskRepository(Protocol):
 
         Raises `AlreadyExistsError`, then `InvalidReferenceError` for a missing workflow
         (`workflow_exec_id`) or a parent that is not in it (`parent_state_id`), in this order.
+        """
+        ...
+
+    def restore(self, task: TaskState) -> TaskState:
+        """Store a new state as it was exported, with its version and times (2.9).
+
+        Raises `InvalidValueError` where it states none, else as `create` does.
         """
         ...
 

@@ -118,6 +118,15 @@ class Rows:
         """`created_at` of a state to be written; None where it states none."""
         return None if created_at == UNSAVED else self.codec.write_time(created_at)
 
+    def stamps(self, state: User | WorkflowState | TaskState) -> dict[str, Any]:
+        """The parameters of a state that says what a store has set (contract 2.9)."""
+        write_time = self.codec.write_time
+        return {
+            "version": state.version,
+            "created_at": write_time(state.created_at),
+            "updated_at": write_time(state.updated_at),
+        }
+
     def collection(self, values: Collection[str] | None) -> Any:
         """A collection of strings as a parameter, or None."""
         return None if values is None else self.codec.write_collection(values)

@@ -50,6 +50,11 @@ class Kind(Generic[Row, Filter]):
     newest_first: bool = False
 
     @property
+    def path(self) -> str:
+        """What paths to values call the argument that is a row of it."""
+        return self.name.removesuffix("s")
+
+    @property
     def entity(self) -> str:
         """What errors call it."""
         return self.not_found.entity

@@ -122,6 +122,12 @@ class Versioned(Repository[State, Filter]):
         with self._scope.write() as data:
             return self._insert(data, state)
 
+    def _restore(self, state: State) -> State:
+        self.kind.check(state)
+        checks.check_restored(state, self.kind.path)
+        with self._scope.write() as data:
+            return self._add(data, state)
+
     def _update(self, state: State) -> State:
         self.kind.check(state)
         with self._scope.write() as data:
@@ -156,10 +162,13 @@ class Versioned(Repository[State, Filter]):
         raise conflict
 
     def _insert(self, data: Snapshot, state: State) -> State:
+        now = self._scope.now()
+        return self._add(data, attrs.evolve(state, version=1, created_at=now, updated_at=now))
+
+    def _add(self, data: Snapshot, state: State) -> State:
         self._check_new(data, state)
         self._admit(data, state, None)
-        now = self._scope.now()
-        return self._put(data, attrs.evolve(state, version=1, created_at=now, updated_at=now))
+        return self._put(data, state)
 
     def _replace(self, data: Snapshot, before: State, after: State) -> State:
         self._admit(data, after, before)

@@ -36,6 +36,9 @@ class Tasks(Metered[TaskState, TaskFilter]):
     def create(self, task: TaskState) -> TaskState:
         return self._create(task)
 
+    def restore(self, task: TaskState) -> TaskState:
+        return self._restore(task)
+
     def update(self, task: TaskState) -> TaskState:
         return self._update(task)
 

@@ -41,6 +41,9 @@ class Users(Versioned[User, UserFilter]):
     def create(self, user: User) -> User:
         return self._create(user)
 
+    def restore(self, user: User) -> User:
+        return self._restore(user)
+
     def create_initial_admin_if_none(self, user: User) -> User:
         checks.check_user(user)
         if user.role is not Role.ADMIN:
@@ -94,6 +97,14 @@ class ApiKeys(Repository[ApiKey, ApiKeyFilter]):
 
     def create(self, key: ApiKey) -> ApiKey:
         checks.check_api_key(key)
+        return self._add(attrs.evolve(key, created_at=self._scope.now()))
+
+    def restore(self, key: ApiKey) -> ApiKey:
+        checks.check_api_key(key)
+        checks.check_restored(key, "key")
+        return self._add(key)
+
+    def _add(self, key: ApiKey) -> ApiKey:
         with self._scope.write() as data:
             self._check_new(data, key)
             if data[API_KEYS].where(fingerprint=key.fingerprint):
@@ -102,7 +113,7 @@ class ApiKeys(Repository[ApiKey, ApiKeyFilter]):
                 raise AlreadyExistsError("api key", "prefix", key.prefix)
             if data[USERS].get(key.user_id) is None:
                 raise InvalidReferenceError("api key", "user_id", key.user_id)
-            return self._put(data, attrs.evolve(key, created_at=self._scope.now()))
+            return self._put(data, key)
 
     def touch(self, key_id: str, at: datetime | None = None) -> ApiKey:
         values.check_id(key_id, "key_id")

@@ -63,6 +63,9 @@ class Workflows(Metered[WorkflowState, WorkflowFilter]):
     def create(self, workflow: WorkflowState) -> WorkflowState:
         return self._create(workflow)
 
+    def restore(self, workflow: WorkflowState) -> WorkflowState:
+        return self._restore(workflow)
+
     def update(self, workflow: WorkflowState) -> WorkflowState:
         return self._update(workflow)
 

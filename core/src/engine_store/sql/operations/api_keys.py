@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from engine_store.checks import (
     FINGERPRINT_BYTES,
     check_api_key,
     check_api_key_filter,
+    check_restored,
     decode_cursor,
 )
 from engine_store.errors import (
@@ -71,10 +73,13 @@ class ApiKeyOperations(Operations):
     @write
     def create(self, key: ApiKey) -> Op[ApiKey]:
         check_api_key(key)
-        row = yield self._q.create_api_key(**self._rows.api_key_parameters(key), now=self._now())
-        if row is None:
-            raise (yield from self._why_not_created(key))
-        return self._rows.api_key(row)
+        return (yield from self._insert(key, self._now()))
+
+    @write
+    def restore(self, key: ApiKey) -> Op[ApiKey]:
+        check_api_key(key)
+        check_restored(key, "key")
+        return (yield from self._insert(key, self._rows.time(key.created_at)))
 
     @write
     def touch(self, key_id: str, at: datetime | None = None) -> Op[ApiKey]:
@@ -92,6 +97,13 @@ class ApiKeyOperations(Operations):
         check_id(key_id, "key_id")
         if (yield self._q.delete_api_key(key_id=key_id)) is None:
             raise ApiKeyNotFoundError(key_id)
+
+    def _insert(self, key: ApiKey, created_at: Any) -> Op[ApiKey]:
+        parameters = self._rows.api_key_parameters(key)
+        row = yield self._q.create_api_key(**parameters, created_at=created_at)
+        if row is None:
+            raise (yield from self._why_not_created(key))
+        return self._rows.api_key(row)
 
     def _why_not_created(self, key: ApiKey) -> Op[EngineStoreError]:
         by_id, by_fingerprint, by_prefix, user = yield (

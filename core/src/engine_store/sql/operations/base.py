@@ -46,6 +46,11 @@ class Operations:
         now = self._clock()
         return self._rows.codec.write_time(now if now.tzinfo is UTC else now.astimezone(UTC))
 
+    def _new(self) -> dict[str, Any]:
+        """What a store sets of a new state, as parameters."""
+        now = self._now()
+        return {"version": 1, "created_at": now, "updated_at": now}
+
     def _by_task_id(self, rows: Sequence[Row]) -> dict[str, TaskState]:
         """The tasks in rows of one execution for each `task_id`."""
         return {task.task_id: task for task in map(self._rows.task, rows)}

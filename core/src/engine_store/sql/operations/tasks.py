@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 import orjson
 
-from engine_store.checks import check_task, check_task_filter, check_usage, decode_cursor
+from engine_store.checks import (
+    check_restored,
+    check_task,
+    check_task_filter,
+    check_usage,
+    decode_cursor,
+)
 from engine_store.errors import (
     AlreadyExistsError,
     EngineStoreError,
@@ -91,10 +98,13 @@ class TaskOperations(Operations):
     @write
     def create(self, task: TaskState) -> Op[TaskState]:
         check_task(task)
-        row = yield self._q.create_task(**self._rows.task_parameters(task), now=self._now())
-        if row is None:
-            raise (yield from self._why_not_created(task))
-        return self._rows.task(row)
+        return (yield from self._insert(task, self._new()))
+
+    @write
+    def restore(self, task: TaskState) -> Op[TaskState]:
+        check_task(task)
+        check_restored(task, "task")
+        return (yield from self._insert(task, self._rows.stamps(task)))
 
     @write
     def update(self, task: TaskState) -> Op[TaskState]:
@@ -253,6 +263,12 @@ class TaskOperations(Operations):
         """Everything that matches, unpaged."""
         rows = yield self._list(filter, after_created_at=None, after_id=None, limit=None)
         return tuple(map(self._rows.task, rows))
+
+    def _insert(self, task: TaskState, stamps: dict[str, Any]) -> Op[TaskState]:
+        row = yield self._q.create_task(**self._rows.task_parameters(task) | stamps)
+        if row is None:
+            raise (yield from self._why_not_created(task))
+        return self._rows.task(row)
 
     def _why_not_created(self, given: TaskState) -> Op[EngineStoreError]:
         stored, missing = yield from self._stored_and_missing(given)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
-from engine_store.checks import check_user, check_user_filter, decode_cursor
+from engine_store.checks import check_restored, check_user, check_user_filter, decode_cursor
 from engine_store.errors import (
     AlreadyBootstrappedError,
     AlreadyExistsError,
@@ -70,10 +71,13 @@ class UserOperations(Operations):
     @write
     def create(self, user: User) -> Op[User]:
         check_user(user)
-        row = yield self._q.create_user(**self._rows.user_parameters(user), now=self._now())
-        if row is None:
-            raise (yield from self._why_not_created(user))
-        return self._rows.user(row)
+        return (yield from self._insert(user, self._new()))
+
+    @write
+    def restore(self, user: User) -> Op[User]:
+        check_user(user)
+        check_restored(user, "user")
+        return (yield from self._insert(user, self._rows.stamps(user)))
 
     @transact
     def create_initial_admin_if_none(self, user: User) -> Op[User]:
@@ -110,6 +114,12 @@ class UserOperations(Operations):
         check_id(user_id, "user_id")
         if (yield self._q.delete_user(user_id=user_id)) is None:
             raise UserNotFoundError(user_id)
+
+    def _insert(self, user: User, stamps: dict[str, Any]) -> Op[User]:
+        row = yield self._q.create_user(**self._rows.user_parameters(user) | stamps)
+        if row is None:
+            raise (yield from self._why_not_created(user))
+        return self._rows.user(row)
 
     def _why_not_created(self, user: User) -> Op[EngineStoreError]:
         stored, rival = yield from self._stored_and_rival(user)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import datetime
+from typing import Any
 
 import attrs
 
 from engine_store.checks import (
     PURGED_UNLESS_TOLD,
     check_purge,
+    check_restored,
     check_usage,
     check_workflow,
     check_workflow_filter,
@@ -128,11 +130,13 @@ class WorkflowOperations(Operations):
     @write
     def create(self, workflow: WorkflowState) -> Op[WorkflowState]:
         check_workflow(workflow)
-        parameters = self._rows.workflow_parameters(workflow)
-        row = yield self._q.create_workflow(**parameters, now=self._now())
-        if row is None:
-            raise AlreadyExistsError(_ENTITY, "workflow_exec_id", workflow.workflow_exec_id)
-        return self._rows.workflow(row)
+        return (yield from self._insert(workflow, self._new()))
+
+    @write
+    def restore(self, workflow: WorkflowState) -> Op[WorkflowState]:
+        check_workflow(workflow)
+        check_restored(workflow, "workflow")
+        return (yield from self._insert(workflow, self._rows.stamps(workflow)))
 
     @write
     def update(self, workflow: WorkflowState) -> Op[WorkflowState]:
@@ -269,6 +273,12 @@ class WorkflowOperations(Operations):
             )
         )
         return len(rows), tasks[0]
+
+    def _insert(self, workflow: WorkflowState, stamps: dict[str, Any]) -> Op[WorkflowState]:
+        row = yield self._q.create_workflow(**self._rows.workflow_parameters(workflow) | stamps)
+        if row is None:
+            raise AlreadyExistsError(_ENTITY, "workflow_exec_id", workflow.workflow_exec_id)
+        return self._rows.workflow(row)
 
     def _found(self, row: Row | None, workflow_exec_id: str) -> WorkflowState:
         if row is None:

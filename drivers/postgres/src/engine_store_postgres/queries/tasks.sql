@@ -3,14 +3,14 @@ workflow_exec_id, task_exec_id, task_id, workflow_id, component, execution_type,
 parent_state_id, agent_id, action_id, tool_id, input, output, error, usage, version, created_at,
 updated_at
 
--- fragment: new_task
--- A row to insert, if its workflow is there, and its parent in it. The workflow is held: it cannot
--- be deleted between this look and the foreign keys', nor can a parent, which goes with it alone.
-SELECT
-  :workflow_exec_id::text, :task_exec_id::text, :task_id::text, :workflow_id::text,
-  :component::text, :execution_type::text, :status::text, :parent_state_id::text,
-  :agent_id::text, :action_id::text, :tool_id::text, :input::json, :output::json, :error::json,
-  :usage::json, 1, :now::timestamptz, :now::timestamptz
+-- fragment: task_values
+:workflow_exec_id::text, :task_exec_id::text, :task_id::text, :workflow_id::text, :component::text,
+:execution_type::text, :status::text, :parent_state_id::text, :agent_id::text, :action_id::text,
+:tool_id::text, :input::json, :output::json, :error::json, :usage::json
+
+-- fragment: in_its_workflow
+-- A row if the workflow is there, and the parent in it. The workflow is held: it cannot be deleted
+-- between this look and the foreign keys', nor can a parent, which goes with it alone.
 FROM {schema}.workflows AS whole
 WHERE whole.workflow_exec_id = :workflow_exec_id
   AND (
@@ -62,9 +62,10 @@ ORDER BY created_at, task_exec_id --? statuses
 LIMIT :limit --? statuses
 
 -- name: create_task :one
--- No row: the id is taken, or the workflow or the parent is missing.
+-- A new one or a restored one. No row: the id is taken, or the workflow or the parent is missing.
 INSERT INTO {schema}.tasks ({task_columns})
-{new_task}
+SELECT {task_values}, :version::bigint, :created_at::timestamptz, :updated_at::timestamptz
+{in_its_workflow}
 FOR KEY SHARE OF whole
 ON CONFLICT DO NOTHING
 RETURNING {task_columns}
@@ -96,7 +97,8 @@ RETURNING {task_columns}
 -- name: upsert_task :one
 -- No row: an immutable field differs from what is stored, or a reference of a new one is missing.
 INSERT INTO {schema}.tasks AS stored ({task_columns})
-{new_task}
+SELECT {task_values}, 1, :now::timestamptz, :now::timestamptz
+{in_its_workflow}
   AND NOT EXISTS (
     SELECT 1
     FROM {schema}.tasks AS other

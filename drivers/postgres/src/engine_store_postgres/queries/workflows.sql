@@ -1,8 +1,8 @@
 -- fragment: workflow_columns
 workflow_exec_id, workflow_id, status, input, output, error, usage, version, created_at, updated_at
 
--- fragment: new_workflow
-:workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage, 1, :now, :now
+-- fragment: workflow_values
+:workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage
 
 -- name: get_workflow :one
 SELECT {workflow_columns}
@@ -54,9 +54,9 @@ ORDER BY created_at DESC, workflow_exec_id DESC
 LIMIT 1
 
 -- name: create_workflow :one
--- No row: the id is taken.
+-- A new one or a restored one. No row: the id is taken.
 INSERT INTO {schema}.workflows ({workflow_columns})
-VALUES ({new_workflow})
+VALUES ({workflow_values}, :version, :created_at, :updated_at)
 ON CONFLICT DO NOTHING
 RETURNING {workflow_columns}
 
@@ -79,7 +79,7 @@ RETURNING {workflow_columns}
 -- name: upsert_workflow :one
 -- No row: an immutable field differs from what is stored.
 INSERT INTO {schema}.workflows AS stored ({workflow_columns})
-VALUES ({new_workflow})
+VALUES ({workflow_values}, 1, :now, :now)
 ON CONFLICT (workflow_exec_id) DO UPDATE
 SET status = excluded.status,
     input = excluded.input,

@@ -5,7 +5,7 @@ updated_at
 
 -- fragment: task_values
 :workflow_exec_id, :task_exec_id, :task_id, :workflow_id, :component, :execution_type, :status,
-:parent_state_id, :agent_id, :action_id, :tool_id, :input, :output, :error, :usage, 1, :now, :now
+:parent_state_id, :agent_id, :action_id, :tool_id, :input, :output, :error, :usage
 
 -- fragment: references_exist
 EXISTS (SELECT 1 FROM workflows WHERE workflow_exec_id = :workflow_exec_id)
@@ -52,9 +52,9 @@ ORDER BY created_at, task_exec_id
 LIMIT :limit --? limit
 
 -- name: create_task :one
--- No row: the id is taken, or the workflow or the parent is missing.
+-- A new one or a restored one. No row: the id is taken, or the workflow or the parent is missing.
 INSERT INTO tasks ({task_columns})
-SELECT {task_values}
+SELECT {task_values}, :version, :created_at, :updated_at
 WHERE {references_exist}
 ON CONFLICT DO NOTHING
 RETURNING {task_columns}
@@ -86,7 +86,7 @@ RETURNING {task_columns}
 -- name: upsert_task :one
 -- No row: an immutable field differs from what is stored, or a reference of a new one is missing.
 INSERT INTO tasks ({task_columns})
-SELECT {task_values}
+SELECT {task_values}, 1, :now, :now
 WHERE {references_exist}
 ON CONFLICT (task_exec_id) DO UPDATE
 SET task_id = excluded.task_id,

@@ -31,9 +31,9 @@ WHERE role = 'admin'
 LIMIT 1
 
 -- name: create_user :one
--- No row: the id or the email is taken.
+-- A new one or a restored one. No row: the id or the email is taken.
 INSERT INTO users (user_id, email, email_folded, role, version, created_at, updated_at)
-VALUES (:user_id, :email, :email_folded, :role, 1, :now, :now)
+VALUES (:user_id, :email, :email_folded, :role, :version, :created_at, :updated_at)
 ON CONFLICT DO NOTHING
 RETURNING {user_columns}
 

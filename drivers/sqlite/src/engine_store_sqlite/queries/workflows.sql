@@ -44,10 +44,11 @@ ORDER BY created_at DESC, workflow_exec_id DESC
 LIMIT 1
 
 -- name: create_workflow :one
--- No row: the id is taken.
+-- A new one or a restored one. No row: the id is taken.
 INSERT INTO workflows ({workflow_columns})
 VALUES (
-  :workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage, 1, :now, :now
+  :workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage, :version,
+  :created_at, :updated_at
 )
 ON CONFLICT DO NOTHING
 RETURNING {workflow_columns}

@@ -1,0 +1,174 @@
+"""The format of an export: a header, a line for each row, a footer; written and checked."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import BinaryIO
+
+import orjson
+
+from engine_store.errors import EngineStoreError, InvalidExportError
+from engine_store.models import ApiKey, TaskState, User, WorkflowState
+from engine_store.transfer.files import Source
+from engine_store.transfer.lines import NO_ROW, decode, encode
+from engine_store.transfer.rows import FIRST_ROW, KIND_NAMED, KIND_OF, Numbered, Row
+
+FORMAT = "engine-store"
+VERSION = 1
+
+HEADER = orjson.dumps({"format": FORMAT, "version": VERSION})
+_LONGEST_HEADER = 1000
+_FOOTER = b'{"kind":"end",'
+
+_AGAIN = "Get the file again from where it came from, or export again; nothing was written"
+
+
+def footer(counts: Mapping[str, int], checksum: str) -> bytes:
+    """The last line: how many rows of each kind, and the SHA-256 of all lines before."""
+    return orjson.dumps({"kind": "end", "rows": dict(counts), "sha256": checksum})
+
+
+def write(rows: Iterable[Row], file: BinaryIO, wrote: Callable[[Row], None]) -> None:
+    """Write an export of `rows`; `wrote` is called behind each."""
+    counts = dict.fromkeys(KIND_NAMED, 0)
+    digest = hashlib.sha256()
+
+    def put(line: bytes) -> None:
+        digest.update(line + b"\n")
+        file.write(line + b"\n")
+
+    put(HEADER)
+    for row in rows:
+        put(encode(row))
+        counts[KIND_OF[type(row)].name] += 1
+        wrote(row)
+    file.write(footer(counts, digest.hexdigest()) + b"\n")
+
+
+def read(source: Source) -> Iterator[Numbered]:
+    """The rows of an export, each with its line.
+
+    Raises `InvalidExportError` at the first line that is no row, or out of order; that all lines
+    are there, and unchanged, is known only at the end.
+    """
+    file = source.open()
+    lines = _lines(file)
+    digest = hashlib.sha256()
+    counts = dict.fromkeys(KIND_NAMED, 0)
+    order = _Order()
+    number, line = 1, _header(file)
+    digest.update(line + b"\n")
+    for number, line in lines:
+        if line.startswith(_FOOTER):
+            _check_footer(number, line, footer(counts, digest.hexdigest()))
+            break
+        row = _row(number, line)
+        order.check(number, row)
+        counts[KIND_OF[type(row)].name] += 1
+        digest.update(line + b"\n")
+        yield number, row
+    else:
+        found = f"the end of the file behind line {number}"
+        raise InvalidExportError(number + 1, "a row or the footer", found, _AGAIN)
+    for number, _ in lines:
+        raise InvalidExportError(number, "the end of the file", "more lines", _AGAIN)
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The lines behind the header."""
+    number = FIRST_ROW
+    while line := _next_line(file, number):
+        yield number, line
+        number += 1
+
+
+def _next_line(file: BinaryIO, number: int, longest: int = -1) -> bytes:
+    """The next line without its end; empty at the end of the file."""
+    try:
+        line = file.readline(longest)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        found = "compressed data that is damaged or cut off"
+        raise InvalidExportError(number, "a line", found, _AGAIN) from None
+    if not line:
+        return b""
+    if line == b"\n":
+        raise InvalidExportError(number, "a row or the footer", "an empty line", _AGAIN)
+    if not line.endswith(b"\n"):
+        found = "one that is cut off" if longest < 0 or len(line) < longest else "something longer"
+        raise InvalidExportError(number, "a whole line", found, _AGAIN)
+    return line[:-1]
+
+
+def _header(file: BinaryIO) -> bytes:
+    line = _next_line(file, 1, _LONGEST_HEADER)
+    if line == HEADER:
+        return line
+    expected = f"the header {HEADER.decode()}"
+    try:
+        given = orjson.loads(line)
+        version = given["version"] if given["format"] == FORMAT else None
+    except (ValueError, LookupError, TypeError):
+        version = None
+    if version in (None, VERSION):
+        remedy = "This is no export of engine-store; nothing was written"
+        raise InvalidExportError(1, expected, "another line" if line else "nothing", remedy)
+    remedy = "Import it with the version of engine-store that wrote it; nothing was written"
+    raise InvalidExportError(1, expected, f"version {version!r:.20}", remedy)
+
+
+def _row(number: int, line: bytes) -> Row:
+    try:
+        return decode(line)
+    except EngineStoreError as error:
+        found = f"one that no store takes ({error})"
+        raise InvalidExportError(number, "a row", found, _AGAIN) from None
+    except NO_ROW:
+        expected = "a row with all fields of its kind and no others"
+        raise InvalidExportError(number, expected, "another line", _AGAIN) from None
+
+
+def _check_footer(number: int, line: bytes, expected: bytes) -> None:
+    if line != expected:
+        found, wanted = line.decode(errors="replace")[:300], expected.decode()
+        raise InvalidExportError(number, f"the footer {wanted}", found, _AGAIN)
+
+
+class _Order:
+    """The order of the rows, by which also none can be there twice (see `rows.rows`)."""
+
+    def __init__(self) -> None:
+        self._owner: Row | None = None
+        self._owned: Row | None = None
+
+    def check(self, number: int, row: Row) -> None:
+        """That `row` may follow those before. Raises `InvalidExportError`."""
+        owner, before = self._owner, self._owned
+        match row:
+            case User():
+                follows = owner is None or (isinstance(owner, User) and _at(owner) < _at(row))
+            case WorkflowState():
+                follows = not isinstance(owner, WorkflowState) or _at(owner) > _at(row)
+            case ApiKey():
+                follows = isinstance(owner, User) and owner.user_id == row.user_id
+            case TaskState():
+                follows = (
+                    isinstance(owner, WorkflowState)
+                    and owner.workflow_exec_id == row.workflow_exec_id
+                )
+        if isinstance(row, User | WorkflowState):
+            self._owner, self._owned = row, None
+        else:
+            follows = follows and (before is None or _at(before) < _at(row))
+            self._owned = row
+        if not follows:
+            expected = "rows in the order of an export, keys and tasks behind what they belong to"
+            kind = KIND_OF[type(row)]
+            found = f"{kind.name} {kind.key(row)!r}"
+            raise InvalidExportError(number, expected, found, _AGAIN)
+
+
+def _at(row: Row) -> tuple[object, str]:
+    return row.created_at, KIND_OF[type(row)].key(row)

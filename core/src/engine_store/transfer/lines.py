@@ -1,0 +1,132 @@
+"""A row as a line of JSON, and back: the same row to the type.
+
+Every field is there, in the order of the model. Floats have a point or an exponent, integers have
+neither. Times are ISO 8601 with microseconds, bytes are base64.
+
+The standard library's JSON, and not a faster one: the digits of a float are then the same whatever
+is installed, and an integer beyond 64 bits stays one, to be refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from engine_store.models import (
+    Component,
+    ErrorInfo,
+    ExecutionType,
+    Role,
+    Status,
+    UsageEntry,
+    UsageSummary,
+)
+from engine_store.transfer.rows import KIND_NAMED, KIND_OF, Row
+
+
+def encode(row: Row) -> bytes:
+    """The line of a row, without its end."""
+    return _WRITER.encode(_fields(row)).encode()
+
+
+def canonical(row: Row) -> bytes:
+    """What rows are compared by: the line with all keys sorted, also those of documents.
+
+    The contract leaves the order of a document's keys open (1.3).
+    """
+    return _SORTED_WRITER.encode(_fields(row)).encode()
+
+
+def decode(line: bytes) -> Row:
+    """The row of a line: of one that `encode` wrote, or that means the same.
+
+    Raises one of `NO_ROW` for a line that is none, or has not exactly the fields of its kind, and
+    `EngineStoreError` for what no store would restore. No error quotes the line.
+    """
+    fields = json.loads(line.decode())
+    kind = KIND_NAMED[fields.pop("kind")]
+    row: Row = _made(kind.model, kind.fields, fields)
+    kind.check(row)
+    return row
+
+
+NO_ROW = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What `decode` raises for a line that is no row."""
+
+
+def _fields(row: Row) -> dict[str, Any]:
+    kind = KIND_OF[type(row)]
+    return {"kind": kind.name, **{name: getattr(row, name) for name in kind.fields}}
+
+
+def _plain(value: object) -> object:
+    """What JSON has no type for."""
+    match value:
+        case datetime():
+            return value.isoformat(timespec="microseconds")
+        case bytes():
+            return base64.b64encode(value).decode()
+        case UsageSummary():
+            return value.entries
+        case UsageEntry() | ErrorInfo():
+            return attrs.asdict(value, recurse=False)
+    raise TypeError(f"cannot write {type(value).__name__}")
+
+
+def _writer(*, sort_keys: bool) -> json.JSONEncoder:
+    return json.JSONEncoder(
+        ensure_ascii=False,
+        allow_nan=False,
+        separators=(",", ":"),
+        sort_keys=sort_keys,
+        default=_plain,
+    )
+
+
+_WRITER, _SORTED_WRITER = _writer(sort_keys=False), _writer(sort_keys=True)
+
+
+def _made(model: type[Any], names: Iterable[str], fields: dict[str, Any]) -> Any:
+    """A model from what JSON has for each of its fields."""
+    if fields.keys() != set(names):
+        raise ValueError("a field is missing, or unknown")
+    return model(
+        **{
+            name: value if value is None or name not in _READ else _READ[name](value)
+            for name, value in fields.items()
+        }
+    )
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _usage(entries: list[dict[str, Any]]) -> UsageSummary:
+    return UsageSummary(tuple([_made(UsageEntry, _ENTRY, entry) for entry in entries]))
+
+
+_ENTRY = tuple(attrs.fields_dict(UsageEntry))
+_ERROR = tuple(attrs.fields_dict(ErrorInfo))
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "agent_ids": tuple,
+    "captured_at": datetime.fromisoformat,
+    "component": Component,
+    "created_at": datetime.fromisoformat,
+    "error": lambda fields: _made(ErrorInfo, _ERROR, fields),
+    "execution_type": ExecutionType,
+    "fingerprint": _bytes,
+    "hash": _bytes,
+    "last_used": datetime.fromisoformat,
+    "role": Role,
+    "status": Status,
+    "updated_at": datetime.fromisoformat,
+    "usage": _usage,
+}
+"""How each field that JSON has no type for is read; no name means two things."""
