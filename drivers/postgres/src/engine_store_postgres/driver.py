@@ -91,6 +91,12 @@ def engine_store_driver() -> Driver:
     return _DRIVER
 
 
+@hookimpl
+def engine_store_settings() -> type[PostgresOptions]:
+    """The settings of this driver."""
+    return PostgresOptions
+
+
 def _migrator(
     pool: Pool, options: PostgresOptions, config: DatabaseConfig, context: OpenContext
 ) -> PostgresMigrator:

@@ -27,7 +27,7 @@ from engine_store_sqlite.asynchronous import AsyncSqliteStore
 from engine_store_sqlite.connections import Connections
 from engine_store_sqlite.files import check_file, check_sqlite, create_file
 from engine_store_sqlite.migrator import SqliteMigrator
-from engine_store_sqlite.options import read_options
+from engine_store_sqlite.options import SqliteOptions, read_options
 from engine_store_sqlite.scratch import scratch
 from engine_store_sqlite.store import SqliteStore
 
@@ -85,6 +85,12 @@ _DRIVER = SqliteDriver()
 def engine_store_driver() -> Driver:
     """The driver of this plugin."""
     return _DRIVER
+
+
+@hookimpl
+def engine_store_settings() -> type[SqliteOptions]:
+    """The settings of this driver."""
+    return SqliteOptions
 
 
 def open_store(config: DatabaseConfig, context: OpenContext) -> SqliteStore:
