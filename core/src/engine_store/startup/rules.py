@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from engine_store.config import Config, Finding, Severity
-from engine_store.errors import ConfigurationError, EngineStoreError, Problem
+from engine_store.errors import ConfigurationError, Problem
 from engine_store.plugins import load_driver
 from engine_store.protocols import Capability
 
@@ -26,8 +26,9 @@ def findings(config: Config, plugins: Iterable[object] = ()) -> tuple[Finding, .
         found += answer or ()
     try:
         declared = driver.capabilities(config.database)
-    except EngineStoreError as error:  # the place of the database is wrong
-        found.append(Finding(Severity.ERROR, "database", str(error)))
+    except ConfigurationError as error:  # the driver cannot use its own settings
+        field = f"database.{error.field.removeprefix('options.')}"
+        found.append(Finding(Severity.ERROR, field, error.reason))
     else:
         found += _capabilities(config, declared.get("vectors"))
     return tuple(sorted(found, key=lambda finding: finding.severity is not Severity.ERROR))
