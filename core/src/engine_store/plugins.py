@@ -11,8 +11,9 @@ for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -44,6 +45,16 @@ class Hooks:
         """The attrs class of the driver's own settings, made of `engine_store.config.setting`.
 
         With it they are checked with the rest of a configuration, and described in its schema.
+        """
+
+    @hookspec(firstresult=True)
+    def engine_store_backup(
+        self, config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
+    ) -> int | None:
+        """Copy the database into the new file `target` while it is in use; its size in bytes.
+
+        `progress` is told what is done of what, in the driver's own unit. A driver that cannot,
+        raises `ConfigurationError` and names the tool that can.
         """
 
     @hookspec
@@ -83,6 +94,14 @@ class Hooks:
 def installed_drivers() -> tuple[str, ...]:
     """The names of every driver installed, sorted; nothing is loaded."""
     return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+
+
+def driver_distribution(name: str) -> tuple[str | None, str | None]:
+    """The distribution that offers the driver of this name, and its version; nothing is loaded."""
+    for point in entry_points(group=GROUP):
+        if point.name == name and point.dist is not None:
+            return point.dist.name, point.dist.version
+    return None, None
 
 
 def load_driver(name: str, plugins: Iterable[object] = ()) -> tuple[Driver, pluggy.PluginManager]:

@@ -49,6 +49,10 @@ class DatabaseConfig:
         default=False, help="Refuse a database that cannot hold vectors by itself."
     )
 
+    check_schema: bool = setting(
+        default=True, help="Without, a schema that is behind is opened as it is: for migrating."
+    )
+
     @migration_timeout.validator
     def _check_migration_timeout(self, _: object, seconds: float) -> None:
         if not 0 <= seconds <= _LONGEST_WAIT:
@@ -58,6 +62,11 @@ class DatabaseConfig:
     def driver_name(self) -> str:
         """The driver to load: the URL's scheme, or `driver` where there is no URL."""
         return self.driver if self.url is None else parse_url(self.url).scheme
+
+    @property
+    def may_be_behind(self) -> bool:
+        """Whether a schema that lacks steps is no error at opening."""
+        return self.auto_migrate or not self.check_schema
 
     def driver_options(self) -> dict[str, Any]:
         """The options of the URL, and over them `options`."""

@@ -30,7 +30,9 @@ SECTIONS: dict[str, type[Any]] = {
 }
 
 COMMON = tuple(
-    field.name for field in fields(DatabaseConfig) if field.name not in {"options", "vectors"}
+    field.name
+    for field in fields(DatabaseConfig)
+    if field.name not in {"options", "vectors", "check_schema"}
 )
 """What every database has; the rest of its section is the driver's own."""
 
@@ -116,8 +118,9 @@ def _merged(sources: Iterable[Source]) -> _Merged:
     origins: dict[str, str] = {}
     for source in sources:
         for section, content in source.tree.items():
+            origins[section] = source.name
             if not isinstance(content, dict):
-                tree[section], origins[section] = content, source.name
+                tree[section] = content
                 continue
             before = tree.get(section)
             kept = _kept(section, before, content) if isinstance(before, dict) else {}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
+from pathlib import Path
 
 import orjson
 
@@ -22,6 +23,7 @@ from engine_store.sql.statements import load_queries
 from engine_store.sql.store import RepositoryClasses
 from engine_store.threads import run_in_thread
 from engine_store_sqlite.asynchronous import AsyncSqliteStore
+from engine_store_sqlite.backup import backup
 from engine_store_sqlite.connections import Connections
 from engine_store_sqlite.files import check_file, check_sqlite, create_file
 from engine_store_sqlite.migrator import SqliteMigrator
@@ -89,6 +91,17 @@ def engine_store_driver() -> Driver:
 
 
 @hookimpl
+def engine_store_backup(
+    config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
+) -> int:
+    """Copy the file, by SQLite's online backup."""
+    location, options = read_options(config)
+    if location.path is not None and location.path.exists():
+        check_file(location.path, options, MIGRATIONS, QUERIES, behind=True)
+    return backup(config, target, progress)
+
+
+@hookimpl
 def engine_store_check(config: Config) -> Iterable[Finding]:
     """What a start would come across."""
     return list(check(config))
@@ -107,9 +120,9 @@ def open_store(config: DatabaseConfig, context: OpenContext) -> SqliteStore:
     if config.vectors:
         raise ConfigurationError("vectors", f"SQLite keeps none; {_CANNOT_VECTORS}")
     if location.path is not None:
-        check_file(location.path, options, MIGRATIONS, QUERIES, auto_migrate=config.auto_migrate)
+        check_file(location.path, options, MIGRATIONS, QUERIES, behind=config.may_be_behind)
         create_file(location.path)
-    elif not config.auto_migrate:
+    elif not config.may_be_behind:
         raise SchemaBehindError(database=0, code=len(MIGRATIONS))
     connections = Connections(location, options)
     try:
