@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
-from attrs import define, field, fields
+from attrs import define, field, fields, frozen
 
 
 @define(eq=False)
@@ -208,15 +208,39 @@ class UnavailableError(EngineStoreError):
 # --- configuration and drivers -----------------------------------------------------------------
 
 
+@frozen
+class Problem:
+    """One mistake in a configuration: where it is, and what was expected there.
+
+    `source` says where the value comes from: a file, a variable of the environment, an argument.
+    """
+
+    path: str
+    message: str
+    source: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}{f' ({self.source})' if self.source else ''}: {self.message}"
+
+
 @define(eq=False)
 class ConfigurationError(EngineStoreError):
-    """`field` of the configuration cannot be used. Nothing was opened."""
+    """`field` of the configuration cannot be used. Nothing was opened.
+
+    Where several mistakes are known, `problems` has each, and `reason` all of them.
+    """
 
     field: str
     reason: str
+    problems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def of(cls, field: str, problems: Sequence[Problem]) -> ConfigurationError:
+        """The error for these problems; `field` is their common place."""
+        return cls(field, "; ".join(map(str, problems)), tuple(problems))
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.reason}"
+        return self.reason if self.problems else f"{self.field}: {self.reason}"
 
 
 @define(eq=False)

@@ -11,12 +11,14 @@ for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
 
 import pluggy
 
-from engine_store.config import DatabaseConfig
+from engine_store.config import Config, DatabaseConfig, Finding
 from engine_store.errors import DriverLoadError, UnknownDriverError, VersionConflictError
 from engine_store.migrations import Direction, Migration
 from engine_store.protocols import Driver
@@ -37,6 +39,30 @@ class Hooks:
     @hookspec(firstresult=True)
     def engine_store_driver(self) -> Driver | None:
         """The driver of this plugin. Implemented by drivers only."""
+
+    @hookspec(firstresult=True)
+    def engine_store_settings(self) -> type[Any] | None:
+        """The attrs class of the driver's own settings, made of `engine_store.config.setting`.
+
+        With it they are checked with the rest of a configuration, and described in its schema.
+        """
+
+    @hookspec(firstresult=True)
+    def engine_store_backup(
+        self, config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
+    ) -> int | None:
+        """Copy the database into the new file `target` while it is in use; its size in bytes.
+
+        `progress` is told what is done of what, in the driver's own unit. A driver that cannot,
+        raises `ConfigurationError` and names the tool that can.
+        """
+
+    @hookspec
+    def engine_store_check(self, config: Config) -> Iterable[Finding] | None:
+        """What a start with this configuration would come across: errors and warnings.
+
+        Asked before anything is opened, of the driver and of every listener.
+        """
 
     @hookspec
     def engine_store_configured(self, config: DatabaseConfig) -> None:
@@ -70,6 +96,14 @@ def installed_drivers() -> tuple[str, ...]:
     return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
 
 
+def driver_distribution(name: str) -> tuple[str | None, str | None]:
+    """The distribution that offers the driver of this name, and its version; nothing is loaded."""
+    for point in entry_points(group=GROUP):
+        if point.name == name and point.dist is not None:
+            return point.dist.name, point.dist.version
+    return None, None
+
+
 def load_driver(name: str, plugins: Iterable[object] = ()) -> tuple[Driver, pluggy.PluginManager]:
     """The driver called `name`, and a plugin manager with it and `plugins` registered.
 
@@ -95,6 +129,13 @@ def load_driver(name: str, plugins: Iterable[object] = ()) -> tuple[Driver, plug
         manager.register(plugin)
     manager.check_pending()
     return driver, manager
+
+
+def driver_settings(name: str) -> type[Any] | None:
+    """The class of a driver's settings; None where it does not say. Raises as `load_driver`."""
+    _, manager = load_driver(name)
+    settings: type[Any] | None = manager.hook.engine_store_settings()
+    return settings
 
 
 def _entry_point(name: str) -> EntryPoint:

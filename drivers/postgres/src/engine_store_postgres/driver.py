@@ -8,6 +8,7 @@ from functools import cache
 
 from engine_store.cancellation import whole
 from engine_store.config import DatabaseConfig
+from engine_store.errors import ConfigurationError
 from engine_store.migrations import load_migrations
 from engine_store.plugins import hookimpl
 from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
@@ -91,6 +92,24 @@ def engine_store_driver() -> Driver:
     return _DRIVER
 
 
+@hookimpl
+def engine_store_backup(config: DatabaseConfig) -> int:
+    """PostgreSQL has tools of its own, which need to be of the server's version."""
+    _, options = read_options(config)
+    raise ConfigurationError(
+        "database.driver",
+        "PostgreSQL is backed up by its own tools, which take one snapshot of a server in use and "
+        f"know its version: pg_dump --format=custom --schema={options.schema}; or pg_basebackup "
+        "with archived WAL, to go back to any moment; a portable copy is made by export",
+    )
+
+
+@hookimpl
+def engine_store_settings() -> type[PostgresOptions]:
+    """The settings of this driver."""
+    return PostgresOptions
+
+
 def _migrator(
     pool: Pool, options: PostgresOptions, config: DatabaseConfig, context: OpenContext
 ) -> PostgresMigrator:
@@ -107,8 +126,8 @@ async def _prepare(
 ) -> None:
     """Check that the database can be reached and fits, then bring its schema up."""
     await pool.open()
-    await migrator.check(auto_migrate=config.auto_migrate)
-    if options.pgvector:  # first: it may be impossible
+    await migrator.check(behind=config.may_be_behind)
+    if options.pgvector or config.vectors:  # first: it may be impossible
         await migrator.enable_pgvector(auto_migrate=config.auto_migrate)
     if config.auto_migrate:
         await migrator.up()

@@ -100,7 +100,7 @@ class PostgresMigrator:
         async with self.wire() as wire:
             return await self.applied_on(wire)
 
-    async def check(self, *, auto_migrate: bool) -> None:
+    async def check(self, *, behind: bool) -> None:
         """That the schema is ours, or nobody's, and fits the code. Changes nothing.
 
         Raises `ConfigurationError`, `ForeignDatabaseError`, `SchemaError`, `UnavailableError`.
@@ -122,9 +122,7 @@ class PostgresMigrator:
                 raise ForeignDatabaseError(
                     f"schema {self.schema}", f"a table {RECORD} of another program"
                 ) from None
-        (migrations.check_history if auto_migrate else migrations.check_current)(
-            self._steps, applied
-        )
+        (migrations.check_history if behind else migrations.check_current)(self._steps, applied)
 
     def _check_free(self, names: set[str]) -> None:
         """That nothing of somebody else has a name that a step is to make."""

@@ -11,7 +11,7 @@ import psycopg
 from attrs import field, fields_dict, frozen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from engine_store.config import DatabaseConfig, structure_options
+from engine_store.config import DatabaseConfig, Seconds, setting, structure_options
 from engine_store.errors import ConfigurationError
 from engine_store.urls import mask_url
 
@@ -44,43 +44,68 @@ class PostgresOptions:
     Times are seconds.
     """
 
-    conn_string: str | None = field(default=None, repr=False)
-    host: str | None = None
-    port: str | None = None
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    dbname: str | None = None
-    sslmode: _SslMode | None = None
-    target_session_attrs: _SessionAttrs | None = None
-    application_name: str = "engine-store"
-    connect_timeout: int = 10
+    conn_string: str | None = setting(
+        default=None, repr=False, help="A URL or a connection string of libpq, in one text."
+    )
+    host: str | None = setting(default=None, help="The server; several are separated by commas.")
+    port: str | None = setting(default=None, help="Its port, or one for each host.")
+    user: str | None = setting(default=None, help="Who connects.")
+    password: str | None = setting(default=None, repr=False, help="The password of the user.")
+    dbname: str | None = setting(default=None, also="name", help="The database.")
+    sslmode: _SslMode | None = setting(
+        default=None, also="ssl_mode", help="Whether the connection is encrypted and verified."
+    )
+    target_session_attrs: _SessionAttrs | None = setting(
+        default=None, help="Which of several hosts will do."
+    )
+    application_name: str = setting(
+        default="engine-store", help="What the server shows of the connections."
+    )
+    connect_timeout: int = setting(default=10, help="Seconds to wait for a connection.")
     """libpq itself would wait for as long as the operating system does, which is minutes."""
 
-    schema: str = "engine_store"
+    schema: str = setting(default="engine_store", help="The schema of the tables.")
     """A schema of its own: an application has a table `users` in `public` already."""
 
-    pool_min_size: int = 1
+    pool_min_size: int = setting(default=1, help="Connections that are kept.")
     """One connection is kept, so that the first call after a quiet hour need not connect."""
-    pool_max_size: int = 8
+    pool_max_size: int = setting(default=8, help="The most connections at a time.")
     """Four engines on one server of PostgreSQL's default 100 connections leave room for others."""
-    pool_timeout: float = 10.0
+    pool_timeout: Seconds = setting(
+        default=10.0, help="How long a call waits for a connection of the pool."
+    )
     """As long as SQLite's driver waits for its lock."""
-    pool_max_waiting: int = 0
-    """0: any number of calls may wait for a connection."""
-    pool_max_idle: float = 600.0
-    pool_max_lifetime: float = 3600.0
+    pool_max_waiting: int = setting(
+        default=0, help="How many calls may wait for a connection; 0: any number."
+    )
+    pool_max_idle: Seconds = setting(
+        default=600.0, help="After how long an unused connection is closed."
+    )
+    pool_max_lifetime: Seconds = setting(
+        default=3600.0, help="After how long a connection is renewed."
+    )
     """A connection is renewed each hour: a server's memory for it only grows."""
-    check: Literal["socket", "query", "off"] = "socket"
+    check: Literal["socket", "query", "off"] = setting(
+        default="socket", help="How a connection is looked at before it is used."
+    )
     """How a connection is looked at before it is used. `socket` sees for a microsecond that the
     server has closed it; `query` asks the server, for a round trip; `off` trusts it."""
 
-    statement_timeout: float | None = None
+    statement_timeout: Seconds | None = setting(
+        default=None, help="The longest that a statement may run; 60s unless told, 0: no limit."
+    )
     """None: 60. No statement here reads more than a page, a tree or a batch; 0 means no limit."""
-    lock_timeout: float | None = None
+    lock_timeout: Seconds | None = setting(
+        default=None, help="The longest wait for a lock; 10s unless told, 0: no limit."
+    )
     """None: 10. As long as SQLite's driver waits for its lock; 0 means no limit."""
-    pgbouncer: bool = False
+    pgbouncer: bool = setting(
+        default=False, help="For PgBouncer's transaction pooling: keep nothing in a session."
+    )
     """For PgBouncer's transaction pooling: nothing is kept in a session of the server."""
-    pgvector: bool = False
+    pgvector: bool = setting(
+        default=False, help="Make the extension vector at opening, or refuse to open."
+    )
     """Make the extension `vector` at opening, and refuse to open where that is impossible."""
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
+from pathlib import Path
 
 import orjson
 
-from engine_store.config import DatabaseConfig
-from engine_store.errors import (
-    SchemaBehindError,
-)
+from engine_store.config import Config, DatabaseConfig, Finding
+from engine_store.errors import ConfigurationError, SchemaBehindError
 from engine_store.migrations import load_migrations
 from engine_store.plugins import hookimpl
 from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
@@ -24,10 +23,12 @@ from engine_store.sql.statements import load_queries
 from engine_store.sql.store import RepositoryClasses
 from engine_store.threads import run_in_thread
 from engine_store_sqlite.asynchronous import AsyncSqliteStore
+from engine_store_sqlite.backup import backup
 from engine_store_sqlite.connections import Connections
 from engine_store_sqlite.files import check_file, check_sqlite, create_file
 from engine_store_sqlite.migrator import SqliteMigrator
-from engine_store_sqlite.options import read_options
+from engine_store_sqlite.options import SqliteOptions, read_options
+from engine_store_sqlite.rules import check
 from engine_store_sqlite.scratch import scratch
 from engine_store_sqlite.store import SqliteStore
 
@@ -41,9 +42,11 @@ CODEC = Codec(
     write_collection=lambda values: orjson.dumps(list(values)).decode(),
 )
 
+_CANNOT_VECTORS = "use Qdrant, Redis or the filesystem beside it"
+
 _ALWAYS = (
     Capability("concurrent_writers", False, "SQLite has one writer at a time; others wait"),
-    Capability("vectors", False, "use Qdrant, Redis or the filesystem beside it"),
+    Capability("vectors", False, _CANNOT_VECTORS),
 )
 _IN_MEMORY = tuple(
     Capability(name, False, "a database in memory is gone with its store")
@@ -87,14 +90,39 @@ def engine_store_driver() -> Driver:
     return _DRIVER
 
 
+@hookimpl
+def engine_store_backup(
+    config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
+) -> int:
+    """Copy the file, by SQLite's online backup."""
+    location, options = read_options(config)
+    if location.path is not None and location.path.exists():
+        check_file(location.path, options, MIGRATIONS, QUERIES, behind=True)
+    return backup(config, target, progress)
+
+
+@hookimpl
+def engine_store_check(config: Config) -> Iterable[Finding]:
+    """What a start would come across."""
+    return list(check(config))
+
+
+@hookimpl
+def engine_store_settings() -> type[SqliteOptions]:
+    """The settings of this driver."""
+    return SqliteOptions
+
+
 def open_store(config: DatabaseConfig, context: OpenContext) -> SqliteStore:
     """Check where the database is and what it holds, then open it and bring its schema up."""
     check_sqlite(sqlite3.sqlite_version_info)
     location, options = read_options(config)
+    if config.vectors:
+        raise ConfigurationError("vectors", f"SQLite keeps none; {_CANNOT_VECTORS}")
     if location.path is not None:
-        check_file(location.path, options, MIGRATIONS, QUERIES, auto_migrate=config.auto_migrate)
+        check_file(location.path, options, MIGRATIONS, QUERIES, behind=config.may_be_behind)
         create_file(location.path)
-    elif not config.auto_migrate:
+    elif not config.may_be_behind:
         raise SchemaBehindError(database=0, code=len(MIGRATIONS))
     connections = Connections(location, options)
     try:

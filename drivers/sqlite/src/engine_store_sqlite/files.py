@@ -38,9 +38,11 @@ def check_file(
     steps: tuple[Migration, ...],
     queries: Queries,
     *,
-    auto_migrate: bool,
+    behind: bool,
 ) -> None:
     """That `path` can be opened as a database with these migrations; nothing is changed.
+
+    With `behind` its schema may lack steps.
 
     Raises `ConfigurationError`, `ForeignDatabaseError`, `SchemaError`, `UnavailableError`.
     """
@@ -49,8 +51,8 @@ def check_file(
         has_contents = path.exists() and path.stat().st_size > 0
     if has_contents:
         applied = _read_history(path, options, queries)
-        (check_history if auto_migrate else check_current)(steps, applied)
-    elif not auto_migrate:
+        (check_history if behind else check_current)(steps, applied)
+    elif not behind:
         raise SchemaBehindError(database=0, code=len(steps))
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from engine_store.config import DatabaseConfig, structure_options
+from engine_store.config import DatabaseConfig, Seconds, setting, structure_options
 from engine_store.errors import ConfigurationError
 from engine_store.urls import mask_url, parse_url
 
@@ -29,11 +29,15 @@ class SqliteOptions:
     the file must lie inside that directory.
     """
 
-    path: str | None = None
-    busy_timeout: float = 10.0
-    synchronous: Literal["extra", "full", "normal", "off"] = "full"
-    readers: int = 4
-    base_dir: str | None = None
+    path: str | None = setting(default=None, help="The file, where no URL names it.")
+    busy_timeout: Seconds = setting(
+        default=10.0, help="How long a call waits for a lock that another one holds."
+    )
+    synchronous: Literal["extra", "full", "normal", "off"] = setting(
+        default="full", help="When SQLite waits for the disk; full survives a power cut."
+    )
+    readers: int = setting(default=4, help="Connections that read at once.")
+    base_dir: str | None = setting(default=None, help="The folder that the file must lie in.")
 
 
 @frozen

@@ -1,0 +1,23 @@
+"""The command `engine-store`: what the installed distributions offer to a terminal.
+
+A distribution adds commands by an entry point in the group `engine_store.commands`: a
+`typer.Typer`, whose commands become commands of `engine-store`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+GROUP = "engine_store.commands"
+
+
+def main() -> None:
+    """Run the command line. An error of the store is told in plain words, with an exit code."""
+    try:
+        import rich  # noqa: F401 - the extra may be missing
+        import typer  # noqa: F401
+    except ModuleNotFoundError:
+        sys.exit('engine-store: the command line is an extra: pip install "engine-store[cli]"')
+    from engine_store.cli.app import run
+
+    sys.exit(run())

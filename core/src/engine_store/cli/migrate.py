@@ -1,0 +1,89 @@
+"""migrate: the steps of the schema."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.syntax import Syntax
+from rich.table import Table
+
+from engine_store.cli.run import NO, Run, command, confirmed, group
+from engine_store.errors import SchemaError
+from engine_store.migrations import MigrationPlan
+
+app = group("The steps of the schema: look at them, apply them, revert them.")
+
+Target = Annotated[int | None, typer.Option(help="The step to end at; the newest unless told.")]
+
+
+@command(app)
+def status(run: Run) -> None:
+    """List the steps, and when each was applied. Exit code 1 where some are missing."""
+    with run.store(whatever_the_schema=True) as store:
+        steps = store.migrator.status()
+    table = Table("step", "name", "applied", box=None)
+    for step in steps:
+        applied = "-" if step.applied_at is None else step.applied_at.isoformat(" ", "seconds")
+        table.add_row(str(step.version), step.name, applied)
+    run.answer(steps, table)
+    if any(step.applied_at is None for step in steps):
+        raise typer.Exit(NO)
+
+
+@command(app)
+def plan(run: Run, target: Target = None) -> None:
+    """Print the SQL that `up` or `down` would run; nothing is run."""
+    with run.store(whatever_the_schema=True) as store:
+        found = store.migrator.plan(target)
+    run.answer(_described(found), Syntax(found.sql, "sql", background_color="default"))
+
+
+@command(app)
+def up(run: Run, target: Target = None) -> None:
+    """Apply the missing steps."""
+    with run.store(whatever_the_schema=True) as store:
+        done = store.migrator.up(target)
+    run.answer(_described(done), _sentence(done, "applied"))
+
+
+@command(app)
+def down(
+    run: Run,
+    target: Annotated[int, typer.Argument(help="The step to go back to; 0 reverts them all.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the SQL.")] = False,
+) -> None:
+    """Revert steps. What they hold is lost."""
+    with run.store(whatever_the_schema=True) as store:
+        found = store.migrator.plan(target)
+        if dry_run:
+            run.answer(_described(found), Syntax(found.sql, "sql", background_color="default"))
+            return
+        lost = ", ".join(f"{step.version} {step.name}" for step in found.steps)
+        if found.steps and not confirmed(run, f"Revert {lost} and lose their data?", yes=yes):
+            raise typer.Exit(NO)
+        done = store.migrator.down(target)
+    run.answer(_described(done), _sentence(done, "reverted"))
+
+
+@command(app)
+def verify(run: Run) -> None:
+    """Compare the schema with that of the code. Exit code 1 where they differ."""
+    with run.store(whatever_the_schema=True) as store:
+        try:
+            store.migrator.verify()
+        except SchemaError as error:
+            run.answer({"ok": False, "problem": str(error)}, f"[red]{error}")
+            raise typer.Exit(NO) from None
+    run.answer({"ok": True, "problem": None}, "the schema is that of the code")
+
+
+def _described(plan: MigrationPlan) -> dict[str, object]:
+    steps = [{"version": step.version, "name": step.name} for step in plan.steps]
+    return {"direction": plan.direction.value, "steps": steps, "sql": plan.sql}
+
+
+def _sentence(plan: MigrationPlan, verb: str) -> str:
+    names = ", ".join(f"{step.version} {step.name}" for step in plan.steps)
+    return f"{verb}: {names}" if names else "nothing to do"

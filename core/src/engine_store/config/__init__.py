@@ -1,0 +1,36 @@
+"""The configuration: its models, and how plain data becomes one of them."""
+
+from engine_store.config.database import DEFAULT_DRIVER, DatabaseConfig
+from engine_store.config.model import (
+    Config,
+    Finding,
+    Knowledge,
+    Severity,
+    VectorDatabase,
+    VectorProvider,
+    Worker,
+)
+from engine_store.config.structure import (
+    Seconds,
+    seconds,
+    setting,
+    structure,
+    structure_options,
+)
+
+__all__ = [
+    "DEFAULT_DRIVER",
+    "Config",
+    "DatabaseConfig",
+    "Finding",
+    "Knowledge",
+    "Seconds",
+    "Severity",
+    "VectorDatabase",
+    "VectorProvider",
+    "Worker",
+    "seconds",
+    "setting",
+    "structure",
+    "structure_options",
+]

@@ -1,0 +1,74 @@
+"""Which database, and how to open it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from engine_store.config.structure import Seconds, setting
+from engine_store.errors import ConfigurationError
+from engine_store.urls import mask_url, parse_url
+
+DEFAULT_DRIVER = "postgres"
+"""What a configuration that names no driver means."""
+
+_LONGEST_WAIT = 86_400
+"""A day; no lock can be waited for without end."""
+
+
+@frozen
+class DatabaseConfig:
+    """Which database, and how to open it.
+
+    `url` names the driver by its scheme, else `driver` does. `options` are the driver's own
+    settings by name; they win over those in the URL. With `auto_migrate` missing schema steps
+    are applied at opening, waiting at most `migration_timeout` seconds for another process that
+    is at it; without, a schema that is behind is an error.
+    """
+
+    url: str | None = setting(
+        default=None,
+        help="Where it is, such as sqlite:///engine.db or postgresql://user@host/database.",
+        repr=lambda url: repr(url and mask_url(url)),
+    )
+    driver: str = setting(
+        default=DEFAULT_DRIVER, help="The driver, where no URL names it by its scheme."
+    )
+    options: Mapping[str, Any] = setting(
+        factory=dict, help="The driver's own settings.", repr=lambda options: f"<{len(options)}>"
+    )
+    auto_migrate: bool = setting(
+        default=True, help="Apply missing schema steps at opening; else they are an error."
+    )
+    migration_timeout: Seconds = setting(
+        default=60.0, help="How long to wait for another process that is migrating."
+    )
+    vectors: bool = setting(
+        default=False, help="Refuse a database that cannot hold vectors by itself."
+    )
+
+    check_schema: bool = setting(
+        default=True, help="Without, a schema that is behind is opened as it is: for migrating."
+    )
+
+    @migration_timeout.validator
+    def _check_migration_timeout(self, _: object, seconds: float) -> None:
+        if not 0 <= seconds <= _LONGEST_WAIT:
+            raise ConfigurationError("migration_timeout", f"expected 0 to {_LONGEST_WAIT} seconds")
+
+    @property
+    def driver_name(self) -> str:
+        """The driver to load: the URL's scheme, or `driver` where there is no URL."""
+        return self.driver if self.url is None else parse_url(self.url).scheme
+
+    @property
+    def may_be_behind(self) -> bool:
+        """Whether a schema that lacks steps is no error at opening."""
+        return self.auto_migrate or not self.check_schema
+
+    def driver_options(self) -> dict[str, Any]:
+        """The options of the URL, and over them `options`."""
+        from_url = {} if self.url is None else parse_url(self.url).options
+        return {**from_url, **self.options}

@@ -1,0 +1,213 @@
+"""From plain data, of a file, a URL or the environment, to an attrs class; all mistakes at once.
+
+A setting is an attrs field made by `setting`, which carries what it is for. Texts are read as what
+the field expects, since a URL and the environment have nothing else; `Seconds` also as `5s`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args, get_origin
+
+import attrs
+import cattrs
+from cattrs import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+
+from engine_store.errors import ConfigurationError, Problem
+
+_C = TypeVar("_C")
+
+Seconds: TypeAlias = Annotated[float, "seconds"]
+"""A duration in seconds; in texts also with a unit: `500ms`, `5s`, `2m`, `1h`."""
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+
+_TRUTH = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(
+    ("false", "no", "off", "0"), False
+)
+
+_NAMES = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
+_FOUND = {**_NAMES, type(None): "nothing", dict: "a section", list: "a list", tuple: "a list"}
+
+_LONGEST_SHOWN = 40
+
+
+def setting(*, help: str, also: str | None = None, **field: Any) -> Any:  # noqa: A002
+    """An attrs field that can be configured. `help` says what it is for, in a sentence.
+
+    `also` is another name under which it may be given. A field with `repr=False` is a secret: its
+    value is never shown.
+    """
+    return attrs.field(metadata={"help": help, "also": also}, **field)
+
+
+def seconds(text: str) -> float:
+    """The duration that a text such as `5s`, `2m` or `0.5` states. Raises `ValueError`."""
+    if match := _DURATION.fullmatch(text.strip()):
+        return float(match[1]) * _UNITS[match[2]]
+    return float(text)
+
+
+def structure(data: Any, cls: type[_C], where: str = "") -> _C:
+    """`data` as a `cls`. Raises `ConfigurationError` with every `Problem`, at its path."""
+    try:
+        return _converter.structure(data, cls)
+    except (ClassValidationError, IterableValidationError) as exc:
+        problems = tuple(_problems(exc, cls, where, data))
+    except Exception as exc:  # noqa: BLE001 - whatever a class thinks wrong with plain data
+        problems = (Problem(where, _explain(exc, cls, data)),)
+    raise ConfigurationError.of(where or "configuration", problems) from None
+
+
+def structure_options(options: Mapping[str, Any], cls: type[_C], where: str = "options") -> _C:
+    """`options` as the driver's own attrs class, all mistakes reported at once.
+
+    Raises `ConfigurationError` naming every unknown key, wrong type and missing field.
+    """
+    return structure(dict(options), cls, where)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """What to do about a name that is not known."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
+
+
+def names_of(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:
+    """The settings of a class, by each name under which they may be given."""
+    fields = [field for field in attrs.fields(cls) if field.init]
+    names = {field.name: field for field in fields}
+    return names | {str(f.metadata["also"]): f for f in fields if f.metadata.get("also")}
+
+
+# --- reading values ----------------------------------------------------------------------------
+
+
+def _scalar(value: Any, kind: type[Any]) -> Any:
+    """A `kind`, or the text for one as a URL has it; nothing else is turned into one."""
+    if issubclass(kind, Enum):
+        return kind(value)
+    if isinstance(value, str) and kind is not str:
+        value = _TRUTH.get(value.lower()) if kind is bool else kind(value)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        raise ValueError
+    return value
+
+
+def _seconds(value: Any, _: Any) -> float:
+    return float(_scalar(seconds(value) if isinstance(value, str) else value, float))
+
+
+def _renamed(cls: type[_C]) -> Callable[[Any, type[_C]], _C]:
+    """The hook of a class whose settings have other names, too."""
+    made = cattrs.gen.make_dict_structure_fn(
+        cls, _converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True
+    )
+    also: dict[str, str] = {
+        name: field.name for name, field in names_of(cls).items() if name != field.name
+    }
+
+    def structured(data: Any, kind: type[_C]) -> _C:
+        if not isinstance(data, Mapping):
+            raise TypeError
+        both = [name for name in also if name in data and also[name] in data]
+        if both:
+            raise ConfigurationError(both[0], f"it is the same as {also[both[0]]}; give one")
+        return made({str(also.get(name, name)): data[name] for name in data}, kind)
+
+    return structured
+
+
+_converter = cattrs.Converter(forbid_extra_keys=True)
+for _kind in (str, bool, int, float):
+    _converter.register_structure_hook(_kind, _scalar)
+_converter.register_structure_hook_func(lambda kind: kind == Seconds, _seconds)
+_converter.register_structure_hook_factory(attrs.has, _renamed)
+
+
+# --- explaining mistakes -----------------------------------------------------------------------
+
+
+def _problems(exc: BaseException, cls: Any, path: str, data: Any) -> Iterator[Problem]:
+    """Every mistake in the groups that cattrs raises, at its path."""
+    if isinstance(exc, ClassValidationError):
+        noted, other = exc.group_exceptions()
+        for error, note in noted:
+            yield from _problems(error, note.type, _joined(path, note.name), _at(data, note.name))
+        for error in other:
+            yield from _of_class(error, cls, path, data)
+    elif isinstance(exc, IterableValidationError):
+        elements, other = exc.group_exceptions()
+        for error, element in elements:
+            place = f"{path}[{element.index}]"
+            yield from _problems(error, element.type, place, _at(data, element.index))
+        for error in other:
+            yield Problem(path, _explain(error, cls, data))
+    elif isinstance(exc, ConfigurationError):
+        yield from (
+            Problem(_joined(path, problem.path), problem.message)
+            for problem in exc.problems or (Problem(exc.field, exc.reason),)
+        )
+    else:
+        yield Problem(path, _explain(exc, cls, data))
+
+
+def _of_class(exc: BaseException, cls: Any, path: str, data: Any) -> Iterator[Problem]:
+    """What is wrong with a section as a whole."""
+    if isinstance(exc, ForbiddenExtraKeysError):
+        for name in sorted(map(str, exc.extra_fields)):
+            remedy = nearest(name, list(names_of(exc.cl)))
+            yield Problem(_joined(path, name), f"no setting is called so; {remedy}")
+    else:
+        yield from _problems(exc, cls, path, data)
+
+
+def _explain(exc: BaseException, kind: Any, value: object) -> str:
+    """What was expected, and what kind of thing was found.
+
+    The value itself is not shown: it may be a secret that stands in the wrong place.
+    """
+    if isinstance(exc, KeyError):
+        return "it is missing"
+    if attrs.has(kind) and isinstance(value, Mapping):
+        return " ".join(map(str, exc.args[:1]))  # of the class's own validators
+    found = _FOUND.get(type(value), type(value).__name__)
+    wanted = expected(kind)
+    return f"expected {wanted}" if wanted == found else f"expected {wanted}, found {found}"
+
+
+def _at(data: Any, key: Any) -> Any:
+    """What stands there in the data, if it is as it should be that far."""
+    try:
+        return data[key]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def expected(kind: Any) -> str:
+    """The values of a type, in words."""
+    if kind == Seconds:
+        return "a duration, such as 5s or 2m"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return f"one of {', '.join(str(choice.value) for choice in kind)}"
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, get_args(kind)))}"
+    if attrs.has(kind):
+        return "a section"
+    choices = [choice for choice in get_args(kind) if choice is not type(None)]
+    if get_origin(kind) in (tuple, list):
+        return "a list"
+    if choices:
+        return " or ".join(map(expected, choices))
+    return _NAMES.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

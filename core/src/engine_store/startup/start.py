@@ -1,0 +1,85 @@
+"""Starting: from a configuration to a store that can be used, or a clear error and nothing open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeAlias
+
+from engine_store.clock import Clock, utc_now
+from engine_store.config import Config
+from engine_store.context import Context, current
+from engine_store.errors import UnavailableError
+from engine_store.models import Health
+from engine_store.opening import open, open_async  # noqa: A004
+from engine_store.protocols import AsyncStore, Store
+from engine_store.startup.loading import load
+from engine_store.startup.rules import check
+
+Given: TypeAlias = Config | Path | str | Mapping[str, Any] | None
+"""A configuration, the path of a file, a tree as a file has it, or nothing: the environment."""
+
+
+def start(given: Given = None, *, clock: Clock = utc_now, plugins: Iterable[object] = ()) -> Store:
+    """Read and validate a configuration, open its store, migrate it if asked, check its health.
+
+    Logs a line for each warning, and one that says what was started. Raises `ConfigurationError`
+    with every problem, and what `engine_store.open` does; what was opened is closed then.
+    """
+    began, config, plugins = perf_counter(), configuration(given), tuple(plugins)
+    logger = _checked(config, plugins)
+    store = open(config.database, clock=clock, plugins=plugins)
+    try:
+        _log(logger, config, _usable(store.health()), perf_counter() - began)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+async def start_async(
+    given: Given = None, *, clock: Clock = utc_now, plugins: Iterable[object] = ()
+) -> AsyncStore:
+    """`start`, with the asynchronous face; the store belongs to the running event loop."""
+    began, config, plugins = perf_counter(), configuration(given), tuple(plugins)
+    logger = _checked(config, plugins)
+    store = await open_async(config.database, clock=clock, plugins=plugins)
+    try:
+        _log(logger, config, _usable(await store.health()), perf_counter() - began)
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+def configuration(given: Given) -> Config:
+    """The configuration itself, or the one that is read."""
+    if isinstance(given, Config):
+        return given
+    if isinstance(given, Mapping):
+        return load(arguments=given)
+    return load(given)
+
+
+def _checked(config: Config, plugins: Iterable[object]) -> Context:
+    context = current()
+    for finding in check(config, plugins):
+        context.bound(field=finding.field).warning(finding.message)
+    return context
+
+
+def _usable(health: Health) -> Health:
+    if not health.ok:
+        raise UnavailableError(health.problem or "the database cannot be written")
+    return health
+
+
+def _log(context: Context, config: Config, health: Health, seconds: float) -> None:
+    mode = "auto-migrate" if config.database.auto_migrate else "no migration"
+    context.bound(
+        driver=health.driver,
+        mode=mode,
+        schema_version=health.schema_version,
+        seconds=round(seconds, 3),
+    ).info("store started")
