@@ -210,7 +210,7 @@ def test_listeners_are_registered_beside_the_driver(good):
             heard.append(driver)
 
     _, manager = load_driver("good", [Listener(), Listener()])
-    manager.hook.engine_store_opened(driver="good")
+    manager.hook.engine_store_opened(driver="good", store=None)
     assert heard == ["good", "good"]
 
 

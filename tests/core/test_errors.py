@@ -21,6 +21,7 @@ from engine_store.errors import (
     ForeignDatabaseError,
     ImmutableFieldError,
     InvalidExportError,
+    InvalidKeyError,
     InvalidReferenceError,
     InvalidValueError,
     MigrationDriftError,
@@ -59,6 +60,9 @@ TEXTS = {
     EmailExistsError("user", "email", "a@b"): "user with email 'a@b' exists already",
     AlreadyBootstrappedError(): (
         "an admin exists already; create further users as that admin"
+    ),
+    InvalidKeyError(): (
+        "this API key is not valid; present one that is, or ask an admin for a new one"
     ),
     InvalidReferenceError("task execution", "parent_state_id", "p"): (
         "parent_state_id of the task execution names 'p', which is not there"

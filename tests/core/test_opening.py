@@ -124,7 +124,7 @@ def test_listeners_hear_of_the_configuration_before_and_of_the_store_after(opene
 def test_the_driver_can_call_the_same_listeners(opened, open_store):
     listener = Listener(opened)
     open_store("fake://", plugins=[listener])
-    opened[0][1].hooks.engine_store_opened(driver="again")
+    opened[0][1].hooks.engine_store_opened(driver="again", store=None)
     assert listener.heard[-1] == ("opened", "again", 1)
 
 

@@ -98,6 +98,14 @@ class AlreadyBootstrappedError(EngineStoreError):
 
 
 @define(eq=False)
+class InvalidKeyError(EngineStoreError):
+    """What was presented is no API key of the store. Why, nobody is told."""
+
+    def __str__(self) -> str:
+        return "this API key is not valid; present one that is, or ask an admin for a new one"
+
+
+@define(eq=False)
 class InvalidReferenceError(EngineStoreError):
     """`field` of `entity` names something that is not there, or not in the same workflow."""
 

@@ -26,7 +26,7 @@ def open(  # noqa: A001 - the verb of the library: engine_store.open(url)
     driver, config, context = _prepare(target, clock, plugins)
     store = driver.open(config, context)
     try:
-        context.hooks.engine_store_opened(driver=driver.name)
+        context.hooks.engine_store_opened(driver=driver.name, store=store)
     except BaseException:
         store.close()
         raise
@@ -40,7 +40,7 @@ async def open_async(
     driver, config, context = _prepare(target, clock, plugins)
     store = await driver.open_async(config, context)
     try:
-        context.hooks.engine_store_opened(driver=driver.name)
+        context.hooks.engine_store_opened(driver=driver.name, store=store)
     except BaseException:
         await store.close()
         raise

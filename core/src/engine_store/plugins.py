@@ -21,7 +21,7 @@ import pluggy
 from engine_store.config import Config, DatabaseConfig, Finding
 from engine_store.errors import DriverLoadError, UnknownDriverError, VersionConflictError
 from engine_store.migrations import Direction, Migration
-from engine_store.protocols import Driver
+from engine_store.protocols import AsyncStore, Driver, Store
 
 GROUP = "engine_store.drivers"
 PROJECT = "engine_store"
@@ -69,8 +69,8 @@ class Hooks:
         """A configuration was validated and is about to be opened. Raise to refuse it."""
 
     @hookspec
-    def engine_store_opened(self, driver: str) -> None:
-        """A store was opened."""
+    def engine_store_opened(self, driver: str, store: Store | AsyncStore) -> None:
+        """A store was opened. Who keeps it should do so weakly: nobody tells of its end."""
 
     @hookspec
     def engine_store_operation_finished(
@@ -83,6 +83,10 @@ class Hooks:
         self, driver: str, operation: str, conflict: VersionConflictError
     ) -> None:
         """A compare-and-set lost, also where `modify` tries it again."""
+
+    @hookspec
+    def engine_store_retried(self, driver: str, operation: str) -> None:
+        """An operation lost to concurrent ones, and waits a moment before it is tried again."""
 
     @hookspec
     def engine_store_migration_applied(

@@ -16,6 +16,7 @@ import pytest
 import engine_store
 from engine_store.errors import UnavailableError
 from engine_store.models import Status
+from engine_store.plugins import hookimpl
 from engine_store.protocols import Repositories, Store
 from engine_store.sql.operation import Backoff, Request
 from engine_store.sql.statements import Call
@@ -84,6 +85,22 @@ def test_a_write_that_finds_no_reason_for_having_done_nothing_runs_again(
         written = WRITES[name](scope)
     assert ran.count(name) == 3
     assert getattr(written, "version", 1) in (1, 2)
+
+
+def test_listeners_hear_of_each_time_a_write_runs_again(
+    store: Store, withhold: Callable[[str, int], list[str]], postgres_store_url: str
+) -> None:
+    heard = []
+
+    class Listener:
+        @hookimpl
+        def engine_store_retried(self, driver: str, operation: str) -> None:
+            heard.append((driver, operation))
+
+    with engine_store.open(postgres_store_url, plugins=[Listener()]) as listened:
+        withhold("create_user", 2)
+        listened.users.create(user("new"))
+    assert heard == [("postgres", "users.create")] * 2
 
 
 def test_one_that_never_finds_a_reason_gives_up(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar, copy_context
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from engine_store.errors import (
     EngineStoreError,
     InvalidValueError,
     NotInTransactionError,
+    UnavailableError,
     VersionConflictError,
     WorkflowNotFoundError,
 )
@@ -169,6 +171,69 @@ def test_modify_is_one_operation_and_tells_each_conflict_it_tries_again(
         (driver, "workflows.modify", (2, 3)),
         (driver, "workflows.modify", None),
     ]
+
+
+class Retries:
+    """Notes which operations are tried again."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+
+    @hookimpl
+    def engine_store_retried(self, driver: str, operation: str) -> None:
+        self.heard.append((driver, operation))
+
+
+def test_each_further_attempt_of_modify_is_heard(driver: str, new_url: Callable[[], str]) -> None:
+    listener = Retries()
+    with engine_store.open(new_url(), plugins=[listener]) as store:
+        rivals = [store.workflows.create(FIRST)]
+        rivals.append(attrs.evolve(rivals[0], version=2))
+
+        def change(state: WorkflowState) -> WorkflowState:
+            if rivals:
+                store.workflows.update(rivals.pop(0))
+            return attrs.evolve(state, input={"mine": True})
+
+        assert store.workflows.modify("w", change).version == 4
+    assert listener.heard == [(driver, "workflows.modify")] * 2
+
+
+def test_the_asynchronous_face_tells_of_further_attempts_too(
+    driver: str, new_url: Callable[[], str]
+) -> None:
+    listener = Retries()
+    url = new_url()
+    with engine_store.open(url) as rival:
+        rivals = [rival.workflows.create(FIRST)]
+
+        def change(state: WorkflowState) -> WorkflowState:
+            if rivals:
+                rival.workflows.update(rivals.pop())
+            return attrs.evolve(state, input={"mine": True})
+
+        async def modify() -> None:
+            async with await engine_store.open_async(url, plugins=[listener]) as store:
+                await store.workflows.modify("w", change)
+
+        asyncio.run(modify())
+    assert listener.heard == [(driver, "workflows.modify")]
+
+
+def test_the_wait_for_the_turn_to_write_is_part_of_an_asynchronous_operation(
+    listener: Listener, tmp_path: Path
+) -> None:
+    async def wait_in_vain() -> None:
+        url = f"sqlite:///{tmp_path}/engine.db?busy_timeout=0.05"
+        async with await engine_store.open_async(url, plugins=[listener]) as store:
+            async with store.transaction():
+                creating = asyncio.create_task(store.workflows.create(FIRST))
+                [lost] = await asyncio.gather(creating, return_exceptions=True)
+            assert listener.heard == [("sqlite", "workflows.create", lost)]
+            assert type(lost) is UnavailableError
+
+    asyncio.run(wait_in_vain())
+    assert listener.seconds[0] >= 0.05
 
 
 def test_operations_of_transactions_and_savepoints_are_heard(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 from pluggy import HookRelay
@@ -38,6 +38,19 @@ class OpenContext:
 
     clock: Clock
     hooks: HookRelay
+
+
+@runtime_checkable
+class Figured(Protocol):
+    """A store, of either face, that tells its figures at any time. No driver has to."""
+
+    def figures(self) -> Mapping[str, int | float | str]:
+        """Those in the `details` of its health that change, from memory or a file beside.
+
+        Called from any thread. It asks no server and waits for no lock to write, so that it
+        answers where the pool is full. Raises `StoreClosedError`, `UnavailableError`.
+        """
+        ...
 
 
 class Driver(Protocol):

@@ -64,10 +64,10 @@ class Session:
     async def _run(self, invocation: Invocation) -> Any:
         if invocation.mode is not Mode.PROCEDURE:
             return await self._attempt(invocation)
+        name, told = invocation.name, self.observer
+        sleep = self.pool.sleep if told is None else told.heard_sleep(name, self.pool.sleep)
         return await drive_procedure_async(
-            invocation.start(),
-            lambda step: self._attempt(step.named(invocation.name)),
-            self.pool.sleep,
+            invocation.start(), lambda step: self._attempt(step.named(name)), sleep
         )
 
     async def _attempt(self, invocation: Invocation) -> Any:
@@ -86,7 +86,7 @@ class Session:
         if invocation.mode is Mode.READ:
             return await self._read(op, request)
         run = self._write if invocation.mode is Mode.WRITE else self._transact
-        return await rerun(self.pool, invocation, op, request, run, in_transaction=False)
+        return await self.rerun(invocation, op, request, run, in_transaction=False)
 
     async def _read(self, op: Op[Any], request: Request) -> Any:
         wire = await self.pool.take()
@@ -130,6 +130,40 @@ class Session:
         finally:
             await wire.release()
 
+    async def rerun(
+        self,
+        invocation: Invocation,
+        op: Op[Any],
+        request: Request,
+        run: Callable[[Op[Any], Request], Any],
+        *,
+        in_transaction: bool,
+    ) -> Any:
+        """`run` an operation; where others were faster, again from its start: bounded, jittered."""
+        error: Exception
+        pauses: Iterator[Pause] | None = None
+        while True:
+            try:
+                return await run(op, request)
+            except Contended as contended:
+                error = contended
+            except psycopg.Error as failed:
+                if not may_rerun(failed, in_transaction=in_transaction):
+                    raise translate(failed) from failed
+                error = failed
+            pauses = RERUNS.pauses() if pauses is None else pauses
+            pause = next(pauses, None)
+            if pause is None:
+                break
+            if self.observer is not None:
+                self.observer.retried(invocation.name)
+            await self.pool.sleep(pause.seconds)
+            op = invocation.start()
+            request = first_request(op)
+        if isinstance(error, psycopg.Error):
+            raise translate(error) from error
+        raise UnavailableError("PostgreSQL: other writers were faster every time; try again")
+
 
 async def fetch(
     wire: Wire, request: Request, before: Sequence[str] = (), after: Sequence[str] = ()
@@ -141,39 +175,6 @@ async def fetch(
         [rows] = await wire.pipeline(before, [request], after)
         return rows
     return await wire.pipeline(before, request, after)
-
-
-async def rerun(
-    pool: Pool,
-    invocation: Invocation,
-    op: Op[Any],
-    request: Request,
-    run: Callable[[Op[Any], Request], Any],
-    *,
-    in_transaction: bool,
-) -> Any:
-    """`run` an operation; where others were faster, again from its start, bounded and jittered."""
-    error: Exception
-    pauses: Iterator[Pause] | None = None
-    while True:
-        try:
-            return await run(op, request)
-        except Contended as contended:
-            error = contended
-        except psycopg.Error as failed:
-            if not may_rerun(failed, in_transaction=in_transaction):
-                raise translate(failed) from failed
-            error = failed
-        pauses = RERUNS.pauses() if pauses is None else pauses
-        pause = next(pauses, None)
-        if pause is None:
-            break
-        await pool.sleep(pause.seconds)
-        op = invocation.start()
-        request = first_request(op)
-    if isinstance(error, psycopg.Error):
-        raise translate(error) from error
-    raise UnavailableError("PostgreSQL: other writers were faster every time; try again")
 
 
 class TransactionSession(Session):
@@ -298,7 +299,7 @@ class TransactionSession(Session):
 
         async with self._turn:
             self._check_not_lost(wire)
-            return await rerun(self.pool, invocation, op, request, run, in_transaction=True)
+            return await self.rerun(invocation, op, request, run, in_transaction=True)
 
     async def _run_marked(self, wire: Wire, op: Op[Any], request: Request) -> Any:
         """Run an operation with a savepoint before it; undo it where a statement fails."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Self
@@ -123,6 +123,9 @@ class PostgresStore(
         finally:
             transaction.end()
 
+    def figures(self) -> Mapping[str, int | float | str]:
+        return self.pool.figures()
+
     def health(self) -> Health:
         return run(health(self.pool, self._migrator))
 
@@ -211,6 +214,9 @@ class AsyncPostgresStore(
             await session.commit()
         finally:
             transaction.end()
+
+    def figures(self) -> Mapping[str, int | float | str]:
+        return self.pool.figures()
 
     async def health(self) -> Health:
         return await health(self.pool, self.migrator)

@@ -8,9 +8,9 @@ done with the connection, so nothing is left behind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -172,20 +172,25 @@ class AsyncSqliteStore(
         self.migrator = AsyncSqliteMigrator(store.migrator, self)
 
     async def _run_operation(self, invocation: Invocation) -> Any:
-        if invocation.mode is not Mode.PROCEDURE:
-            return await self._run_one(invocation, self._session.run)
         observer = self._session.observer
-        with nullcontext() if observer is None else observer.operation(invocation.name):
-            return await drive_procedure_async(
-                invocation.start(),
-                lambda step: self._run_one(step.named(invocation.name), self._session.attempt),
-                asyncio.sleep,
-            )
+        if observer is None:
+            return await self._drive(invocation)
+        with observer.operation(invocation.name):  # here, for the wait for a turn is part of it
+            return await self._drive(invocation)
 
-    async def _run_one(self, invocation: Invocation, run: Callable[[Invocation], Any]) -> Any:
+    async def _drive(self, invocation: Invocation) -> Any:
+        if invocation.mode is not Mode.PROCEDURE:
+            return await self._run_one(invocation)
+        name, told = invocation.name, self._session.observer
+        sleep = asyncio.sleep if told is None else told.heard_sleep(name, asyncio.sleep)
+        return await drive_procedure_async(
+            invocation.start(), lambda step: self._run_one(step.named(name)), sleep
+        )
+
+    async def _run_one(self, invocation: Invocation) -> Any:
         if invocation.mode in (Mode.WRITE, Mode.TRANSACT):
-            return await self.write(run, invocation)
-        return await self.read(run, invocation)
+            return await self.write(self._session.attempt, invocation)
+        return await self.read(self._session.attempt, invocation)
 
     async def read(self, function: Callable[..., T], *args: Any) -> T:
         """Run `function` in a thread that reads. Raises `StoreClosedError`."""
@@ -224,6 +229,9 @@ class AsyncSqliteStore(
                 raise
             finally:
                 transaction.end()
+
+    def figures(self) -> Mapping[str, int | float | str]:
+        return self._store.figures()
 
     async def health(self) -> Health:
         return await self.read(self._store.health)

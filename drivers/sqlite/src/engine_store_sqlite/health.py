@@ -20,7 +20,7 @@ def health(connections: Connections, migrator: SqliteMigrator) -> Health:
     connections.check_open()
     try:
         version = current_version(migrator.applied())
-        details = _figures(connections)
+        details = figures(connections)
     except StoreClosedError:
         raise
     except (EngineStoreError, sqlite3.Error, OSError) as error:
@@ -29,20 +29,22 @@ def health(connections: Connections, migrator: SqliteMigrator) -> Health:
     return Health("sqlite", True, problem is None, version, problem, details)
 
 
-def _figures(connections: Connections) -> dict[str, int | float | str]:
+def figures(connections: Connections) -> dict[str, int | float | str]:
+    """What changes as it is used. Raises `StoreClosedError`, `UnavailableError` (no reader)."""
+    connections.check_open()
     reader = connections.readers.take()
     try:
-        figures = {name: reader.execute(f"PRAGMA {name}").fetchone()[0] for name in _PRAGMAS}
+        found = {name: reader.execute(f"PRAGMA {name}").fetchone()[0] for name in _PRAGMAS}
     finally:
         connections.readers.give(reader)
-    figures["file_bytes"] = (
-        figures["page_count"] * figures["page_size"]  # the file of :memory: has no name
+    found["file_bytes"] = (
+        found["page_count"] * found["page_size"]  # the file of :memory: has no name
         if connections.location.path is None
         else _size(connections.path)
     )
-    figures["wal_bytes"] = _size(connections.path.with_name(connections.path.name + "-wal"))
-    figures["sqlite_version"] = sqlite3.sqlite_version
-    return figures
+    found["wal_bytes"] = _size(connections.path.with_name(connections.path.name + "-wal"))
+    found["sqlite_version"] = sqlite3.sqlite_version
+    return found
 
 
 def _size(path: Path) -> int:

@@ -60,8 +60,10 @@ class Session:
     def _run(self, invocation: Invocation) -> Any:
         if invocation.mode is not Mode.PROCEDURE:
             return self.attempt(invocation)
+        name, told = invocation.name, self.observer
+        sleep = time.sleep if told is None else told.heard_sleep(name, time.sleep)
         return drive_procedure(
-            invocation.start(), lambda step: self.attempt(step.named(invocation.name)), time.sleep
+            invocation.start(), lambda step: self.attempt(step.named(name)), sleep
         )
 
     def attempt(self, invocation: Invocation) -> Any:

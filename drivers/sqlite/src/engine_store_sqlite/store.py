@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -17,7 +17,7 @@ from engine_store.protocols import (
 from engine_store.sql.observe import Observer
 from engine_store.sql.store import RepositoryClasses, SqlRepositories, SqlTransaction
 from engine_store_sqlite.connections import Connections
-from engine_store_sqlite.health import health
+from engine_store_sqlite.health import figures, health
 from engine_store_sqlite.migrator import SqliteMigrator
 from engine_store_sqlite.session import Session, TransactionSession
 
@@ -82,6 +82,9 @@ class SqliteStore(
             session.commit()
         finally:
             transaction.end()
+
+    def figures(self) -> Mapping[str, int | float | str]:
+        return figures(self.connections)
 
     def health(self) -> Health:
         return health(self.connections, self.migrator)

@@ -1,0 +1,111 @@
+"""The plaintext of a key: how it is made, carried, found and proven. No store is needed here."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import string
+from typing import NoReturn
+
+from engine_store.errors import InvalidValueError
+from engine_store.ids import new_id
+from engine_store.models import ApiKey
+from engine_store.urls import MASK
+
+_IN_PREFIX = string.ascii_lowercase + string.digits
+_IN_SECRET = string.ascii_letters + string.digits
+_PREFIX_LENGTH = 12  # 62 bits: no two of a million keys are expected to share one
+_SECRET_LENGTH = 43  # the fewest of 62 letters and digits that hold 256 bits
+
+_FORM = re.compile(rf"(es_[a-z0-9]{{{_PREFIX_LENGTH}}})_[A-Za-z0-9]{{{_SECRET_LENGTH}}}")
+
+# The cost of a guess is for passwords, of which people choose one in a billion. A key is one in
+# 2^256, so that no cost would matter: a small one keeps a check at about a millisecond. A hash
+# begins with what it was made by, so that another cost or function would be another beginning.
+_MADE_BY = b"scrypt ln=8 r=8 p=1:"
+_SALT_BYTES, _DIGEST_BYTES = 16, 32
+_DUMMY = _MADE_BY + bytes(_SALT_BYTES + _DIGEST_BYTES)
+
+
+class SecretKey:
+    """The plaintext of an API key, to be shown once.
+
+    `reveal` gives it. Nothing else does: `repr`, `str` and `format` show the prefix and a mask,
+    and it can be neither pickled nor copied.
+    """
+
+    __slots__ = ("_plaintext", "prefix")
+
+    def __init__(self, plaintext: str, prefix: str) -> None:
+        """`plaintext`, which begins with `prefix`."""
+        self._plaintext = plaintext
+        self.prefix = prefix
+
+    def reveal(self) -> str:
+        """The plaintext. Show it to its owner; keep and log it nowhere."""
+        return self._plaintext
+
+    def __repr__(self) -> str:
+        return f"SecretKey({self})"
+
+    def __str__(self) -> str:
+        return f"{self.prefix}_{MASK}"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a secret key is not to be stored; reveal() gives the plaintext")
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The SHA-256 by which the store finds the key (4.4)."""
+        return hashlib.sha256(self._plaintext.encode()).digest()
+
+
+def new_key(user_id: str) -> tuple[ApiKey, SecretKey]:
+    """A key for a user, not stored yet, and its plaintext."""
+    prefix = "es_" + _random(_IN_PREFIX, _PREFIX_LENGTH)
+    secret = SecretKey(f"{prefix}_{_random(_IN_SECRET, _SECRET_LENGTH)}", prefix)
+    return ApiKey(new_id(), user_id, prefix, secret.fingerprint, hash_of(secret)), secret
+
+
+def _random(alphabet: str, length: int) -> str:
+    return "".join(secrets.choice(alphabet) for _ in range(length))
+
+
+def parse(plaintext: object) -> SecretKey | None:
+    """What somebody presents as a key; None where it cannot be one."""
+    form = _FORM.fullmatch(plaintext) if isinstance(plaintext, str) else None
+    return None if form is None else SecretKey(form[0], form[1])
+
+
+def check_no_plaintext(name: str | None, path: str) -> None:
+    """Raise `InvalidValueError`, which does not quote it, where a key stands for a name of one."""
+    if parse(name) is not None:
+        raise InvalidValueError(
+            path, "expected the id or the prefix of a key, found a whole key; keep it out of here"
+        )
+
+
+def hash_of(secret: SecretKey) -> bytes:
+    """A salted hash of `secret`, by scrypt."""
+    salt = secrets.token_bytes(_SALT_BYTES)
+    return _MADE_BY + salt + _scrypt(secret, salt)
+
+
+def proves(secret: SecretKey | None, key: ApiKey | None) -> bool:
+    """Whether `secret` is the plaintext of `key`, compared in constant time.
+
+    Takes as long where one of them is missing, or the hash is of another kind, as where it is
+    wrong: what is compared then is a dummy that nothing matches.
+    """
+    known = key is not None and key.hash.startswith(_MADE_BY)
+    stored = (key.hash if key is not None and known else _DUMMY).removeprefix(_MADE_BY)
+    salt, digest = stored[:_SALT_BYTES], stored[_SALT_BYTES:]
+    matches = hmac.compare_digest(_scrypt(secret, salt), digest)
+    return matches and known and secret is not None
+
+
+def _scrypt(secret: SecretKey | None, salt: bytes) -> bytes:
+    plaintext = b"" if secret is None else secret.reveal().encode()
+    return hashlib.scrypt(plaintext, salt=salt, n=1 << 8, r=8, p=1, dklen=_DIGEST_BYTES)
