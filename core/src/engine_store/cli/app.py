@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engine_store.cli import GROUP, backup, migrate, service, users, workflows
+from engine_store.cli import GROUP, backup, keys, migrate, service, transfer, users, workflows
 from engine_store.cli.run import NO, UNAVAILABLE, USAGE
 from engine_store.errors import (
     ConfigurationError,
@@ -87,7 +87,9 @@ def command_line() -> typer.Typer:
     app.add_typer(service.app)
     app.add_typer(migrate.app, name="migrate")
     app.add_typer(users.app, name="users")
+    app.add_typer(keys.app, name="keys")
     app.add_typer(workflows.app, name="workflows")
+    app.add_typer(transfer.app)
     app.add_typer(backup.app)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         app.add_typer(point.load())

@@ -20,7 +20,14 @@ from engine_store.keys.asynchronous import (
     revoke_async,
 )
 from engine_store.keys.secret import SecretKey
-from engine_store.keys.sync import KeyChecker, bootstrap, check, create, revoke
+from engine_store.keys.sync import (
+    KeyChecker,
+    bootstrap,
+    check,
+    check_names,
+    create,
+    revoke,
+)
 
 __all__ = [
     "AsyncKeyChecker",
@@ -30,6 +37,7 @@ __all__ = [
     "bootstrap_async",
     "check",
     "check_async",
+    "check_names",
     "create",
     "create_async",
     "revoke",

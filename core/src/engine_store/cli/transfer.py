@@ -1,0 +1,138 @@
+"""export, import, copy: moving the rows of a store."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+import engine_store
+from engine_store import transfer
+from engine_store.cli.run import NO, Run, command
+from engine_store.config import Config, DatabaseConfig
+from engine_store.errors import ConfigurationError, NotEmptyError
+from engine_store.startup import check
+from engine_store.transfer import OnProgress, Report
+
+app = typer.Typer()
+
+STDIO = Path("-")
+
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--skip-existing", help="Leave rows that are there as they are; resumes what was stopped."
+    ),
+]
+
+
+@command(app)
+def export(
+    run: Run,
+    file: Annotated[Path, typer.Argument(help="A new file; .gz compresses; - is the output.")],
+) -> None:
+    """Write every row as a line of JSON. The file is as secret as the database."""
+    target: Path | BinaryIO = sys.stdout.buffer if file == STDIO else file
+    with run.store() as store, _progress(run) as progress:
+        counts = transfer.export(store, target, progress=progress)
+    if file == STDIO:
+        run.errors.print(_counted(counts))
+    else:
+        run.answer({"file": str(file), "rows": dict(counts)}, f"{file}: {_counted(counts)}")
+
+
+@command(app, "import")
+def import_rows(
+    run: Run,
+    file: Annotated[Path, typer.Argument(help="An export; - is the input.")],
+    skip_existing: Resume = False,
+) -> None:
+    """Restore every row of an export, with its id, version and times."""
+    source: Path | BinaryIO = sys.stdin.buffer if file == STDIO else file
+    with run.store() as store, _progress(run) as progress, _hinted():
+        report = transfer.import_(
+            store, source, existing="skip" if skip_existing else "refuse", progress=progress
+        )
+    _answer(run, report)
+
+
+@command(app)
+def copy(
+    run: Run,
+    source: Annotated[str, typer.Argument(help="The URL to copy from.")],
+    target: Annotated[str, typer.Argument(help="The URL to copy to.")],
+    skip_existing: Resume = False,
+) -> None:
+    """Restore every row of one store in another one, also of another database."""
+    if (run.config_file, run.url, run.db_driver, run.db_path) != (None, None, None, None):
+        raise ConfigurationError("copy", "it takes two URLs, and no other place of a store")
+    configs = [Config(database=DatabaseConfig(url=url)) for url in (source, target)]
+    for config in configs:
+        check(config)
+    with (
+        engine_store.open(configs[0].database) as from_,
+        engine_store.open(configs[1].database) as to,
+        _progress(run) as progress,
+        _hinted(),
+    ):
+        report = transfer.copy(
+            from_, to, existing="skip" if skip_existing else "refuse", progress=progress
+        )
+    _answer(run, report)
+
+
+def _answer(run: Run, report: Report) -> None:
+    """What came of it. Exit code 1 where the target holds other rows under some of the ids."""
+    different = sum(report.different.values())
+    lines = [f"restored {_counted(report.restored)}"]
+    if different:
+        lines.append(f"left as they were, but different: {different}, such as:")
+        lines += [f"  {example}" for example in report.examples]
+    lines.append(
+        "the store holds these rows and no others"
+        if report.identical
+        else "the store holds further rows"
+    )
+    run.answer(report, "\n".join(lines))
+    if different:
+        raise typer.Exit(NO)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {kind.replace('_', ' ')}s" for kind, number in counts.items())
+
+
+@contextmanager
+def _hinted() -> Iterator[None]:
+    """Name the option where the library names its argument."""
+    try:
+        yield
+    except NotEmptyError as error:
+        error.remedy = "Name an empty store, or leave what is there as it is: --skip-existing"
+        raise
+
+
+@contextmanager
+def _progress(run: Run) -> Iterator[OnProgress]:
+    """A line for each kind of row, on a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}"),
+        TimeElapsedColumn(),
+    )
+    tasks: dict[str, TaskID] = {}
+    shown = run.errors.is_terminal
+    with Progress(*columns, console=run.errors, transient=True, disable=not shown) as bar:
+
+        def progress(kind: str, done: int, /) -> None:
+            if kind not in tasks:
+                tasks[kind] = bar.add_task(f"{kind.replace('_', ' ')}s", total=None)
+            bar.update(tasks[kind], completed=done)
+
+        yield progress
