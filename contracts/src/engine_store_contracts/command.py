@@ -13,11 +13,14 @@ import typer
 from rich.console import Console
 
 import engine_store
+from engine_store.errors import ConfigurationError
 from engine_store.plugins import load_driver
+from engine_store.protocols import Driver
 from engine_store.urls import mask_url, parse_url
 from engine_store_contracts import report
 from engine_store_contracts.display import Display, print_run
-from engine_store_contracts.report import Level, Run
+from engine_store_contracts.recorder import is_writable
+from engine_store_contracts.report import Level, Report, Run
 
 app = typer.Typer()
 
@@ -62,28 +65,32 @@ def conformance(
     failed or did not run. 2: nothing could be run.
     """
     console = Console()
-    for path in filter(None, (json, html)):
-        _check_writable(path)
+    _check_writable(json, html)
     for url in urls:
         _check_reachable(url)
     runs: list[Run] = []
+    code: int = pytest.ExitCode.OK
     for url in urls:
         options = [
-            f"--store-url={url}",
             f"--contract-profile={profile.value}",
             f"--contract-minutes={minutes}",
             f"--timeout={CASE_TIMEOUT + 60 * minutes * (profile is ProfileName.SOAK):.0f}",
             *(f"--contract-seed={number}" for number in seed or ()),
             *(f"--contract-clause={number}" for number in clause or ()),
         ]
-        for run in _run_suite(options, jobs, Display(console, mask_url(url))):
+        display = Display(console, mask_url(url))
+        # The scratch databases of the cases lie beside one of ours: it takes along what a process
+        # that was interrupted has left.
+        with _driver_of(url).scratch(url) as scratch:
+            code = _run_suite([f"--store-url={scratch}", *options], jobs, display)
+        for run in display.runs():
             print_run(console, run)
             runs.append(run)
-    made = report.made_now(runs)
-    if json is not None:
-        json.write_text(report.write(made), "utf-8")
-    if html is not None:
-        html.write_text(report.render(made), "utf-8")
+        if code == pytest.ExitCode.INTERRUPTED:
+            break
+    _write(report.made_now(runs), json, html)
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise typer.Abort
     if not runs or any(run.level is Level.NONE for run in runs):
         raise typer.Exit(1)
 
@@ -95,25 +102,24 @@ def conformance_report(
     html: HtmlFile = None,
 ) -> None:
     """Put the reports of several runs together: one matrix of clauses and drivers."""
-    made = report.merge(report.read(path.read_text("utf-8")) for path in reports)
-    if json is not None:
-        json.write_text(report.write(made), "utf-8")
-    if html is not None:
-        html.write_text(report.render(made), "utf-8")
+    _check_writable(json, html)
+    made = report.merge(map(_read, reports))
+    _write(made, json, html)
     for run in made.runs:
         print_run(Console(), run)
 
 
-def _run_suite(options: list[str], jobs: int, display: Display) -> tuple[Run, ...]:
-    """What pytest finds with these options, in a folder of no project of its own."""
+def _run_suite(options: list[str], jobs: int, display: Display) -> int:
+    """Run pytest with these options, in a folder of no project of its own; its exit code."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
-        pytest.main(
+        return pytest.main(
             [
                 "--pyargs",
                 "engine_store_contracts",
                 f"--config-file={os.devnull}",
                 f"--rootdir={folder}",
+                "--noconftest",  # of the folder it is called in
                 "--strict-markers",
                 "--tb=short",  # the values of arguments may hold a password
                 "-pno:cacheprovider",
@@ -122,18 +128,35 @@ def _run_suite(options: list[str], jobs: int, display: Display) -> tuple[Run, ..
             ],
             plugins=[display],
         )
-    return display.runs()
+
+
+def _driver_of(url: str) -> Driver:
+    driver, _ = load_driver(parse_url(url).scheme)
+    return driver
 
 
 def _check_reachable(url: str) -> None:
     """Raise what the driver does where its database cannot be opened."""
-    driver, _ = load_driver(parse_url(url).scheme)
-    with driver.scratch(url) as scratch, engine_store.open(scratch) as store:
+    with _driver_of(url).scratch(url) as scratch, engine_store.open(scratch) as store:
         store.health()
 
 
-def _check_writable(path: Path) -> None:
+def _check_writable(*files: Path | None) -> None:
     """Say so now, and not after minutes, where a report cannot be written."""
-    folder = path.resolve().parent
-    if path.is_dir() or not os.access(folder, os.W_OK):
-        raise typer.BadParameter(f"{path} cannot be written")
+    for file in filter(None, files):
+        if not is_writable(file):
+            raise ConfigurationError("report", f"{file} cannot be written")
+
+
+def _write(made: Report, json: Path | None, html: Path | None) -> None:
+    if json is not None:
+        json.write_text(report.write(made), "utf-8")
+    if html is not None:
+        html.write_text(report.render(made), "utf-8")
+
+
+def _read(file: Path) -> Report:
+    try:
+        return report.read(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError("report", f"{file} cannot be read: {error}") from error

@@ -20,6 +20,10 @@ LONGEST_FAILURE = 40
 """Lines of a failure that are printed; the reports have all."""
 
 
+LONGEST_END = 20
+"""Seconds that a process may take to end: it is interrupted after 5, and gives up after 15."""
+
+
 class Display:
     """A pytest plugin in place of pytest's own terminal."""
 
@@ -36,6 +40,7 @@ class Display:
         self._task = self._progress.add_task(escape(title), total=None, failed="")
         self._failed = 0
         self._recorder: Recorder | None = None
+        self._xdist: Any = None
 
     def runs(self) -> tuple[Run, ...]:
         """What came of it; nothing, where it did not even begin."""
@@ -47,6 +52,7 @@ class Display:
         recorder = config.pluginmanager.get_plugin("engine_store_recorder")
         assert isinstance(recorder, Recorder)
         self._recorder = recorder
+        self._xdist = config.pluginmanager.get_plugin("dsession")
         config.pluginmanager.unregister(name="terminalreporter")
         self._progress.start()
 
@@ -71,6 +77,11 @@ class Display:
             self._progress.update(self._task, failed=f"{self._failed} failed")
         if report.when == "teardown":
             self._progress.advance(self._task)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Let the processes of xdist end their cases and remove what those have made."""
+        if self._xdist is not None and self._xdist.nodemanager is not None:
+            self._xdist.nodemanager.EXIT_TIMEOUT = LONGEST_END
 
     def pytest_internalerror(self, excrepr: Any) -> None:
         """Pytest itself has failed."""
@@ -98,7 +109,12 @@ def print_run(console: Console, run: Run) -> None:
 
 def _counts(run: Run, section: str) -> list[str]:
     """How many cases ended in each way, of those that name the section first."""
-    cases = [case for case in run.cases if case.clauses[0].partition(".")[0] == section]
+    cases = [
+        case
+        for case in run.cases
+        for first in case.clauses[:1]
+        if first.partition(".")[0] == section
+    ]
     counts = [sum(case.outcome is outcome for case in cases) for outcome in Outcome]
     red = {Outcome.FAILED, Outcome.NOT_RUN}
     return [

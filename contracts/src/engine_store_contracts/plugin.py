@@ -8,12 +8,14 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Generator
+from inspect import getattr_static
+from pathlib import Path
 from typing import Any, TypeGuard
 
 import pytest
 
 from engine_store_contracts import recording
-from engine_store_contracts.recorder import Recorder
+from engine_store_contracts.recorder import Recorder, is_writable, make_printable
 
 PROFILES = ("quick", "thorough", "soak")
 
@@ -64,6 +66,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make `clause` known, also under `--strict-markers`; choose a seed; record the outcomes."""
+    for file in filter(None, (config.option.contract_json, config.option.contract_html)):
+        if not is_writable(Path(file)):  # now, and not after minutes
+            raise pytest.UsageError(f"{file} cannot be written")
     config.addinivalue_line("markers", "clause(*numbers): the clauses of the contract it proves")
     if not config.option.contract_seeds:  # xdist gives its workers this very list
         config.option.contract_seeds = [random.randrange(2**32)]  # noqa: S311 - no secret
@@ -75,13 +80,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_pycollect_makeitem(
     collector: pytest.Collector, name: str, obj: object
 ) -> Generator[None, Any, Any]:
-    """Note each case there is, whether it will be run or not; refuse a class that replaces one."""
-    if not _is_contract(collector):
+    """Note each case there is, whether it will be run or not; refuse a class that changes one."""
+    if not _is_contract(collector) or not _is_kept(collector, name):
         return (yield)
-    _check_kept(collector, name, obj)
     made = yield
-    for item in made if isinstance(made, list) else []:
-        if isinstance(item, pytest.Function):
+    if name.startswith("test_"):
+        if not made:  # by a setting such as `python_functions`
+            raise collector.CollectError(f"{name} of the contract is not collected (9.5)")
+        for item in made:
             recording.note_case(item)
     return made
 
@@ -98,7 +104,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.TestReport]:
-    """Fail what was skipped, or expected to fail, other than by a capability (contract 9.5)."""
+    """Fail what was skipped, or expected to fail, other than by a capability (contract 9.5).
+
+    Nothing that is told of a failure has the password of the URL.
+    """
     report: pytest.TestReport = yield
     excused = report.skipped or hasattr(report, "wasxfail")
     properties = dict(report.user_properties)
@@ -106,6 +115,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.
         report.outcome = "failed"
         report.longrepr = "a case of the contract is left out by a capability only (9.5)"
         report.__dict__.pop("wasxfail", None)
+    if report.failed:
+        make_printable(report, item.config.option.store_url)
     return report
 
 
@@ -118,25 +129,29 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _is_contract(collector: pytest.Collector) -> TypeGuard[pytest.Class]:
     """Whether it is a class with cases of the contract."""
-    case = sys.modules.get("engine_store_contracts.suite.case")
+    contract = sys.modules.get("engine_store_contracts.contract")
     return (
-        case is not None
+        contract is not None
         and isinstance(collector, pytest.Class)
-        and issubclass(collector.obj, case.ContractCase)
+        and issubclass(collector.obj, contract.DriverContract)
     )
 
 
-def _check_kept(collector: pytest.Class, name: str, obj: object) -> None:
-    """That a case is the one of the contract, whole, and not what a subclass put in its place."""
+def _is_kept(collector: pytest.Class, name: str) -> bool:
+    """Whether the contract has the name. Refuses what a subclass puts in its place."""
     from engine_store_contracts.contract import DriverContract
+    from engine_store_contracts.suite.case import ContractCase
 
-    original = getattr(DriverContract, name, None) if name.startswith("test_") else None
-    replaced = original is not None and getattr(collector.obj, name) is not original
-    if replaced and issubclass(collector.obj, DriverContract):
+    original = getattr_static(DriverContract, name, None)
+    own = name.startswith("__") or name in ContractCase.__annotations__  # of every class
+    if original is None or own:
+        return False
+    if getattr_static(collector.obj, name) is not original:
         raise collector.CollectError(
             f"{collector.obj.__name__} replaces {name} of the contract; what a driver cannot do it "
             "declares as a capability (9.5)"
         )
+    return True
 
 
 def _clauses_of(item: pytest.Item) -> set[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, unquote_plus
 
 import pytest
 
@@ -29,6 +33,8 @@ class Recorder:
         self._cases: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
         self._facts: dict[str, dict[str, Any]] = defaultdict(dict)
         self._problems: list[str] = []
+        if not __debug__:
+            self._problems.append("nothing is asserted: Python runs with -O")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase of a case has ended."""
@@ -42,16 +48,26 @@ class Recorder:
             )
         case["properties"] = properties
         case["seconds"] += report.duration
+        # What other plugins make of a failure, such as that the case runs again, is none the less.
+        outcome = report.outcome if report.outcome in _SEVERITY else "failed"
         # A case that was only set up, since its process died, has not passed.
         if report.when == "call" or not report.passed:
-            case["outcome"] = max(case["outcome"] or "", report.outcome, key=_SEVERITY.index)
-        if report.failed:
+            case["outcome"] = max(case["outcome"] or "", outcome, key=_SEVERITY.index)
+        if outcome == "failed":
             case["failure"] = "\n".join(filter(None, [case["failure"], report.longreprtext]))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A part of the run could not even be read."""
         if report.failed:
-            self._problems.append(f"{report.nodeid}: {report.longreprtext}")
+            self._note_problem(f"{report.nodeid}: {report.longreprtext}")
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """The run ends early; workers of xdist do not say then which cases they had."""
+        self._note_problem(f"the run was interrupted: {str(excinfo.value) or 'by the keyboard'}")
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """Pytest itself has failed."""
+        self._note_problem(f"pytest failed\n{excrepr}")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -59,7 +75,7 @@ class Recorder:
         for case in getattr(node, "workeroutput", {}).get(recording.CASE, []):
             self._case(case)
         if error is not None:
-            self._problems.append(f"the process {node.gateway.id} ended: {error}")
+            self._note_problem(f"the process {node.gateway.id} ended: {error}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -93,12 +109,15 @@ class Recorder:
         from engine_store_contracts.report.model import Capability, Run
 
         option = self._config.option
+        found = [
+            (subject, sorted(cases.values(), key=_place)) for subject, cases in self._cases.items()
+        ]
         return tuple(
             Run(
                 subject=subject,
                 profile=option.contract_profile,
                 seeds=tuple(option.contract_seeds),
-                cases=tuple(map(_case, cases.values())),
+                cases=tuple(map(_case, cases)),
                 capabilities={
                     name: Capability(*declared)
                     for name, declared in self._facts[subject]
@@ -110,13 +129,57 @@ class Recorder:
                 problems=tuple(self._problems),
                 **self._facts[subject].get(recording.SERVER, {}),
             )
-            for subject, cases in self._cases.items()
+            for subject, cases in sorted(found, key=lambda run: _place(run[1][0]))
         )
 
     def _case(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """What is known of a case, from now on."""
         fresh = {"found": found, "properties": {}, "outcome": None, "seconds": 0.0, "failure": None}
         return self._cases[found["subject"]].setdefault(found["id"], fresh)
+
+    def _note_problem(self, text: str) -> None:
+        self._problems.append(_printable(text, self._config.option.store_url))
+
+
+def is_writable(file: Path) -> bool:
+    """Whether a report can be written there."""
+    return not file.is_dir() and os.access(file if file.exists() else file.parent, os.W_OK)
+
+
+def make_printable(report: pytest.TestReport, url: str | None) -> None:
+    """Take the password of `url` out of all that is told of a failure, to people or in files."""
+    if (text := _printable(report.longreprtext, url)) != report.longreprtext:
+        report.longrepr = text
+    report.sections = [(name, _printable(text, url)) for name, text in report.sections]
+    report.user_properties = [
+        (name, _printable(value, url) if isinstance(value, str) else value)
+        for name, value in report.user_properties
+    ]
+
+
+def _printable(text: str, url: str | None) -> str:
+    """`text` without the password of `url`, and such that every file can have it."""
+    for secret in _secrets(url) if url else ():
+        text = text.replace(secret, "***")
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+@lru_cache
+def _secrets(url: str) -> tuple[str, ...]:
+    """What `mask_url` hides, in the forms in which it may be quoted, longest first."""
+    from engine_store.urls import MASK, mask_url
+
+    shown = map(re.escape, mask_url(url).split(MASK))
+    found = re.fullmatch("(.+)".join(shown), url, re.DOTALL)
+    hidden = found.groups() if found else ()
+    plain = {form for raw in hidden for form in (raw, unquote(raw), unquote_plus(raw))}
+    return tuple(sorted(plain | {repr(form)[1:-1] for form in plain}, key=len, reverse=True))
+
+
+def _place(known: Mapping[str, Any]) -> int:
+    """Where the case is in the order of the classes."""
+    place: int = known["found"]["place"]
+    return place
 
 
 def _case(known: Mapping[str, Any]) -> Case:

@@ -30,13 +30,15 @@ _noted = pytest.StashKey[set[tuple[str, str]]]()
 def note_case(item: pytest.Item) -> None:
     """That there is the case, and which clauses it proves."""
     assert item.parent is not None
+    collected = item.config.stash.setdefault(COLLECTED, [])
     case = {
         "subject": item.parent.nodeid,
+        "place": len(collected),
         "id": item.name,
         "clauses": [number for mark in item.iter_markers("clause") for number in mark.args],
     }
     item.user_properties.append((CASE, case))
-    item.config.stash.setdefault(COLLECTED, []).append(case)
+    collected.append(case)
 
 
 def note_capabilities(item: pytest.Item, declared: Mapping[str, Capability]) -> None:

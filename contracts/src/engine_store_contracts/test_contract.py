@@ -10,13 +10,14 @@ from engine_store_contracts.contract import DriverContract
 from engine_store_contracts.harness import Harness, UrlHarness
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Refuse to begin without a URL."""
+    if metafunc.config.option.store_url is None:
+        raise pytest.Collector.CollectError("say which driver to prove: --store-url URL")
+
+
 class TestContract(DriverContract):
     """Each case on a scratch database of its own, beside that of the URL."""
-
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        if metafunc.config.option.store_url is None:
-            raise pytest.UsageError("say which driver to prove: --store-url URL")
-        super().pytest_generate_tests(metafunc)
 
     @pytest.fixture
     def harness(self, request: pytest.FixtureRequest) -> Iterator[Harness]:

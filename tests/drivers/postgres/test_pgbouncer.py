@@ -22,12 +22,13 @@ import pytest
 import engine_store
 from engine_store.protocols import Store
 from engine_store_contracts.harness import Harness, UrlHarness
-from engine_store_contracts.suite import MigrationContract, ReopenContract
 from engine_store_contracts.suite.case import all_at_once
 from engine_store_contracts.suite.completion import CompletionCases
 from engine_store_contracts.suite.concurrency import ConcurrencyCases
 from engine_store_contracts.suite.deletion import DeletionCases
+from engine_store_contracts.suite.migrations import MigrationCases
 from engine_store_contracts.suite.paging import PagingCases
+from engine_store_contracts.suite.reopening import ReopenCases
 from engine_store_contracts.suite.samples import user, workflow
 from engine_store_contracts.suite.savepoints import SavepointCases
 from engine_store_contracts.suite.transactions import TransactionCases
@@ -100,8 +101,8 @@ class TestPgBouncer(
     DeletionCases,
     PagingCases,
     TreeCases,
-    ReopenContract,
-    MigrationContract,
+    ReopenCases,
+    MigrationCases,
 ):
     """The contract behind the pool, but for what does not depend on whose session it is."""
 

@@ -48,6 +48,7 @@ class ReferenceStore(_Repositories):
         self._clock = clock
         self._committed = Data()
         self._closed = False
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._writer: tuple[int, int] | None = None
 
@@ -102,9 +103,12 @@ class ReferenceStore(_Repositories):
             self._committed = data
 
     def check_open(self) -> None:
-        """Raise `StoreClosedError` after `close`."""
+        """Raise `StoreClosedError` after `close`, and `UnavailableError` in a forked child."""
         if self._closed:
             raise StoreClosedError
+        if self._process != os.getpid():
+            reason = "a store in memory stays with its process; this is a fork of that"
+            raise UnavailableError(reason, retriable=False)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from importlib.metadata import version
 from typing import Any
 
@@ -15,6 +16,29 @@ from engine_store.errors import ConfigurationError
 from engine_store_contracts.report.model import SCHEMA, Level, Outcome, Report, Run
 
 _converter = make_converter()
+
+
+def _exactly(value: Any, kind: type[Any]) -> Any:
+    """A `kind`; nothing else is turned into one."""
+    if issubclass(kind, Enum):
+        return kind(value)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise ValueError(f"expected {kind.__name__}")
+    return value
+
+
+def _time(value: Any, _: type[datetime]) -> datetime:
+    time = datetime.fromisoformat(value)
+    if time.tzinfo is None:
+        raise ValueError("expected an offset from UTC")
+    return time
+
+
+for _kind in (str, bool, int, float):
+    _converter.register_structure_hook(_kind, _exactly)
+_converter.register_structure_hook(datetime, _time)
 
 
 def made_now(runs: Sequence[Run]) -> Report:
@@ -43,7 +67,7 @@ def read(text: str) -> Report:
         if data["schema"] != SCHEMA:
             raise ConfigurationError("schema", f"expected {SCHEMA}, found {data['schema']!r}")
         return _converter.structure(data, Report)
-    except (ValueError, TypeError, KeyError, cattrs.BaseValidationError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, cattrs.BaseValidationError) as error:
         raise ConfigurationError("report", "expected the JSON of a run of the suite") from error
 
 
@@ -73,7 +97,7 @@ def summary(run: Run) -> Iterator[str]:
         yield f"  without a case: clauses {', '.join(run.uncovered)}"
     elif run.level is not Level.NONE:
         yield "  every clause is covered"
-    for name in sorted({case.capability for case in run.cases if case.capability}):
-        yield f"  without {name}: {run.capabilities[name].reason}"
+    for name, reason in sorted({(c.capability, c.reason) for c in run.cases if c.capability}):
+        yield f"  without {name}: {reason}"
     for problem in run.problems:
         yield f"  {problem.splitlines()[0]}"
