@@ -27,6 +27,7 @@ from engine_store.errors import (
     MigrationDriftError,
     MigrationLockError,
     MismatchError,
+    MissingExtraError,
     NotEmptyError,
     NotFoundError,
     NotInTransactionError,
@@ -92,6 +93,9 @@ TEXTS = {
     ),
     DriverLoadError("x", "x-driver", "ImportError: y", "Install it again"): (
         "driver 'x' of x-driver cannot be loaded: ImportError: y. Install it again"
+    ),
+    MissingExtraError("otel", "opentelemetry-api"): (
+        'opentelemetry-api is not installed: pip install "engine-store[otel]"'
     ),
     ForeignDatabaseError("engine.db", "a file that is no database"): (
         "engine.db holds a file that is no database, not an engine-store database; it was left "

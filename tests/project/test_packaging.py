@@ -31,7 +31,7 @@ SOURCES = {
 USED_BY_NAME = {"engine-store-contracts": {"pytest_timeout", "pytest_xdist"}}
 """What a distribution needs without importing it: plugins of pytest."""
 
-OF_EXTRAS = {"engine-store": {"typer"}}
+OF_EXTRAS = {"engine-store": {"opentelemetry", "typer"}}
 """What only an extra brings."""
 
 
@@ -129,6 +129,8 @@ def test_engine_store_has_an_extra_for_each_other_distribution(metadata):
         ("contracts", "engine-store-contracts==0.1.0"),
         ("cli", "rich>=13.9"),
         ("cli", "typer>=0.15"),
+        ("otel", "opentelemetry-api>=1.30"),
+        ("all", "opentelemetry-api>=1.30"),
         ("all", "rich>=13.9"),
         ("all", "typer>=0.15"),
         ("all", "engine-store-sqlite==0.1.0"),

@@ -280,6 +280,17 @@ class DriverLoadError(EngineStoreError):
         )
 
 
+@define(eq=False)
+class MissingExtraError(EngineStoreError):
+    """What was asked for needs `package`, which the `extra` of engine-store brings."""
+
+    extra: str
+    package: str
+
+    def __str__(self) -> str:
+        return f'{self.package} is not installed: pip install "engine-store[{self.extra}]"'
+
+
 # --- export, import and copy -------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from engine_store.protocols.asynchronous import (
     AsyncUserRepository,
     AsyncWorkflowRepository,
 )
-from engine_store.protocols.driver import Capability, Driver, Figured, OpenContext
+from engine_store.protocols.driver import Capability, Driver, Observable, OpenContext, Place
 from engine_store.protocols.sync import (
     ApiKeyRepository,
     Migrator,
@@ -34,9 +34,10 @@ __all__ = [
     "AsyncWorkflowRepository",
     "Capability",
     "Driver",
-    "Figured",
     "Migrator",
+    "Observable",
     "OpenContext",
+    "Place",
     "Repositories",
     "Store",
     "TaskRepository",

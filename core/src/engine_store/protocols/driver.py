@@ -40,9 +40,26 @@ class OpenContext:
     hooks: HookRelay
 
 
+@frozen
+class Place:
+    """Which database a store is on, for reports; never a secret.
+
+    `system` is the product as OpenTelemetry's conventions call it, `namespace` the database, from
+    the general to the particular with `|` between, such as `engine|public`.
+    """
+
+    system: str
+    namespace: str | None = None
+    address: str | None = None
+    port: int | None = None
+
+
 @runtime_checkable
-class Figured(Protocol):
-    """A store, of either face, that tells its figures at any time. No driver has to."""
+class Observable(Protocol):
+    """A store, of either face, that tells what it is and how it does. No driver has to."""
+
+    @property
+    def place(self) -> Place: ...
 
     def figures(self) -> Mapping[str, int | float | str]:
         """Those in the `details` of its health that change, from memory or a file beside.

@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from engine_store.config import DatabaseConfig, Seconds, setting, structure_options
 from engine_store.errors import ConfigurationError
+from engine_store.protocols import Place
 from engine_store.urls import mask_url
 
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
@@ -117,6 +118,7 @@ class Target:
     password: str | None = field(repr=False)
     shown: str
     """For messages: host and database, without secrets."""
+    place: Place
 
 
 def read_options(config: DatabaseConfig) -> tuple[Target, PostgresOptions]:
@@ -204,7 +206,23 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
     host = parameters.get("host") or "the default host"
     dbname = parameters.get("dbname") or parameters.get("user") or "of the user's name"
     return Target(
-        conninfo, None if password is None else str(password), f"{host}, database {dbname}"
+        conninfo,
+        None if password is None else str(password),
+        f"{host}, database {dbname}",
+        _place(parameters, options.schema),
+    )
+
+
+def _place(parameters: Mapping[str, Any], schema: str) -> Place:
+    """What is stated of it: of several hosts none, for nobody knows here which one answers."""
+    dbname = parameters.get("dbname") or parameters.get("user")
+    host, port = str(parameters.get("host") or ""), str(parameters.get("port") or "")
+    several = "," in host
+    return Place(
+        "postgresql",
+        schema if dbname is None else f"{dbname}|{schema}",
+        None if several else host or None,
+        int(port) if port.isdigit() and not several else None,
     )
 
 

@@ -21,6 +21,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from engine_store.cancellation import whole
 from engine_store.errors import StoreClosedError, UnavailableError
+from engine_store.protocols import Place
 from engine_store_postgres.failures import reaching, translate, translated
 from engine_store_postgres.options import PostgresOptions, Target
 from engine_store_postgres.wires import (
@@ -47,6 +48,9 @@ class Pool(Protocol):
     def keeps_sessions(self) -> bool:
         """Whether a connection stays with one session of the server; PgBouncer's do not."""
         ...
+
+    place: Place
+    """Which database it connects to."""
 
     async def open(self) -> None:
         """Connect for the first time. Raises `UnavailableError` with the reason."""
@@ -191,6 +195,7 @@ class SyncPool(_Taking):
     def __init__(self, target: Target, options: PostgresOptions) -> None:
         """A pool without connections."""
         self._target = target
+        self.place = target.place
         self._options = options
         self._closed = False
         self._lent: set[SyncConnection] = set()
@@ -271,6 +276,7 @@ class AsyncPool(_Taking):
     def __init__(self, target: Target, options: PostgresOptions) -> None:
         """A pool for the running event loop."""
         self._target = target
+        self.place = target.place
         self._options = options
         self._closed = False
         self._lent: set[LoopConnection] = set()

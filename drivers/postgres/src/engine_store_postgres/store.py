@@ -17,6 +17,7 @@ from engine_store.protocols import (
     AsyncTaskRepository,
     AsyncUserRepository,
     AsyncWorkflowRepository,
+    Place,
     TaskRepository,
     UserRepository,
     WorkflowRepository,
@@ -123,7 +124,12 @@ class PostgresStore(
         finally:
             transaction.end()
 
+    @property
+    def place(self) -> Place:
+        return self.pool.place
+
     def figures(self) -> Mapping[str, int | float | str]:
+        self.pool.check_open()
         return self.pool.figures()
 
     def health(self) -> Health:
@@ -215,7 +221,12 @@ class AsyncPostgresStore(
         finally:
             transaction.end()
 
+    @property
+    def place(self) -> Place:
+        return self.pool.place
+
     def figures(self) -> Mapping[str, int | float | str]:
+        self.pool.check_open()
         return self.pool.figures()
 
     async def health(self) -> Health:

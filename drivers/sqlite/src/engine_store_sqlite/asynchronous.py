@@ -23,6 +23,7 @@ from engine_store.protocols import (
     AsyncTaskRepository,
     AsyncUserRepository,
     AsyncWorkflowRepository,
+    Place,
 )
 from engine_store.sql.operation import Invocation, Mode, drive_procedure_async
 from engine_store.sql.store import SqlRepositories, SqlTransaction
@@ -229,6 +230,10 @@ class AsyncSqliteStore(
                 raise
             finally:
                 transaction.end()
+
+    @property
+    def place(self) -> Place:
+        return self._store.place
 
     def figures(self) -> Mapping[str, int | float | str]:
         return self._store.figures()

@@ -10,6 +10,7 @@ from typing import Self
 from engine_store.models import Health
 from engine_store.protocols import (
     ApiKeyRepository,
+    Place,
     TaskRepository,
     UserRepository,
     WorkflowRepository,
@@ -19,6 +20,7 @@ from engine_store.sql.store import RepositoryClasses, SqlRepositories, SqlTransa
 from engine_store_sqlite.connections import Connections
 from engine_store_sqlite.health import figures, health
 from engine_store_sqlite.migrator import SqliteMigrator
+from engine_store_sqlite.options import MEMORY
 from engine_store_sqlite.session import Session, TransactionSession
 
 
@@ -82,6 +84,12 @@ class SqliteStore(
             session.commit()
         finally:
             transaction.end()
+
+    @property
+    def place(self) -> Place:
+        """The name of the file, without its folders: they may name a user, or a machine."""
+        path = self.connections.location.path
+        return Place("sqlite", MEMORY if path is None else path.name)
 
     def figures(self) -> Mapping[str, int | float | str]:
         return figures(self.connections)

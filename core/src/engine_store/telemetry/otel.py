@@ -1,0 +1,132 @@
+"""Spans and metrics of OpenTelemetry, by its semantic conventions for database clients."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+
+from opentelemetry.metrics import MeterProvider, get_meter
+from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider, get_tracer
+
+from engine_store.errors import ConfigurationError
+from engine_store.migrations import Direction
+from engine_store.plugins import hookimpl
+from engine_store.protocols import AsyncStore, Observable, Store
+from engine_store.telemetry.gauges import observe
+from engine_store.telemetry.place import Attributes, attributes_of
+
+SCOPE = "engine_store"
+
+BOUNDARIES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
+"""Those of the conventions for the duration of operations, in seconds."""
+
+
+class OpenTelemetry:
+    """A plugin that makes a span of each operation, and metrics.
+
+    Spans are of kind CLIENT, named by operation and database, and children of the caller's span.
+    An operation that raised has the status ERROR and `error.type`, the class of what it raised:
+    texts of errors name ids and emails, and go nowhere. What a caller foresees, such as
+    `VersionConflictError`, is an error here too.
+
+    Metrics: the histogram `db.client.operation.duration`; the counters `engine_store.conflicts`,
+    `engine_store.retries` and `engine_store.migrations`; the pool's figures as
+    `db.client.connection.*`, the file's as `engine_store.*`.
+
+    Without providers it uses the global ones. It belongs to one database: make one for each.
+    """
+
+    def __init__(
+        self,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+    ) -> None:
+        """A plugin for `engine_store.open`, which reports to the providers."""
+        release = version("engine-store")
+        self._tracer = get_tracer(SCOPE, release, tracer_provider)
+        self._provider = meter_provider
+        self._meter = get_meter(SCOPE, release, meter_provider)
+        self._duration = self._meter.create_histogram(
+            "db.client.operation.duration",
+            unit="s",
+            description="Duration of database client operations.",
+            explicit_bucket_boundaries_advisory=BOUNDARIES,
+        )
+        self._conflicts = self._meter.create_counter(
+            "engine_store.conflicts",
+            unit="{conflict}",
+            description="Compare-and-sets that were lost, also where they were tried again.",
+        )
+        self._retries = self._meter.create_counter(
+            "engine_store.retries",
+            unit="{retry}",
+            description="Attempts that lost to concurrent operations and were made again.",
+        )
+        self._migrations = self._meter.create_counter(
+            "engine_store.migrations",
+            unit="{step}",
+            description="Steps of the schema that were applied or reverted.",
+        )
+        self._database: Attributes = {}
+
+    @hookimpl
+    def engine_store_opened(self, driver: str, store: Store | AsyncStore) -> None:
+        """Learn which database it is, and report its figures from now on, where it has any.
+
+        Raises `ConfigurationError` where it is another one than before.
+        """
+        database = attributes_of(driver, store)
+        if self._database not in ({}, database):
+            raise ConfigurationError(
+                "plugins", "this OpenTelemetry reports on another database; make one for each"
+            )
+        self._database = database
+        if isinstance(store, Observable):
+            observe(self._provider, self._meter, store, database)
+
+    @hookimpl
+    def engine_store_operation_finished(
+        self, operation: str, seconds: float, error: BaseException | None
+    ) -> None:
+        """Make the span, as long as the operation was, and count its duration."""
+        ended = time.time_ns()
+        attributes = self._attributes(operation)
+        if error is not None:
+            attributes["error.type"] = _name(type(error))
+        namespace = self._database.get("db.namespace")
+        span = self._tracer.start_span(
+            operation if namespace is None else f"{operation} {namespace}",
+            kind=SpanKind.CLIENT,
+            attributes=attributes,
+            start_time=ended - round(seconds * 1e9),
+        )
+        if error is not None:
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(ended)
+        self._duration.record(seconds, attributes)
+
+    @hookimpl
+    def engine_store_conflict(self, operation: str) -> None:
+        """Count it."""
+        self._conflicts.add(1, self._attributes(operation))
+
+    @hookimpl
+    def engine_store_retried(self, operation: str) -> None:
+        """Count it."""
+        self._retries.add(1, self._attributes(operation))
+
+    @hookimpl
+    def engine_store_migration_applied(self, driver: str, direction: Direction) -> None:
+        """Count it, by the driver's name: the first steps run before the store is open."""
+        attributes = {"engine_store.driver": driver, "engine_store.direction": direction.value}
+        self._migrations.add(1, attributes)
+
+    def _attributes(self, operation: str) -> Attributes:
+        return {**self._database, "db.operation.name": operation}
+
+
+def _name(kind: type[BaseException]) -> str:
+    """The canonical name of a class, as OpenTelemetry has it for exceptions."""
+    name = kind.__qualname__
+    return name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}"
