@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
 
 from engine_store.cancellation import whole
-from engine_store.config import DatabaseConfig
+from engine_store.config import Config, DatabaseConfig, Finding
 from engine_store.errors import ConfigurationError
 from engine_store.migrations import load_migrations
 from engine_store.plugins import hookimpl
@@ -102,6 +102,16 @@ def engine_store_backup(config: DatabaseConfig) -> int:
         f"know its version: pg_dump --format=custom --schema={options.schema}; or pg_basebackup "
         "with archived WAL, to go back to any moment; a portable copy is made by export",
     )
+
+
+@hookimpl
+def engine_store_check(config: Config) -> Iterable[Finding]:
+    """What is wrong with the settings; the server is asked at opening."""
+    try:
+        read_options(config.database)
+    except ConfigurationError as error:
+        return Finding.of(error)
+    return ()
 
 
 @hookimpl

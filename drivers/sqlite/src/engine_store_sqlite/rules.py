@@ -15,7 +15,7 @@ cases (`python -m benchmarks --case concurrent`). More of them wait longer for t
 
 
 def check(config: Config) -> Iterator[Finding]:
-    """Warnings about the file and about what is asked of it."""
+    """What is wrong with the settings; warnings about the file and about what is asked of it."""
     if config.database.driver_name != "sqlite":
         return
     asked = config.worker.max_concurrent_workflows
@@ -28,7 +28,8 @@ def check(config: Config) -> Iterator[Finding]:
         )
     try:
         location, _ = read_options(config.database)
-    except ConfigurationError:  # told elsewhere
+    except ConfigurationError as error:
+        yield from Finding.of(error)
         return
     if location.path is None or not location.path.exists():
         return
