@@ -51,24 +51,23 @@ def _database(section: JsonSchema) -> JsonSchema:
     common = {name: section["properties"][name] for name in COMMON}
     common["driver"] |= {"anyOf": [{"enum": list(installed_drivers())}, _VARIABLE]}
     common["driver"].pop("type")
-    everything, rules = dict(common), []
-    is_open = False
-    for driver in installed_drivers():
-        own = _own(driver)
-        if own is None:
-            is_open = True
-            continue
-        for name, described in own.items():
-            everything[name] = (
-                _either(everything[name], described) if name in everything else described
-            )
-        then = {"properties": common | own, "additionalProperties": False}
-        rules.append({"if": _is_for(driver), "then": then})
+    found = {driver: _own(driver) for driver in installed_drivers()}
+    described = {driver: own for driver, own in found.items() if own is not None}
+    several: dict[str, list[JsonSchema]] = {}
+    for own in described.values():
+        for name, setting in own.items():
+            several.setdefault(name, []).append(setting)
     return {
         **section,
-        "properties": everything,
-        "additionalProperties": is_open,
-        "allOf": rules,
+        "properties": common | {name: _one_of(settings) for name, settings in several.items()},
+        "additionalProperties": len(described) < len(found),
+        "allOf": [
+            {
+                "if": _is_for(driver),
+                "then": {"properties": common | own, "additionalProperties": False},
+            }
+            for driver, own in described.items()
+        ],
     }
 
 
@@ -88,13 +87,13 @@ def _is_for(driver: str) -> JsonSchema:
     return {"anyOf": [by_url, by_name]}
 
 
-def _either(one: JsonSchema, other: JsonSchema) -> JsonSchema:
-    """A setting that two drivers have."""
-    if one == other:
-        return one
-    choices = [*one.get("anyOf", [one]), other]
-    texts = dict.fromkeys(choice["description"] for choice in choices)
-    return {"description": " / ".join(texts), "anyOf": choices}
+def _one_of(settings: list[JsonSchema]) -> JsonSchema:
+    """A setting that several drivers have, each in its own way."""
+    different = [one for number, one in enumerate(settings) if one not in settings[:number]]
+    if len(different) == 1:
+        return different[0]
+    texts = dict.fromkeys(setting["description"] for setting in different)
+    return {"description": " / ".join(texts), "anyOf": different}
 
 
 # --- from a class to its schema ----------------------------------------------------------------
@@ -171,4 +170,4 @@ def _values(kind: Any, bounds: JsonSchema) -> JsonSchema:
 
 
 def _first_line(cls: type[Any]) -> str:
-    return (cls.__doc__ or "").splitlines()[0]
+    return next(iter((cls.__doc__ or "").splitlines()), "")
