@@ -51,7 +51,7 @@ class DatabaseConfig:
         default=False, help="Refuse a database that cannot hold vectors by itself."
     )
     check_schema: bool = setting(
-        default=True, help="Without, a schema that is behind is opened as it is: for migrating."
+        default=True, help="Without, the database is opened as it is, behind or not: for migrating."
     )
 
     @property

@@ -137,7 +137,7 @@ async def _prepare(
     """Check that the database can be reached and fits, then bring its schema up."""
     await pool.open()
     await migrator.check(behind=config.may_be_behind)
-    if options.pgvector or config.vectors:  # first: it may be impossible
+    if (options.pgvector or config.vectors) and config.check_schema:  # first: it may be impossible
         await migrator.enable_pgvector(auto_migrate=config.auto_migrate)
     if config.auto_migrate:
         await migrator.up()

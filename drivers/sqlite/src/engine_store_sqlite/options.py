@@ -64,14 +64,14 @@ def read_options(config: DatabaseConfig) -> tuple[Location, SqliteOptions]:
     if config.url is not None and options.path is not None:
         raise ConfigurationError("options.path", "expected a URL or a path, found both")
     if config.url is not None:
-        named = _path_of_url(config.url)
+        field, named = "url", _path_of_url(config.url)
     elif options.path:
-        named = options.path
+        field, named = "options.path", options.path
         if "://" in named:  # not shown: it may hold a password
             raise ConfigurationError("options.path", "expected a file, found a URL; call it url")
     else:
         raise ConfigurationError("url", "expected sqlite:///file.db, or the option path")
-    return _locate(named, options.base_dir), options
+    return _locate(named, options.base_dir, field), options
 
 
 def _path_of_url(url: str) -> str:
@@ -89,22 +89,22 @@ def _path_of_url(url: str) -> str:
     return location[1:]
 
 
-def _locate(named: str, base_dir: str | None) -> Location:
+def _locate(named: str, base_dir: str | None, field: str) -> Location:
     if named == MEMORY:
         return Location(None)
     if not named or "\0" in named:
-        raise ConfigurationError("url", "expected a file: sqlite:///engine.db")
+        raise ConfigurationError(field, "expected a file: sqlite:///engine.db")
     try:
         os.fsencode(named)
     except UnicodeEncodeError:
-        raise ConfigurationError("url", f"no file can be named {named!a}") from None
+        raise ConfigurationError(field, f"no file can be named {named!a}") from None
     if base_dir is None:
         return Location(_real(named))
     base = _real(base_dir)
     path = _real(base / named)
     if not path.is_relative_to(base):
         raise ConfigurationError(
-            "url", f"{named!r} leads out of the base directory {str(base)!r}; name a file inside it"
+            field, f"{named!r} leads out of the base directory {str(base)!r}; name a file inside it"
         )
     return Location(path)
 

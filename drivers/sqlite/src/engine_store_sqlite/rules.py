@@ -43,5 +43,5 @@ def check(config: Config) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             "database.path",
-            f"{location.path} can be read by others; run chmod 600 on it",
+            f"{location.path} is open to others; run chmod 600 on it",
         )
