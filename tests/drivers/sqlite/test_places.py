@@ -111,7 +111,7 @@ def test_two_places_are_refused() -> None:
 @pytest.mark.parametrize("location", ["engine.db", "data/engine.db", ":memory:"])
 def test_two_slashes_get_a_hint_of_how_a_file_is_written(location: str) -> None:
     field, reason = refusal(url=f"sqlite://{location}")
-    assert field == "options.path"
+    assert field == "url"
     assert f"found sqlite://{location};" in reason
     assert "sqlite:///file.db" in reason
     assert "sqlite:////path/to/file.db" in reason
