@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from benchmarks import postgres, sqlite
+from benchmarks import concurrent, postgres, sqlite
 from benchmarks.cases import CASES, Case
 from benchmarks.databases import Databases
 from benchmarks.measure import Measurement, measure
@@ -39,8 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if results.is_dir():
         parser.error(f"{results} is a directory; name a file inside it")
     names = [options.profile] if options.profile else options.case or list(CASES)
-    chosen = _chosen(options.driver, names)
-    if not chosen:
+    if concurrent.NAME in names and (len(names) > 1 or options.driver not in (None, "sqlite")):
+        parser.error(f"{concurrent.NAME} is measured alone, and on sqlite")
+    chosen = _chosen(options.driver, [name for name in names if name in CASES])
+    if not chosen and names != [concurrent.NAME]:
         parser.error(f"{options.driver} does not measure {', '.join(names)}")
     try:
         results.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"cannot write into {results.parent}: {exc.strerror}")
     with ExitStack() as stack:
         place = Path(stack.enter_context(folder))
+        if not chosen:
+            quick = concurrent.QUICK_SECONDS if options.quick else concurrent.SECONDS
+            levels = concurrent.measure(place, options.seconds or quick)
+            concurrent.show(console(), levels)
+            _write(results, concurrent.as_json(levels, date), named=options.json is not None)
+            return 0
         try:
             work = [
                 (stack.enter_context(DRIVERS[driver](place)), cases)
@@ -65,11 +73,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
         measurements = _measure(work, rounds, seconds)
     report = as_json(measurements, date=date, rounds=rounds, seconds=seconds)
-    results.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     show(console(), measurements)
-    if options.json is None:
-        print(f"written to {results.relative_to(RESULTS.parents[1])}")
+    _write(results, report, named=options.json is not None)
     return 0
+
+
+def _write(results: Path, report: dict[str, Any], *, named: bool) -> None:
+    """Write the report; say where, if nobody has named the place."""
+    results.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    if not named:
+        print(f"written to {results.relative_to(RESULTS.parents[1])}")
 
 
 def _chosen(driver: str | None, names: Sequence[str]) -> dict[str, list[Case]]:
@@ -104,7 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "benchmarks",
         description="Measure each store beside the bare module of its database.",
-        epilog=f"Cases: {', '.join(CASES)}.",
+        epilog=f"Cases: {', '.join(CASES)}; and {concurrent.NAME}, only where named: how long "
+        "an update takes beside many others on SQLite.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -116,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
         "--case",
         metavar="NAME",
         action="append",
-        choices=CASES,
+        choices=[*CASES, concurrent.NAME],
         help="measure this case alone; may be given again (default: all)",
     )
     parser.add_argument(

@@ -105,8 +105,8 @@ TEXTS = {
         "the database has schema 3, this code knows up to 2; upgrade the driver's distribution"
     ),
     SchemaBehindError(database=1, code=2): (
-        "the database has schema 1, this code needs 2; run store.migrator.up() or open it with "
-        "auto_migrate=True"
+        "the database has schema 1, this code needs 2; run `engine-store migrate up` or "
+        "store.migrator.up(), or open it with auto_migrate=True"
     ),
     MigrationDriftError(("step 1 was skipped", "step 2 was skipped")): (
         "the database drifted from its migrations: step 1 was skipped; step 2 was skipped. "

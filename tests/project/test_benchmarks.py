@@ -178,6 +178,20 @@ def test_one_case_may_be_measured_alone_and_by_one_driver(run, tmp_path):
     assert set(report["databases"]) == {"sqlite"}
 
 
+def test_workflows_side_by_side_are_measured_where_that_case_is_named(run, tmp_path):
+    found = tmp_path / "found.json"
+    options = ("--case", "concurrent", "--seconds", "0.01", "--json", found)
+    printed = run(sys.executable, "-m", "benchmarks", *options)
+    report = json.loads(found.read_text("utf-8"))
+    levels = report["levels"]
+    assert [level["workflows"] for level in levels] == [4, 8, 16, 32, 64, 128]
+    assert all(0 < level["p50"] <= level["p99"] for level in levels)
+    holding = [level["workflows"] for level in levels if level["p99"] < report["bound_ms"] == 100]
+    assert report["most_workflows"] == max(holding, default=0)
+    assert f"most workflows with a p99 below 100 ms: {report['most_workflows']}" in printed
+    assert list(tmp_path.iterdir()) == [found]
+
+
 def test_a_profile_names_the_functions_and_writes_nothing(run, tmp_path):
     options = ("--profile", "get", "--seconds", "0.01", "--json", tmp_path / "found.json")
     printed = run(sys.executable, "-m", "benchmarks", "--driver", "sqlite", *options)
@@ -189,6 +203,11 @@ def test_a_profile_names_the_functions_and_writes_nothing(run, tmp_path):
     ("options", "said"),
     [
         (("--case", "unknown"), "invalid choice: 'unknown'"),
+        (("--case", "concurrent", "--case", "get"), "concurrent is measured alone, and on sqlite"),
+        (
+            ("--case", "concurrent", "--driver", "postgres"),
+            "concurrent is measured alone, and on sqlite",
+        ),
         (("--profile", "create-threads"), "invalid choice: 'create-threads'"),
         (("--driver", "mysql"), "invalid choice: 'mysql'"),
         (

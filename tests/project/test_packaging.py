@@ -31,7 +31,7 @@ SOURCES = {
 USED_BY_NAME = {"engine-store-contracts": {"pytest_timeout", "pytest_xdist"}}
 """What a distribution needs without importing it: plugins of pytest."""
 
-OF_EXTRAS = {"engine-store": {"opentelemetry", "typer"}}
+OF_EXTRAS = {"engine-store": {"opentelemetry", "rich", "typer", "yaml"}}
 """What only an extra brings."""
 
 
@@ -129,6 +129,9 @@ def test_engine_store_has_an_extra_for_each_other_distribution(metadata):
         ("contracts", "engine-store-contracts==0.1.0"),
         ("cli", "rich>=13.9"),
         ("cli", "typer>=0.15"),
+        ("cli", "pyyaml>=6.0"),
+        ("yaml", "pyyaml>=6.0"),
+        ("all", "pyyaml>=6.0"),
         ("otel", "opentelemetry-api>=1.30"),
         ("all", "opentelemetry-api>=1.30"),
         ("all", "rich>=13.9"),

@@ -28,6 +28,10 @@ CASE_TIMEOUT = 300
 """Seconds after which a case has failed: a driver that hangs must not hang the run."""
 
 
+NOTHING_RUN = 2
+"""The exit code where no case could be run."""
+
+
 class ProfileName(StrEnum):
     """The names of the profiles."""
 
@@ -59,7 +63,9 @@ def conformance(
         4, os.cpu_count() or 1
     ),
 ) -> None:
-    """Prove drivers: run the whole contract, each case on a scratch database beside the given one.
+    """Prove drivers by the whole contract.
+
+    Each case runs on a scratch database beside the given one.
 
     Exit code 0: every case passed, or needs what the driver declares it cannot do. 1: a case
     failed or did not run. 2: nothing could be run.
@@ -101,7 +107,10 @@ def conformance_report(
     json: JsonFile = None,
     html: HtmlFile = None,
 ) -> None:
-    """Put the reports of several runs together: one matrix of clauses and drivers."""
+    """Put the reports of several runs together.
+
+    They become one matrix of clauses and drivers.
+    """
     _check_writable(json, html)
     made = report.merge(map(_read, reports))
     _write(made, json, html)
@@ -136,9 +145,13 @@ def _driver_of(url: str) -> Driver:
 
 
 def _check_reachable(url: str) -> None:
-    """Raise what the driver does where its database cannot be opened."""
-    with _driver_of(url).scratch(url) as scratch, engine_store.open(scratch) as store:
-        store.health()
+    """That the driver can open its database: else nothing can be run."""
+    try:
+        with _driver_of(url).scratch(url) as scratch, engine_store.open(scratch) as store:
+            store.health()
+    except engine_store.EngineStoreError as error:
+        typer.echo(f"engine-store: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(NOTHING_RUN) from None
 
 
 def _check_writable(*files: Path | None) -> None:

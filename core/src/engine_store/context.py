@@ -10,7 +10,7 @@ It is a `contextvars` context: each thread and each asyncio task has its own, no
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -25,15 +25,24 @@ LOGGER = "engine_store"
 """The name of the logger that is used where none was given."""
 
 
+_TAKEN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+"""What a record has already; a field of such a name would be refused by `logging`."""
+
+
 class Fields(logging.LoggerAdapter[Any]):
     """A logger that adds fields to each record: as attributes, and behind the message."""
 
-    def process(
-        self, msg: object, kwargs: MutableMapping[str, Any]
-    ) -> tuple[str, MutableMapping[str, Any]]:
-        given = {**(self.extra or {}), **kwargs.get("extra", {})}
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log a message with the fields; those of the call's `extra` are fields, too."""
+        if not self.isEnabledFor(level):
+            return
+        given = {**(self.extra or {}), **kwargs.pop("extra", {})}
         shown = " ".join(f"{name}={value}" for name, value in given.items())
-        return f"{msg} {shown}".rstrip(), {**kwargs, "extra": given}
+        if args:  # else nothing is put in for a % sign
+            shown = shown.replace("%", "%%")
+        extra = {f"{name}_" if name in _TAKEN else name: given[name] for name in given}
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # not this line but the caller's
+        self.logger.log(level, f"{msg} {shown}".rstrip(), *args, extra=extra, **kwargs)
 
 
 @frozen
@@ -44,7 +53,9 @@ class Context:
     logger: Logger = field(factory=lambda: logging.getLogger(LOGGER))
 
     def bound(self, **fields: object) -> Fields:
-        """The logger, with fields that each of its records has."""
+        """The logger, with fields that each of its records has, beside those it had."""
+        if isinstance(self.logger, Fields):
+            return Fields(self.logger.logger, {**(self.logger.extra or {}), **fields})
         return Fields(self.logger, fields)
 
 

@@ -370,7 +370,8 @@ class SchemaBehindError(SchemaError):
     def __str__(self) -> str:
         return (
             f"the database has schema {self.database}, this code needs {self.code}; "
-            "run store.migrator.up() or open it with auto_migrate=True"
+            "run `engine-store migrate up` or store.migrator.up(), or open it with "
+            "auto_migrate=True"
         )
 
 

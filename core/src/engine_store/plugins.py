@@ -12,6 +12,7 @@ for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from engine_store.config import Config, DatabaseConfig, Finding
 from engine_store.errors import DriverLoadError, UnknownDriverError, VersionConflictError
 from engine_store.migrations import Direction, Migration
 from engine_store.protocols import AsyncStore, Driver, Store
+from engine_store.urls import mask_url
 
 GROUP = "engine_store.drivers"
 PROJECT = "engine_store"
@@ -135,6 +137,15 @@ def load_driver(name: str, plugins: Iterable[object] = ()) -> tuple[Driver, plug
     return driver, manager
 
 
+def is_same_driver(one: str, other: str) -> bool:
+    """Whether two names are of one driver, such as `postgres` and the scheme `postgresql`."""
+    values = {
+        name: {point.value for point in entry_points(group=GROUP) if point.name == name}
+        for name in (one, other)
+    }
+    return one == other or bool(values[one] & values[other])
+
+
 def driver_settings(name: str) -> type[Any] | None:
     """The class of a driver's settings; None where it does not say. Raises as `load_driver`."""
     _, manager = load_driver(name)
@@ -151,5 +162,8 @@ def _entry_point(name: str) -> EntryPoint:
             if extra
             else "Check the URL's scheme, or install the distribution that offers this driver"
         )
-        raise UnknownDriverError(name, installed_drivers(), remedy)
+        known = installed_drivers()
+        close = "" if extra else "".join(get_close_matches(name.lower(), known, n=1))
+        remedy = f"Did you mean {close}? {remedy}" if close else remedy
+        raise UnknownDriverError(mask_url(name), known, remedy)
     return found[0]

@@ -250,7 +250,7 @@ def test_a_whole_number_of_seconds_is_a_number_of_seconds(name: str) -> None:
         ("pool_timeout", "nan", "a duration, such as 5s or 2m"),
         ("pool_timeout", "inf", "a duration, such as 5s or 2m"),
         ("lock_timeout", "1 day", "a duration, such as 5s or 2m"),
-        ("connect_timeout", "1.5", "a whole number"),
+        ("connect_timeout", "long", "a duration, such as 5s or 2m"),
     ],
 )
 def test_text_of_a_url_that_is_no_such_value_is_refused(
@@ -378,19 +378,36 @@ def test_a_time_is_at_most_a_day_and_not_less_than_makes_sense(name: str, least:
     for value in (least, 86_400):
         assert getattr(read(**{name: value})[1], name) == value
     for value in (least - 1, 86_401, -86_400):
-        with refused(f"options.{name}", f"expected {least} to 86400"):
+        reason = f"options.{name}: expected {least} to 86400 seconds"
+        with refused("options", reason):
             read(**{name: value})
-        with refused(f"options.{name}", f"expected {least} to 86400"):
+        with refused("options", reason):
             read(f"postgresql://one?{name}={value}")
 
 
-@pytest.mark.parametrize(("least", "most"), [(-1, 8), (9, 8), (0, 0), (2, 1), (1, -1)])
-def test_the_sizes_of_the_pool_fit_each_other(least: int, most: int) -> None:
-    reason = (
-        "expected 0 <= pool_min_size <= pool_max_size and a pool_max_size of at least 1, found "
-        f"{least} and {most}"
-    )
-    with refused("options.pool_min_size", reason):
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("5s", "5"), ("2m", "120"), ("1.5", "2"), ("1500ms", "2")]
+)
+def test_a_connection_is_waited_for_in_whole_seconds(text: str, seconds: str) -> None:
+    assert stated(connect_timeout=text)["connect_timeout"] == seconds
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "reason"),
+    [
+        (-1, 8, "options.pool_min_size: expected 0 or more"),
+        (0, 0, "options.pool_max_size: expected 1 or more"),
+        (1, -1, "options.pool_max_size: expected 1 or more"),
+    ],
+)
+def test_a_pool_has_a_size(least: int, most: int, reason: str) -> None:
+    with refused("options", reason):
+        read(pool_min_size=least, pool_max_size=most)
+
+
+@pytest.mark.parametrize(("least", "most"), [(9, 8), (2, 1)])
+def test_a_pool_keeps_no_more_connections_than_it_may_have(least: int, most: int) -> None:
+    with refused("options.pool_min_size", f"expected at most pool_max_size, which is {most}"):
         read(pool_min_size=least, pool_max_size=most)
 
 
@@ -402,7 +419,7 @@ def test_a_pool_may_keep_none_or_all(least: int, most: int) -> None:
 
 def test_a_number_of_callers_that_wait_is_not_negative() -> None:
     assert read(pool_max_waiting=0)[1].pool_max_waiting == 0
-    with refused("options.pool_max_waiting", "expected 0 or more"):
+    with refused("options", "options.pool_max_waiting: expected 0 or more"):
         read(pool_max_waiting=-1)
 
 

@@ -120,7 +120,7 @@ def test_two_slashes_get_a_hint_of_how_a_file_is_written(location: str) -> None:
 @pytest.mark.parametrize("name", ["\ud800.db", "a\udbff/b.db"])
 def test_a_name_no_file_can_have_is_refused(name: str) -> None:
     field, _ = refusal(driver="sqlite", options={"path": name})
-    assert field == "url"
+    assert field == "options.path"
 
 
 # --- the base directory --------------------------------------------------------------------------
@@ -206,26 +206,35 @@ def test_all_mistakes_are_said_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "field"),
+    ("options", "name"),
     [
-        ({"busy_timeout": -1}, "options.busy_timeout"),
-        ({"busy_timeout": -0.001}, "options.busy_timeout"),
-        ({"busy_timeout": 1e12}, "options.busy_timeout"),
-        ({"readers": 0}, "options.readers"),
-        ({"readers": -4}, "options.readers"),
-        ({"readers": 1.5}, "options"),
-        ({"readers": True}, "options"),
-        ({"busy_timeout": float("inf")}, "options"),
-        ({"busy_timeout": None}, "options"),
-        ({"synchronous": "FULL"}, "options"),
-        ({"synchronous": 2}, "options"),
-        ({"base_dir": 3}, "options"),
+        ({"busy_timeout": -1}, "busy_timeout"),
+        ({"busy_timeout": -0.001}, "busy_timeout"),
+        ({"busy_timeout": 1e12}, "busy_timeout"),
+        ({"readers": 0}, "readers"),
+        ({"readers": -4}, "readers"),
+        ({"readers": 1.5}, "readers"),
+        ({"readers": True}, "readers"),
+        ({"busy_timeout": float("inf")}, "busy_timeout"),
+        ({"busy_timeout": None}, "busy_timeout"),
+        ({"synchronous": "FULL"}, "synchronous"),
+        ({"synchronous": 2}, "synchronous"),
+        ({"base_dir": 3}, "base_dir"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused_by_name(
-    options: dict[str, object], field: str
+    options: dict[str, object], name: str
 ) -> None:
-    assert refusal(url="sqlite:///a.db", options=options)[0] == field
+    field, reason = refusal(url="sqlite:///a.db", options=options)
+    assert field == "options"
+    assert reason.startswith(f"options.{name}: expected ")
+
+
+def test_a_url_in_the_place_of_a_path_is_refused_and_not_shown() -> None:
+    assert refusal(options={"path": "postgresql://ada:S3CRET@host"}) == (
+        "options.path",
+        "expected a file, found a URL; call it url",
+    )
 
 
 def test_opening_says_the_same_before_anything_is_made(

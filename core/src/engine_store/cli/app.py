@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
 import sys
 from importlib.metadata import entry_points, version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,31 +16,42 @@ from engine_store.errors import (
     ConfigurationError,
     DriverLoadError,
     EngineStoreError,
+    InvalidValueError,
+    MigrationLockError,
     UnavailableError,
     UnknownDriverError,
 )
+from engine_store.urls import mask_url
 
 INTERRUPTED = 130
 """As a shell has it for what Ctrl-C has ended."""
 
 
+UsageError: Any = typer.BadParameter.__base__
+"""What is raised for wrong arguments; typer does not export it."""
+
+_URL = re.compile(r"[^\s'\"(]*://[^\s'\")]*")
+
+
 def run() -> int:
     """Run the command line; its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no failure
+            stream.reconfigure(errors="backslashreplace")
     try:
-        command_line()(standalone_mode=True)
+        return command_line()(standalone_mode=False) or 0
     except EngineStoreError as error:
         for line in explained(error):
             sys.stderr.write(f"engine-store: {line}\n")
         return code_of(error)
-    except KeyboardInterrupt:
+    except UsageError as error:
+        # The words of a user's mistake may be a URL, whose password is not to be shown.
+        error.message = _URL.sub(lambda url: mask_url(url[0]), error.message)
+        error.show()
+        return USAGE
+    except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("engine-store: interrupted\n")
         return INTERRUPTED
-    except BrokenPipeError:  # whoever reads has seen enough
-        sys.stderr.close()
-        return NO
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else NO
-    return 0
 
 
 def explained(error: EngineStoreError) -> list[str]:
@@ -50,9 +63,10 @@ def explained(error: EngineStoreError) -> list[str]:
 
 def code_of(error: EngineStoreError) -> int:
     """The exit code of an error."""
-    if isinstance(error, ConfigurationError | UnknownDriverError | DriverLoadError):
+    wrong = ConfigurationError | UnknownDriverError | DriverLoadError | InvalidValueError
+    if isinstance(error, wrong):
         return USAGE
-    return UNAVAILABLE if isinstance(error, UnavailableError) else NO
+    return UNAVAILABLE if isinstance(error, UnavailableError | MigrationLockError) else NO
 
 
 def show_version(wanted: bool) -> None:
@@ -92,5 +106,9 @@ def command_line() -> typer.Typer:
     app.add_typer(transfer.app)
     app.add_typer(backup.app)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        app.add_typer(point.load())
+        try:
+            app.add_typer(point.load())
+        except Exception as error:  # noqa: BLE001 - a stranger's; the other commands are well
+            name = point.dist.name if point.dist else point.value
+            sys.stderr.write(f"engine-store: the commands of {name} are missing: {error!r}\n")
     return app

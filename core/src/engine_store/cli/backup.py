@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
 from engine_store.cli.run import Run, command
 from engine_store.errors import ConfigurationError
@@ -19,17 +18,19 @@ app = typer.Typer()
 def backup(
     run: Run, target: Annotated[Path, typer.Argument(help="The file to make; it must not exist.")]
 ) -> None:
-    """Copy the database into a file while it is in use, where the driver can."""
+    """Copy the database into a file.
+
+    It may be in use. Not every driver can; what else to do is said then.
+    """
     config = run.config()
     name = config.database.driver_name
     _, manager = load_driver(name)
     if target.exists():
         raise ConfigurationError("target", f"{target} exists already; name a new file")
-    with Progress(console=run.errors, transient=True) as bar:
-        task = bar.add_task("backup", total=None)
+    with run.progress("backup") as bar:
 
         def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            bar.update(bar.task_ids[0], completed=done, total=total)
 
         size = manager.hook.engine_store_backup(
             config=config.database, target=target, progress=progress

@@ -5,44 +5,50 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.console import RenderableType
 from rich.syntax import Syntax
-from rich.table import Table
+from rich.text import Text
 
-from engine_store.cli.run import NO, Run, command, confirmed, group
+from engine_store.cli.run import NO, Run, command, confirmed, group, table
 from engine_store.errors import SchemaError
 from engine_store.migrations import MigrationPlan
 
-app = group("The steps of the schema: look at them, apply them, revert them.")
+app = group("Look at the steps of the schema, run them.")
 
-Target = Annotated[int | None, typer.Option(help="The step to end at; the newest unless told.")]
+Target = Annotated[
+    int | None, typer.Option(metavar="STEP", help="The step to end at; the newest unless told.")
+]
 
 
 @command(app)
 def status(run: Run) -> None:
-    """List the steps, and when each was applied. Exit code 1 where some are missing."""
-    with run.store(whatever_the_schema=True) as store:
+    """List the steps, and when each was applied.
+
+    Exit code 1 where some are missing.
+    """
+    with run.store(any_schema=True) as store:
         steps = store.migrator.status()
-    table = Table("step", "name", "applied", box=None)
+    shown = table("step", "name", "applied")
     for step in steps:
         applied = "-" if step.applied_at is None else step.applied_at.isoformat(" ", "seconds")
-        table.add_row(str(step.version), step.name, applied)
-    run.answer(steps, table)
+        shown.add_row(str(step.version), step.name, applied)
+    run.answer(steps, shown)
     if any(step.applied_at is None for step in steps):
         raise typer.Exit(NO)
 
 
 @command(app)
 def plan(run: Run, target: Target = None) -> None:
-    """Print the SQL that `up` or `down` would run; nothing is run."""
-    with run.store(whatever_the_schema=True) as store:
+    """Print the SQL that would be run."""
+    with run.store(any_schema=True) as store:
         found = store.migrator.plan(target)
-    run.answer(_described(found), Syntax(found.sql, "sql", background_color="default"))
+    run.answer(_described(found), _sql(found))
 
 
 @command(app)
 def up(run: Run, target: Target = None) -> None:
     """Apply the missing steps."""
-    with run.store(whatever_the_schema=True) as store:
+    with run.store(any_schema=True) as store:
         done = store.migrator.up(target)
     run.answer(_described(done), _sentence(done, "applied"))
 
@@ -55,10 +61,10 @@ def down(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the SQL.")] = False,
 ) -> None:
     """Revert steps. What they hold is lost."""
-    with run.store(whatever_the_schema=True) as store:
+    with run.store(any_schema=True) as store:
         found = store.migrator.plan(target)
         if dry_run:
-            run.answer(_described(found), Syntax(found.sql, "sql", background_color="default"))
+            run.answer(_described(found), _sql(found))
             return
         lost = ", ".join(f"{step.version} {step.name}" for step in found.steps)
         if found.steps and not confirmed(run, f"Revert {lost} and lose their data?", yes=yes):
@@ -69,14 +75,21 @@ def down(
 
 @command(app)
 def verify(run: Run) -> None:
-    """Compare the schema with that of the code. Exit code 1 where they differ."""
-    with run.store(whatever_the_schema=True) as store:
+    """Compare the schema with that of the code.
+
+    Exit code 1 where they differ.
+    """
+    with run.store(any_schema=True) as store:
         try:
             store.migrator.verify()
         except SchemaError as error:
-            run.answer({"ok": False, "problem": str(error)}, f"[red]{error}")
+            run.answer({"ok": False, "problem": str(error)}, Text(str(error), "red"))
             raise typer.Exit(NO) from None
     run.answer({"ok": True, "problem": None}, "the schema is that of the code")
+
+
+def _sql(plan: MigrationPlan) -> RenderableType:
+    return Syntax(plan.sql, "sql", background_color="default") if plan.steps else "nothing to do"
 
 
 def _described(plan: MigrationPlan) -> dict[str, object]:

@@ -5,21 +5,29 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
 from attrs import evolve, field, frozen
 from cattrs.preconf.json import make_converter
 from rich.console import Console, RenderableType
+from rich.progress import Progress
+from rich.table import Table
 
 import engine_store
 from engine_store.config import Config
 from engine_store.errors import ConfigurationError
+from engine_store.models import Page
 from engine_store.protocols import Store
 from engine_store.startup import check, load
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 DONE, NO, USAGE, UNAVAILABLE = 0, 1, 2, 3
 """Exit codes: it is done; the answer is no; wrong usage or configuration; no database."""
@@ -29,23 +37,34 @@ _converter = make_converter()
 COMMON: dict[str, Any] = {
     "config_file": Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="A YAML or TOML file.", rich_help_panel="Database"),
+        typer.Option("--config", "-c", metavar="FILE", help="A YAML or TOML file."),
     ],
     "url": Annotated[
         str | None,
-        typer.Option(
-            "--url", help="sqlite:///engine.db, postgresql://...", rich_help_panel="Database"
-        ),
+        typer.Option("--url", metavar="URL", help="sqlite:///engine.db, postgresql://..."),
     ],
-    "db_driver": Annotated[
-        str | None, typer.Option(help="The driver, by name.", rich_help_panel="Database")
-    ],
-    "db_path": Annotated[
-        str | None, typer.Option(help="The file, for SQLite.", rich_help_panel="Database")
-    ],
+    "db_driver": Annotated[str | None, typer.Option(metavar="NAME", help="The driver, by name.")],
+    "db_path": Annotated[str | None, typer.Option(metavar="FILE", help="The file, for SQLite.")],
     "as_json": Annotated[bool, typer.Option("--json", help="Answer in JSON.")],
 }
 """The options of every command."""
+
+
+_SHOWN_IN_A_PIPE = 10_000
+"""Columns of what is no terminal: whoever reads it wants a line for each row, and whole ids."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where a command writes: with colours at a terminal alone, and not with NO_COLOR."""
+    at_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(
+        stderr=stderr,
+        highlight=False,
+        markup=False,  # [...] of an id or of a message is no style
+        emoji=False,
+        width=None if at_terminal else _SHOWN_IN_A_PIPE,
+        color_system="auto" if at_terminal and not os.environ.get("NO_COLOR") else None,
+    )
 
 
 @frozen
@@ -57,8 +76,8 @@ class Run:
     db_driver: str | None = None
     db_path: str | None = None
     as_json: bool = False
-    console: Console = field(factory=lambda: Console(highlight=False))
-    errors: Console = field(factory=lambda: Console(stderr=True, highlight=False))
+    console: Console = field(factory=console)
+    errors: Console = field(factory=lambda: console(stderr=True))
 
     def config(self) -> Config:
         """The configuration, with what the options say."""
@@ -69,24 +88,69 @@ class Run:
         return load(self.config_file, arguments={"database": database} if database else None)
 
     @contextmanager
-    def store(self, *, whatever_the_schema: bool = False) -> Iterator[Store]:
-        """The store, open. Warnings of start-up go to the error output."""
+    def store(self, *, migrate: bool = False, any_schema: bool = False) -> Iterator[Store]:
+        """The store, open. Warnings of start-up go to the error output.
+
+        Only with `migrate` are missing steps applied, where the configuration says so: a command
+        that looks changes nothing. With `any_schema` it may lack them.
+        """
         config = self.config()
         for finding in check(config):
-            self.errors.print(f"[yellow]warning[/] {finding.field}: {finding.message}")
+            self.errors.print(f"warning {finding.field}: {finding.message}")
         database = config.database
-        if whatever_the_schema:
-            database = evolve(database, auto_migrate=False, check_schema=False)
+        if not migrate:
+            database = evolve(database, auto_migrate=False, check_schema=not any_schema)
         with engine_store.open(database) as store:
             yield store
 
-    def answer(self, data: Any, shown: RenderableType | None = None) -> None:
+    def answer(self, data: Any, shown: RenderableType) -> None:
         """Print the answer: `data` as JSON, or what is shown to people."""
-        if self.as_json or shown is None:
-            plain = _converter.unstructure(data)
-            self.console.print(json.dumps(plain, indent=2, ensure_ascii=False), soft_wrap=True)
-        else:
+        if self.as_json:
+            typer.echo(json.dumps(_converter.unstructure(data), indent=2, ensure_ascii=False))
+            return
+        with self.console.capture() as captured:
             self.console.print(shown)
+        lines = captured.get().splitlines()
+        typer.echo("\n".join(lines if self.console.is_terminal else map(str.rstrip, lines)))
+
+    def progress(self, what: str) -> Progress:
+        """A bar for something that takes its time; at a terminal, and gone afterwards."""
+        bar = Progress(console=self.errors, transient=True, disable=not self.errors.is_terminal)
+        bar.add_task(what, total=None)
+        return bar
+
+
+def table(*columns: str) -> Table:
+    """A table that shows its values whole, on several lines where they are too long."""
+    made = Table(box=None, show_header=bool(columns), pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+class _Listing(Protocol[T_co]):
+    """A repository's `list`, with its filter."""
+
+    def __call__(self, *, limit: int, cursor: str | None) -> Page[T_co]: ...
+
+
+def pages(listing: _Listing[T]) -> Iterator[T]:
+    """Everything of a list, page by page."""
+    cursor = None
+    while True:
+        page = listing(limit=1000, cursor=cursor)
+        yield from page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def plain(value: object) -> str:
+    """A value of the store as text without control characters: a terminal would obey them."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in str(value)
+    )
 
 
 def command(app: typer.Typer, name: str | None = None) -> Callable[[Any], Any]:
@@ -127,6 +191,6 @@ def confirmed(run: Run, question: str, *, yes: bool) -> bool:
     """Whether to go on: told by an option, or asked at a terminal. Raises where nobody can say."""
     if yes:
         return True
-    if not run.console.is_terminal or run.as_json:
+    if not sys.stdin.isatty() or run.as_json:
         raise ConfigurationError("--yes", f"{question} Say so with --yes, or look with --dry-run")
-    return typer.confirm(question)
+    return typer.confirm(question, err=True)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
 from typing import Annotated, Any
 
 import typer
 from attrs import frozen
+from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import engine_store
-from engine_store.cli.run import NO, Run, command
-from engine_store.config import DatabaseConfig, Finding
-from engine_store.errors import EngineStoreError
+from engine_store.cli.run import NO, USAGE, Run, command, plain, table
+from engine_store.config import DatabaseConfig, Finding, Severity
+from engine_store.context import LOGGER
+from engine_store.errors import ConfigurationError, EngineStoreError, Problem
 from engine_store.models import Health
 from engine_store.plugins import driver_distribution, installed_drivers, load_driver
 from engine_store.startup import findings, json_schema
@@ -34,14 +39,18 @@ class DriverAnswer:
 @command(app)
 def start(
     run: Run,
-    watch: Annotated[bool, typer.Option(help="Stay, and print the health now and then.")] = False,
-    interval: Annotated[float, typer.Option(help="Seconds between two looks.")] = 10.0,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and look again and again.")] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Between two looks of --watch.")
+    ] = 10.0,
 ) -> None:
-    """Validate, open, migrate where configured, report, and exit."""
-    config = run.config()
-    for finding in findings(config):
-        run.errors.print(f"{finding.severity.value} {finding.field}: {finding.message}")
-    with engine_store.start(config) as store:
+    """Open the store, migrate it where configured.
+
+    What a program does with `engine_store.start`: it validates the configuration, opens the
+    store, applies missing steps where the configuration says so, checks its health, and logs.
+    """
+    _log_to(run.errors)
+    with engine_store.start(run.config()) as store:
         health = store.health()
         run.answer(health, _table(health))
         while watch:
@@ -52,24 +61,32 @@ def start(
 
 @command(app, "check")
 def check_configuration(run: Run) -> None:
-    """Validate the configuration; nothing is opened."""
-    config = run.config()
-    found = findings(config)
-    errors = [finding for finding in found if finding.severity.value == "error"]
-    if run.as_json:
-        run.answer({"ok": not errors, "driver": config.database.driver_name, "findings": found})
+    """Validate the configuration; open nothing.
+
+    Exit code 2 where something is wrong with it; warnings are none.
+    """
+    try:
+        config = run.config()
+    except ConfigurationError as error:
+        problems = error.problems or (Problem(error.field, error.reason),)
+        driver, found = None, [_found(problem) for problem in problems]
     else:
-        for finding in found:
-            run.console.print(_line(finding))
-        if not errors:
-            run.console.print(f"the configuration is valid; driver {config.database.driver_name}")
-    if errors:
-        raise typer.Exit(2)
+        driver, found = config.database.driver_name, list(findings(config))
+    valid = all(finding.severity is Severity.WARNING for finding in found)
+    lines = Text("\n").join(map(_line, found))
+    if valid:
+        lines.append(f"{lines and chr(10)}the configuration is valid; driver {driver}")
+    run.answer({"ok": valid, "driver": driver, "findings": found}, lines)
+    if not valid:
+        raise typer.Exit(USAGE)
 
 
 @command(app)
 def health(run: Run) -> None:
-    """Say whether the store can read and write, and the driver's own figures."""
+    """Say whether the store reads and writes.
+
+    With its schema version and the driver's own figures. Exit code 1 where it does not.
+    """
     with run.store() as store:
         health = store.health()
     run.answer(health, _table(health))
@@ -79,29 +96,34 @@ def health(run: Run) -> None:
 
 @command(app)
 def drivers(run: Run) -> None:
-    """List the installed drivers, what they can do, and why one cannot be loaded."""
+    """List the installed drivers.
+
+    With what they cannot do, and why one cannot be loaded; the exit code is 1 then.
+    """
     found = [_driver(name) for name in installed_drivers()]
-    table = Table("driver", "distribution", "cannot", box=None)
+    shown = table("driver", "distribution", "cannot")
     for driver in found:
         lacking = [f"{n}: {c['reason']}" for n, c in driver.capabilities.items() if c["reason"]]
         distribution = " ".join(filter(None, (driver.distribution, driver.version)))
-        table.add_row(driver.name, distribution, driver.problem or "\n".join(lacking))
-    run.answer(found, table)
+        shown.add_row(driver.name, distribution, driver.problem or "; ".join(lacking))
+    run.answer(found, shown)
     if any(driver.problem for driver in found):
         raise typer.Exit(NO)
 
 
 @command(app)
 def schema(run: Run) -> None:
-    """Print the JSON Schema of the configuration, for editors."""
-    run.answer(json_schema())
+    """Print the JSON Schema of configurations."""
+    made = json_schema()
+    run.answer(made, json.dumps(made, indent=2, ensure_ascii=False))
 
 
 def _driver(name: str) -> DriverAnswer:
     distribution, version = driver_distribution(name)
     try:
         driver, _ = load_driver(name)
-        declared = driver.capabilities(DatabaseConfig(driver=name, options=_ANYWHERE.get(name, {})))
+        # Some can do less in one place than in another: a plausible one.
+        declared = driver.capabilities(DatabaseConfig(url=f"{name}:///engine.db"))
     except EngineStoreError as error:
         return DriverAnswer(name, distribution, version, {}, str(error))
     capabilities = {
@@ -114,23 +136,33 @@ def _driver(name: str) -> DriverAnswer:
     return DriverAnswer(name, distribution, version, capabilities)
 
 
-_ANYWHERE: dict[str, dict[str, Any]] = {"sqlite": {"path": "engine.db"}}
-"""A place, for a driver whose capabilities depend on it."""
+def _log_to(errors: Console) -> None:
+    """Send what the store logs there."""
+    handler = logging.StreamHandler(errors.file)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger = logging.getLogger(LOGGER)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
 
 
 def _table(health: Health) -> Table:
-    table = Table(show_header=False, box=None)
-    table.add_row("driver", health.driver)
-    table.add_row("reads", "yes" if health.can_read else "no")
-    table.add_row("writes", "yes" if health.can_write else "no")
-    table.add_row("schema version", str(health.schema_version))
+    shown = table()
+    shown.add_row("driver", health.driver)
+    shown.add_row("reads", "yes" if health.can_read else "no")
+    shown.add_row("writes", "yes" if health.can_write else "no")
+    shown.add_row("schema version", str(health.schema_version))
     if health.problem:
-        table.add_row("problem", health.problem)
+        shown.add_row("problem", health.problem)
     for name, value in health.details.items():
-        table.add_row(name.replace("_", " "), str(value))
-    return table
+        shown.add_row(name.replace("_", " "), plain(value))
+    return shown
 
 
-def _line(finding: Finding) -> str:
-    colour = "red" if finding.severity.value == "error" else "yellow"
-    return f"[{colour}]{finding.severity.value}[/] {finding.field}: {finding.message}"
+def _found(problem: Problem) -> Finding:
+    place = f"{problem.path} ({problem.source})" if problem.source else problem.path
+    return Finding(Severity.ERROR, place, problem.message)
+
+
+def _line(finding: Finding) -> Text:
+    colour = "red" if finding.severity is Severity.ERROR else "yellow"
+    return Text.assemble((finding.severity.value, colour), f" {finding.field}: {finding.message}")

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 import typer
-from rich.console import RenderableType
-from rich.progress import Progress
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
 from engine_store.checks import PURGED_UNLESS_TOLD
-from engine_store.cli.run import NO, Run, command, confirmed, group
+from engine_store.cli.run import NO, Run, command, confirmed, group, pages, plain, table
 from engine_store.config import seconds
 from engine_store.errors import ConfigurationError
 from engine_store.models import Status, TaskFilter, TaskState, WorkflowFilter, WorkflowState
 from engine_store.protocols import Store
 
-app = group("Workflow executions and the trees of their tasks.")
+app = group("List, show and delete executions.")
 
 _COLOURS = {
     Status.SUCCESS: "green",
@@ -31,6 +31,8 @@ _COLOURS = {
     Status.RUNNING: "cyan",
 }
 
+_DAYS = re.compile(r"\d+(\.\d+)?d")
+
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")]
 
@@ -38,25 +40,35 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would go.
 @command(app, "list")
 def list_workflows(
     run: Run,
-    status: Annotated[list[Status] | None, typer.Option(help="Only these; repeatable.")] = None,
-    workflow_id: Annotated[str | None, typer.Option("--workflow", help="Only of this one.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    status: Annotated[
+        list[Status] | None,
+        typer.Option(metavar="STATUS", help=f"Only these: {', '.join(Status)}; repeatable."),
+    ] = None,
+    workflow_id: Annotated[
+        str | None, typer.Option("--workflow", metavar="ID", help="Only of this one.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1000, metavar="N", help="How many at most.")
+    ] = 50,
+    cursor: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="Where the page before ended.")
+    ] = None,
 ) -> None:
     """List executions, newest first."""
     filter = WorkflowFilter(workflow_id=workflow_id, statuses=status or None)
     with run.store() as store:
         page = store.workflows.list(filter, limit=limit, cursor=cursor)
-    table = Table("execution", "workflow", "status", "version", "created", box=None)
+    shown = table("execution", "workflow", "status", "version", "created")
     for state in page.items:
-        created = state.created_at.isoformat(" ", "seconds")
-        status_ = _coloured(state.status)
-        table.add_row(
-            state.workflow_exec_id, state.workflow_id, status_, str(state.version), created
+        shown.add_row(
+            plain(state.workflow_exec_id),
+            plain(state.workflow_id),
+            _coloured(state.status),
+            str(state.version),
+            state.created_at.isoformat(" ", "seconds"),
         )
-    if page.next_cursor is not None:
-        table.caption = f"more: --cursor {page.next_cursor}"
-    run.answer(page, table)
+    more = [] if page.next_cursor is None else [f"more: --cursor {page.next_cursor}"]
+    run.answer(page, Group(shown, *more))
 
 
 @command(app)
@@ -81,7 +93,7 @@ def delete(
     with run.store() as store:
         store.workflows.get(workflow_exec_id)
         tasks = sum(1 for _ in _tasks(store, workflow_exec_id))
-        what = f"{workflow_exec_id} and {tasks} tasks"
+        what = f"{plain(workflow_exec_id)} and {tasks} tasks"
         if not dry_run:
             if not confirmed(run, f"Delete {what}?", yes=yes):
                 raise typer.Exit(NO)
@@ -93,16 +105,21 @@ def delete(
 @command(app)
 def purge(
     run: Run,
-    older_than: Annotated[str, typer.Option(help="Last written so long ago: 30d, 12h, 5m.")],
+    older_than: Annotated[
+        str, typer.Option(metavar="AGE", help="Last written so long ago: 30d, 12h, 5m.")
+    ],
     status: Annotated[
-        list[Status] | None, typer.Option(help="Only these; the terminal ones unless told.")
+        list[Status] | None,
+        typer.Option(metavar="STATUS", help="Only these; the terminal ones unless told."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Executions in a transaction.")] = 100,
+    batch_size: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Executions in a transaction.")
+    ] = 100,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Delete old executions with their tasks, in batches."""
-    before, statuses = datetime.now(UTC) - _age(older_than), status or PURGED_UNLESS_TOLD
+    before, statuses = _before(older_than), status or PURGED_UNLESS_TOLD
     with run.store() as store:
         doomed = store.workflows.purge(before, statuses=statuses, dry_run=True)
         what = f"{doomed.workflows} executions and {doomed.tasks} tasks"
@@ -111,36 +128,35 @@ def purge(
             return
         if doomed.workflows and not confirmed(run, f"Delete {what}?", yes=yes):
             raise typer.Exit(NO)
-        with Progress(console=run.errors, transient=True) as progress:
-            progress.add_task("purging", total=None)
+        with run.progress("purging"):
             done = store.workflows.purge(before, statuses=statuses, batch_size=batch_size)
     run.answer(done, f"deleted {done.workflows} executions and {done.tasks} tasks")
 
 
-def _age(text: str) -> timedelta:
+def _before(age: str) -> datetime:
+    """The moment that is so long ago."""
     try:
-        if text.endswith("d"):
-            return timedelta(days=float(text[:-1]))
-        return timedelta(seconds=seconds(text))
+        if _DAYS.fullmatch(age):
+            return datetime.now(UTC) - timedelta(days=float(age[:-1]))
+        if not age[-1:].isalpha():  # a number alone: nobody deletes by a guess of its unit
+            raise ValueError
+        return datetime.now(UTC) - timedelta(seconds=seconds(age))
     except (ValueError, OverflowError):
         raise ConfigurationError("--older-than", "expected an age such as 30d or 12h") from None
 
 
 def _tasks(store: Store, workflow_exec_id: str) -> Iterator[TaskState]:
-    cursor = None
-    while True:
-        filter = TaskFilter(workflow_exec_id=workflow_exec_id)
-        page = store.tasks.list(filter, limit=1000, cursor=cursor)
-        yield from page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            return
+    return pages(partial(store.tasks.list, TaskFilter(workflow_exec_id=workflow_exec_id)))
 
 
 def _tree(state: WorkflowState, tasks: list[TaskState]) -> RenderableType:
     drawn = Tree(
         Text.assemble(
-            state.workflow_exec_id, "  ", state.workflow_id, "  ", _coloured(state.status)
+            plain(state.workflow_exec_id),
+            "  ",
+            plain(state.workflow_id),
+            "  ",
+            _coloured(state.status),
         )
     )
     below: dict[str | None, list[TaskState]] = defaultdict(list)
@@ -150,8 +166,10 @@ def _tree(state: WorkflowState, tasks: list[TaskState]) -> RenderableType:
     while waiting:
         branch, parent = waiting.pop()
         for task in below[parent]:
-            who = task.agent_id or task.tool_id or ""
-            line = Text.assemble(task.task_id, "  ", _coloured(task.status), "  ", (who, "dim"))
+            who = plain(task.agent_id or task.tool_id or "")
+            line = Text.assemble(
+                plain(task.task_id), "  ", _coloured(task.status), "  ", (who, "dim")
+            )
             waiting.append((branch.add(line), task.task_exec_id))
     return drawn
 

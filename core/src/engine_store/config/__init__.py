@@ -12,6 +12,7 @@ from engine_store.config.model import (
 )
 from engine_store.config.structure import (
     Seconds,
+    Text,
     seconds,
     setting,
     structure,
@@ -26,6 +27,7 @@ __all__ = [
     "Knowledge",
     "Seconds",
     "Severity",
+    "Text",
     "VectorDatabase",
     "VectorProvider",
     "Worker",

@@ -8,7 +8,6 @@ from typing import Any
 from attrs import frozen
 
 from engine_store.config.structure import Seconds, setting
-from engine_store.errors import ConfigurationError
 from engine_store.urls import mask_url, parse_url
 
 DEFAULT_DRIVER = "postgres"
@@ -43,20 +42,17 @@ class DatabaseConfig:
         default=True, help="Apply missing schema steps at opening; else they are an error."
     )
     migration_timeout: Seconds = setting(
-        default=60.0, help="How long to wait for another process that is migrating."
+        default=60.0,
+        least=0,
+        most=_LONGEST_WAIT,
+        help="How long to wait for another process that is migrating.",
     )
     vectors: bool = setting(
         default=False, help="Refuse a database that cannot hold vectors by itself."
     )
-
     check_schema: bool = setting(
-        default=True, help="Without, a schema that is behind is opened as it is: for migrating."
+        default=True, help="Without, the database is opened as it is, behind or not: for migrating."
     )
-
-    @migration_timeout.validator
-    def _check_migration_timeout(self, _: object, seconds: float) -> None:
-        if not 0 <= seconds <= _LONGEST_WAIT:
-            raise ConfigurationError("migration_timeout", f"expected 0 to {_LONGEST_WAIT} seconds")
 
     @property
     def driver_name(self) -> str:

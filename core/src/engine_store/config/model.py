@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from engine_store.config.database import DatabaseConfig
 from engine_store.config.structure import setting
-from engine_store.errors import ConfigurationError
+from engine_store.errors import ConfigurationError, Problem
 from engine_store.urls import mask_url
 
 
@@ -21,13 +21,22 @@ class VectorProvider(StrEnum):
     FILESYSTEM = "filesystem"
 
 
+PLACES = {
+    VectorProvider.PGVECTOR: None,
+    VectorProvider.QDRANT: "url",
+    VectorProvider.REDIS: "url",
+    VectorProvider.FILESYSTEM: "path",
+}
+"""The setting that says where a provider's vectors are; none for the database itself."""
+
+
 @frozen
 class VectorDatabase:
     """A place for vectors: the database itself with `pgvector`, or another one beside it."""
 
     id: str = setting(help="What the engine calls it.")
     provider: VectorProvider = setting(help="What keeps the vectors.")
-    dimension: int = setting(help="Numbers in a vector.")
+    dimension: int = setting(least=1, help="Numbers in a vector.")
     url: str | None = setting(
         default=None,
         help="Where it is, for qdrant and redis.",
@@ -36,9 +45,7 @@ class VectorDatabase:
     path: str | None = setting(default=None, help="The folder, for filesystem.")
 
     def __attrs_post_init__(self) -> None:
-        if self.dimension < 1:
-            raise ConfigurationError("dimension", f"expected 1 or more, found {self.dimension}")
-        needed = {"qdrant": "url", "redis": "url", "filesystem": "path"}.get(self.provider)
+        needed = PLACES[self.provider]
         for name in ("url", "path"):
             given = getattr(self, name) is not None
             if name == needed and not given:
@@ -60,23 +67,25 @@ class Knowledge:
 class Worker:
     """What one engine process does at a time."""
 
-    max_concurrent_workflows: int = setting(default=10, help="Workflows that run side by side.")
-
-    def __attrs_post_init__(self) -> None:
-        if self.max_concurrent_workflows < 1:
-            raise ConfigurationError(
-                "max_concurrent_workflows",
-                f"expected 1 or more, found {self.max_concurrent_workflows}",
-            )
+    max_concurrent_workflows: int = setting(
+        default=10, least=1, help="Workflows that run side by side."
+    )
 
 
 @frozen
 class Config:
-    """The whole. `knowledge` is None where the engine keeps none."""
+    """The whole. `knowledge` is None where the engine keeps none.
+
+    Where it asks the database itself for vectors, the database is opened with that in mind.
+    """
 
     database: DatabaseConfig = field(factory=DatabaseConfig)
     knowledge: Knowledge | None = None
     worker: Worker = field(factory=Worker)
+
+    def __attrs_post_init__(self) -> None:
+        if self.needs_vectors:
+            object.__setattr__(self, "database", evolve(self.database, vectors=True))
 
     @property
     def needs_vectors(self) -> bool:
@@ -99,3 +108,12 @@ class Finding:
     severity: Severity
     field: str
     message: str
+
+    @classmethod
+    def of(cls, error: ConfigurationError) -> tuple[Finding, ...]:
+        """What a driver thinks wrong with its settings, at their places in the configuration."""
+        problems = error.problems or (Problem(error.field, error.reason),)
+        return tuple(
+            cls(Severity.ERROR, f"database.{one.path.removeprefix('options.')}", one.message)
+            for one in problems
+        )

@@ -9,12 +9,14 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 import cattrs
+import cattrs.cols
+import cattrs.gen
 from cattrs import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
 from engine_store.errors import ConfigurationError, Problem
@@ -23,6 +25,9 @@ _C = TypeVar("_C")
 
 Seconds: TypeAlias = Annotated[float, "seconds"]
 """A duration in seconds; in texts also with a unit: `500ms`, `5s`, `2m`, `1h`."""
+
+Text: TypeAlias = Annotated[str, "text"]
+"""A text that many write as a whole number, such as a port."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h)")
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
@@ -34,16 +39,46 @@ _TRUTH = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(
 _NAMES = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
 _FOUND = {**_NAMES, type(None): "nothing", dict: "a section", list: "a list", tuple: "a list"}
 
-_LONGEST_SHOWN = 40
 
-
-def setting(*, help: str, also: str | None = None, **field: Any) -> Any:  # noqa: A002
+def setting(
+    *,
+    help: str,  # noqa: A002
+    also: str | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    replaces: Collection[str] = (),
+    **field: Any,
+) -> Any:
     """An attrs field that can be configured. `help` says what it is for, in a sentence.
 
-    `also` is another name under which it may be given. A field with `repr=False` is a secret: its
-    value is never shown.
+    `also` is another name under which it may be given; a number lies between `least` and `most`.
+    One that says where the database is names in `replaces` what else says so: given by a stronger
+    source, it takes the place of those. A field with `repr=False` is a secret: its value is never
+    shown.
     """
-    return attrs.field(metadata={"help": help, "also": also}, **field)
+    metadata = {"help": help, "also": also, "least": least, "most": most, "replaces": replaces}
+
+    def validate(made: Any, field: attrs.Attribute[Any], value: Any) -> None:
+        if not _fits(field, value):
+            kind = get_type_hints(type(made), include_extras=True)[field.name]
+            raise ConfigurationError(field.name, _bounds(field, kind))
+
+    if least is not None or most is not None:
+        field["validator"] = validate
+    return attrs.field(metadata=metadata, **field)
+
+
+def _fits(field: attrs.Attribute[Any], value: Any) -> bool:
+    """Whether a number lies between the bounds of its setting."""
+    least, most = field.metadata.get("least"), field.metadata.get("most")
+    return value is None or ((least is None or value >= least) and (most is None or value <= most))
+
+
+def _bounds(field: attrs.Attribute[Any], kind: Any) -> str:
+    """The numbers that a setting takes, in words."""
+    least, most = field.metadata["least"], field.metadata["most"]
+    bounds = f"{least} or more" if most is None else f"{least} to {most}"
+    return f"expected {bounds}{' seconds' if Seconds in (kind, *get_args(kind)) else ''}"
 
 
 def seconds(text: str) -> float:
@@ -57,10 +92,8 @@ def structure(data: Any, cls: type[_C], where: str = "") -> _C:
     """`data` as a `cls`. Raises `ConfigurationError` with every `Problem`, at its path."""
     try:
         return _converter.structure(data, cls)
-    except (ClassValidationError, IterableValidationError) as exc:
-        problems = tuple(_problems(exc, cls, where, data))
     except Exception as exc:  # noqa: BLE001 - whatever a class thinks wrong with plain data
-        problems = (Problem(where, _explain(exc, cls, data)),)
+        problems = tuple(_problems(exc, cls, where, data))
     raise ConfigurationError.of(where or "configuration", problems) from None
 
 
@@ -72,8 +105,13 @@ def structure_options(options: Mapping[str, Any], cls: type[_C], where: str = "o
     return structure(dict(options), cls, where)
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """What to do about a name that is not known."""
+def unknown(name: str, known: Collection[str]) -> str:
+    """What to do about a setting that is not known."""
+    return f"no setting is called so; {nearest(name, known)}"
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Which of the known names may be meant by one that is not."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
 
@@ -105,10 +143,44 @@ def _seconds(value: Any, _: Any) -> float:
     return float(_scalar(seconds(value) if isinstance(value, str) else value, float))
 
 
-def _renamed(cls: type[_C]) -> Callable[[Any, type[_C]], _C]:
-    """The hook of a class whose settings have other names, too."""
+def _text(value: Any, _: Any) -> str:
+    return str(value) if type(value) is int else str(_scalar(value, str))
+
+
+def _sequence(kind: Any) -> Callable[[Any, Any], Any]:
+    """The hook of a list; a text would pass for one of its letters."""
+    made = _FACTORIES[get_origin(kind)](kind, _converter)
+
+    def structured(data: Any, kind: Any) -> Any:
+        if not isinstance(data, list | tuple):
+            raise TypeError
+        return made(data, kind)
+
+    return structured
+
+
+class _OutOfBoundsError(ValueError):
+    """A number that a setting does not take; the text says which it does."""
+
+
+def _bounded(field: attrs.Attribute[Any]) -> Callable[[Any, Any], Any]:
+    """The hook of one setting: its bounds are found wrong with the rest, not at the very end."""
+
+    def structured(data: Any, kind: Any) -> Any:
+        value = _converter.structure(data, kind)
+        if not _fits(field, value):
+            raise _OutOfBoundsError(_bounds(field, kind))
+        return value
+
+    return structured
+
+
+def _section(cls: type[_C]) -> Callable[[Any, type[_C]], _C]:
+    """The hook of a class whose settings have bounds, and other names, too."""
+    fields: Any = names_of(cls).values()
+    hooks: Any = {field.name: cattrs.override(struct_hook=_bounded(field)) for field in fields}
     made = cattrs.gen.make_dict_structure_fn(
-        cls, _converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True
+        cls, _converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True, **hooks
     )
     also: dict[str, str] = {
         name: field.name for name, field in names_of(cls).items() if name != field.name
@@ -125,11 +197,18 @@ def _renamed(cls: type[_C]) -> Callable[[Any, type[_C]], _C]:
     return structured
 
 
+_FACTORIES: dict[Any, Callable[..., Any]] = {
+    list: cattrs.cols.list_structure_factory,
+    tuple: cattrs.cols.homogenous_tuple_structure_factory,
+}
+
 _converter = cattrs.Converter(forbid_extra_keys=True)
 for _kind in (str, bool, int, float):
     _converter.register_structure_hook(_kind, _scalar)
 _converter.register_structure_hook_func(lambda kind: kind == Seconds, _seconds)
-_converter.register_structure_hook_factory(attrs.has, _renamed)
+_converter.register_structure_hook_func(lambda kind: kind == Text, _text)
+_converter.register_structure_hook_factory(lambda kind: get_origin(kind) in _FACTORIES, _sequence)
+_converter.register_structure_hook_factory(attrs.has, _section)
 
 
 # --- explaining mistakes -----------------------------------------------------------------------
@@ -163,8 +242,7 @@ def _of_class(exc: BaseException, cls: Any, path: str, data: Any) -> Iterator[Pr
     """What is wrong with a section as a whole."""
     if isinstance(exc, ForbiddenExtraKeysError):
         for name in sorted(map(str, exc.extra_fields)):
-            remedy = nearest(name, list(names_of(exc.cl)))
-            yield Problem(_joined(path, name), f"no setting is called so; {remedy}")
+            yield Problem(_joined(path, name), unknown(name, names_of(exc.cl)))
     else:
         yield from _problems(exc, cls, path, data)
 
@@ -176,6 +254,8 @@ def _explain(exc: BaseException, kind: Any, value: object) -> str:
     """
     if isinstance(exc, KeyError):
         return "it is missing"
+    if isinstance(exc, _OutOfBoundsError):
+        return str(exc)
     if attrs.has(kind) and isinstance(value, Mapping):
         return " ".join(map(str, exc.args[:1]))  # of the class's own validators
     found = _FOUND.get(type(value), type(value).__name__)
@@ -195,6 +275,8 @@ def expected(kind: Any) -> str:
     """The values of a type, in words."""
     if kind == Seconds:
         return "a duration, such as 5s or 2m"
+    if kind == Text:
+        return "a text or a whole number"
     if isinstance(kind, type) and issubclass(kind, Enum):
         return f"one of {', '.join(str(choice.value) for choice in kind)}"
     if get_origin(kind) is Literal:

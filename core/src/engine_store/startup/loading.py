@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, fields, frozen
+from attrs import Attribute, evolve, field, fields, frozen
 
-from engine_store.config import Config, DatabaseConfig, Knowledge, Worker, structure
-from engine_store.config.structure import names_of, nearest
+from engine_store.config import DEFAULT_DRIVER, Config, DatabaseConfig, Knowledge, Worker, structure
+from engine_store.config.structure import names_of, nearest, unknown
 from engine_store.errors import ConfigurationError, EngineStoreError, Problem
-from engine_store.plugins import driver_settings
+from engine_store.plugins import driver_settings, is_same_driver
 from engine_store.startup.sources import (
+    ENVIRONMENT,
     FILE_VARIABLE,
     PREFIX,
     Source,
     Tree,
     read_environment,
     read_file,
+    variable,
 )
 from engine_store.urls import parse_url
 
@@ -46,153 +48,208 @@ def load(
     """The configuration of a file, of the environment, and of arguments; the later ones win.
 
     `arguments` is a tree as the file has it, such as `{"database": {"url": ...}}`. Where a later
-    source names another driver, or a URL, what earlier ones say of where the database is does not
-    count. Raises `ConfigurationError` with every problem, `UnknownDriverError`, `DriverLoadError`.
+    source names another driver, nothing that is the earlier driver's own counts; where it says
+    where the database is, what earlier ones say about that does not count.
+
+    Raises `ConfigurationError` with every problem; a driver that cannot be loaded is one, too.
     """
     variables = os.environ if environment is None else environment
     file = file or variables.get(FILE_VARIABLE)
-    given = [Source("arguments", dict(arguments or {}))]
-    stated = [read_file(Path(file), variables)] if file else []
-    paths = _variables(_driver_of(stated, variables, given))
-    of_environment, unknown = read_environment(variables, paths)
-    merged = _merged([*stated, of_environment, *given])
-    problems = [
-        Problem(name, f"no setting is called so; {nearest(name, list(paths))}", "environment")
-        for name in unknown
-    ]
-    config = _structured(merged, problems)
+    of_environment, strangers = read_environment(variables, SECTIONS)
+    sources = [read_file(Path(file), variables)] if file else []
+    sources += [of_environment, Source("arguments", dict(arguments or {}))]
+    driver = _Driver.named(sources)
+    problems = [Problem(name, _no_variable(name, driver), ENVIRONMENT) for name in strangers]
+    merged = _merged(sources, driver)
+    made = dict(_structured(merged, driver, problems))
     if problems:
         raise ConfigurationError.of("configuration", problems)
-    return evolve(config, database=evolve(config.database, vectors=config.needs_vectors))
+    return Config(**made)
+
+
+# --- the driver --------------------------------------------------------------------------------
+
+
+@frozen
+class _Driver:
+    """What the sources say of the driver. `settings` is None where it does not say."""
+
+    name: str
+    settings: type[Any] | None = None
+    problem: str | None = None
+
+    @classmethod
+    def named(cls, sources: Iterable[Source]) -> _Driver:
+        """The driver that the strongest source names."""
+        named = [_driver_in(source.tree.get("database")) for source in sources]
+        return cls.of(next((name for name in reversed(named) if name), DEFAULT_DRIVER))
+
+    @classmethod
+    def of(cls, name: str) -> _Driver:
+        """What is known of a driver."""
+        try:
+            return cls(name, driver_settings(name))
+        except EngineStoreError as error:
+            return cls(name, problem=str(error))
+
+    @property
+    def names(self) -> Mapping[str, Attribute[Any]]:
+        """The driver's own settings, by each of their names."""
+        return {} if self.settings is None else names_of(self.settings)
+
+    def canonical(self, names: Collection[str]) -> set[str]:
+        """The names that the settings have in the code."""
+        return {self.names[name].name if name in self.names else name for name in names}
+
+    def replaced(self, names: Collection[str]) -> set[str]:
+        """What takes its place where a later source gives these settings: other places."""
+        places = {
+            field.name: set(field.metadata.get("replaces", ())) for field in self.names.values()
+        }
+        gone = set().union(*(places.get(name, ()) for name in names))
+        if "url" in names:
+            gone |= set().union(*places.values()) | {name for name in places if places[name]}
+        return gone
+
+
+def _driver_in(section: object) -> str | None:
+    """The driver that a section names, by its URL or by its name."""
+    if not isinstance(section, dict):
+        return None
+    url, name = section.get("url"), section.get("driver")
+    if isinstance(url, str):
+        try:
+            return parse_url(url).scheme
+        except ConfigurationError:  # reported with the rest
+            return None
+    return name if isinstance(name, str) else None
+
+
+# --- one tree of all ---------------------------------------------------------------------------
 
 
 @frozen
 class _Merged:
     """One tree, and the source of each setting by its path."""
 
-    tree: Tree
-    sources: Mapping[str, str]
+    tree: Tree = field(factory=dict)
+    sources: dict[str, str] = field(factory=dict)
+
+    def sourced(self, problem: Problem) -> Problem:
+        """The problem, with the source of its setting."""
+        place = problem.path.partition("[")[0]
+        while place and place not in self.sources:
+            place = place.rpartition(".")[0]
+        source = self.sources.get(place, "")
+        return evolve(problem, source=variable(place) if source == ENVIRONMENT else source)
 
 
-def _driver_of(
-    stated: Iterable[Source], variables: Mapping[str, str], given: Iterable[Source]
-) -> str:
-    """The driver that the strongest source names, by a URL or by its name."""
-    of_environment: Tree = {
-        name: variables[f"{PREFIX}DATABASE_{name.upper()}"]
-        for name in ("url", "driver")
-        if f"{PREFIX}DATABASE_{name.upper()}" in variables
-    }
-    trees = [source.tree.get("database") for source in stated]
-    trees += [of_environment, *(source.tree.get("database") for source in given)]
-    driver = DatabaseConfig().driver
-    for tree in trees:
-        if not isinstance(tree, dict):
-            continue
-        named, url = tree.get("driver"), tree.get("url")
-        if isinstance(url, str):
-            driver = _scheme(url)
-        elif isinstance(named, str):
-            driver = named
-    return driver
-
-
-def _scheme(url: str) -> str:
-    try:
-        return parse_url(url).scheme
-    except ConfigurationError as error:
-        raise ConfigurationError("database.url", error.reason) from None
-
-
-def _variables(driver: str) -> dict[str, tuple[str, ...]]:
-    """Every setting by the name of its variable."""
-    settings = driver_settings(driver)
-    own = [] if settings is None else list(names_of(settings))
-    paths = [("database", name) for name in (*COMMON, *own)]
-    paths += [(name, key) for name in ("knowledge", "worker") for key in names_of(SECTIONS[name])]
-    return {f"{PREFIX}{'_'.join(path).upper()}": path for path in paths}
-
-
-def _merged(sources: Iterable[Source]) -> _Merged:
-    tree: Tree = {}
-    origins: dict[str, str] = {}
+def _merged(sources: Iterable[Source], driver: _Driver) -> _Merged:
+    merged = _Merged()
     for source in sources:
-        for section, content in source.tree.items():
-            origins[section] = source.name
-            if not isinstance(content, dict):
-                tree[section] = content
+        for name, content in source.tree.items():
+            section = str(name)
+            if content is None and section in SECTIONS:  # all of it is commented out
                 continue
-            before = tree.get(section)
-            kept = _kept(section, before, content) if isinstance(before, dict) else {}
-            tree[section] = {**kept, **content}
-            origins |= {f"{section}.{key}": source.name for key in content}
-    return _Merged(tree, origins)
+            before = merged.tree.get(section)
+            if isinstance(content, dict):
+                kept = before if isinstance(before, dict) else {}
+                if section == "database":
+                    kept = _kept(kept, content, driver)
+                content = {str(key): value for key, value in content.items()}
+                merged.sources.update({f"{section}.{key}": source.name for key in content})
+                content = {**kept, **content}
+            merged.tree[section] = content
+            merged.sources[section] = source.name
+    return merged
 
 
-def _kept(section: str, before: Tree, content: Tree) -> Tree:
-    """What is left of a section once a later source says more."""
-    if section != "database":
-        return before
-    moved = "url" in content or content.get("driver", before.get("driver")) != before.get("driver")
-    if not moved:
-        return {key: value for key, value in before.items() if not _replaces(key, content)}
-    return {key: before[key] for key in ("auto_migrate", "migration_timeout") if key in before}
+def _kept(before: Tree, content: Tree, driver: _Driver) -> Tree:
+    """What is left of the database's section once a later source says more."""
+    old, new = _driver_in(before) or _implied_by(before, driver), _driver_in(content)
+    if old and new and not is_same_driver(old, new):
+        return {key: before[key] for key in ("auto_migrate", "migration_timeout") if key in before}
+    given = driver.canonical(content)
+    gone = given | driver.replaced(given)
+    return {key: value for key, value in before.items() if not driver.canonical([key]) & gone}
 
 
-def _replaces(key: str, content: Tree) -> bool:
-    """Whether a place that is given by fields takes the place of an earlier URL."""
-    return key == "url" and bool({"path", "host", "conn_string"} & content.keys())
+def _implied_by(section: Tree, driver: _Driver) -> str | None:
+    """The default driver, where a section that names none has settings only that one knows."""
+    strange = section.keys() - {*COMMON, *driver.names}
+    if not strange or driver.settings is None:
+        return None
+    return DEFAULT_DRIVER if strange <= _Driver.of(DEFAULT_DRIVER).names.keys() else None
 
 
-def _structured(merged: _Merged, problems: list[Problem]) -> Config:
-    """The configuration, as far as it can be made; what is wrong goes to `problems`."""
-    made: dict[str, Any] = {}
-    for name in merged.tree:
-        if name not in SECTIONS:
-            message = f"no section is called so; {nearest(str(name), list(SECTIONS))}"
-            problems.append(_sourced(Problem(str(name), message), merged))
+# --- its models --------------------------------------------------------------------------------
+
+
+def _structured(
+    merged: _Merged, driver: _Driver, problems: list[Problem]
+) -> Iterator[tuple[str, Any]]:
+    """The sections, as far as they can be made; what is wrong goes to `problems`."""
+    strangers = [name for name in merged.tree if name not in SECTIONS]
+    problems += [merged.sourced(Problem(name, _no_section(name, driver))) for name in strangers]
+    if "database" not in merged.tree and driver.problem:
+        problems.append(Problem("database.driver", driver.problem))
     for name, cls in SECTIONS.items():
         if name not in merged.tree:
             continue
+        found: list[Problem] = []
         content = merged.tree[name]
+        if name == "database" and isinstance(content, dict):
+            own = {key: value for key, value in content.items() if key not in COMMON}
+            content = {key: value for key, value in content.items() if key in COMMON}
+            found += _of_driver(own, content.get("url"), driver)
+            content |= {"options": own} if own and not found else {}
         try:
-            if name == "database":
-                content = _with_options(content)
-            made[name] = structure(content, cls, name)
-            if name == "database":
-                _check_options(made[name])
+            yield name, structure(content, cls, name)
         except ConfigurationError as error:
-            found = error.problems or (Problem(error.field, error.reason),)
-            problems += [_sourced(_flat(problem), merged) for problem in found]
-        except EngineStoreError as error:  # no such driver
-            problems.append(_sourced(Problem(f"{name}.driver", str(error)), merged))
-    return Config(**{name: value for name, value in made.items() if name in SECTIONS})
+            found += error.problems
+        problems += map(merged.sourced, found)
 
 
-def _with_options(content: Any) -> Any:
-    """The section as the model has it: the driver's own settings are its options."""
-    if not isinstance(content, dict):
-        return content
-    options = {key: value for key, value in content.items() if key not in COMMON}
-    common = {key: value for key, value in content.items() if key in COMMON}
-    return {**common, "options": options} if options else common
+def _of_driver(own: Tree, url: object, driver: _Driver) -> Iterator[Problem]:
+    """What is wrong with the URL, and with the settings that are the driver's own."""
+    stated: Mapping[str, str] = {}
+    if isinstance(url, str):
+        try:
+            stated = parse_url(url).options
+        except ConfigurationError as error:
+            yield Problem("database.url", error.reason)
+            return
+    if driver.problem:
+        yield Problem("database.url" if url else "database.driver", driver.problem)
+    if driver.settings is None:
+        return
+    for name in sorted(own.keys() - driver.names.keys()):
+        yield Problem(f"database.{name}", unknown(name, [*COMMON, *driver.names]))
+    # The URL may have more, which the driver itself makes out.
+    known = {name: value for name, value in {**stated, **own}.items() if name in driver.names}
+    try:
+        structure(known, driver.settings, "database")
+    except ConfigurationError as error:
+        yield from error.problems
 
 
-def _check_options(database: DatabaseConfig) -> None:
-    """That the driver knows its settings, of the URL too where it reads them itself."""
-    settings = driver_settings(database.driver_name)
-    if settings is not None:
-        structure(dict(database.options), settings, "database")
+def _no_section(name: str, driver: _Driver) -> str:
+    """What to do about a section that is not known; it may be a setting without its section."""
+    path = _paths(driver).get(name)
+    meant = f"did you mean {path}?" if path else nearest(name, SECTIONS)
+    return f"no section is called so; {meant}"
 
 
-def _flat(problem: Problem) -> Problem:
-    """The driver's own settings stand in the section itself."""
-    return evolve(problem, path=problem.path.replace("database.options.", "database."))
+def _no_variable(name: str, driver: _Driver) -> str:
+    """What to do about a variable of no section; it may lack its section."""
+    path = _paths(driver).get(name.removeprefix(PREFIX).lower())
+    sections = ", ".join(f"{variable(section)}_" for section in SECTIONS)
+    meant = f"did you mean {variable(path)}?" if path else f"settings begin with {sections}"
+    return f"no setting is called so; {meant}"
 
 
-def _sourced(problem: Problem, merged: _Merged) -> Problem:
-    """The problem, with the source of its setting."""
-    place = problem.path
-    while place and place not in merged.sources:
-        place = place.rpartition(".")[0] if "[" not in place else place.partition("[")[0]
-    return evolve(problem, source=merged.sources.get(place, ""))
+def _paths(driver: _Driver) -> dict[str, str]:
+    """The path of each setting by its name without the section."""
+    names = {"database": [*COMMON, *driver.names]}
+    names |= {name: list(names_of(SECTIONS[name])) for name in ("knowledge", "worker")}
+    return {key: f"{section}.{key}" for section, keys in names.items() for key in keys}

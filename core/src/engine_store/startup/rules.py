@@ -27,19 +27,17 @@ def findings(config: Config, plugins: Iterable[object] = ()) -> tuple[Finding, .
     try:
         declared = driver.capabilities(config.database)
     except ConfigurationError as error:  # the driver cannot use its own settings
-        field = f"database.{error.field.removeprefix('options.')}"
-        found.append(Finding(Severity.ERROR, field, error.reason))
+        found += Finding.of(error)
     else:
         found += _capabilities(config, declared.get("vectors"))
-    return tuple(sorted(found, key=lambda finding: finding.severity is not Severity.ERROR))
+    return tuple(sorted(dict.fromkeys(found), key=lambda one: one.severity is not Severity.ERROR))
 
 
 def check(config: Config, plugins: Iterable[object] = ()) -> tuple[Finding, ...]:
     """The warnings. Raises `ConfigurationError` with every error."""
     found = findings(config, plugins)
-    errors = [one for one in found if one.severity is Severity.ERROR]
-    if errors:
-        problems = [Problem(error.field, error.message) for error in errors]
+    problems = [Problem(one.field, one.message) for one in found if one.severity is Severity.ERROR]
+    if problems:
         raise ConfigurationError.of("configuration", problems)
     return found
 

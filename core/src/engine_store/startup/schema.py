@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 import attrs
 
-from engine_store.config import Config, Seconds
+from engine_store.config import Config, Seconds, Text, VectorDatabase
+from engine_store.config.model import PLACES
 from engine_store.config.structure import names_of
 from engine_store.errors import EngineStoreError
 from engine_store.plugins import driver_settings, installed_drivers
@@ -17,58 +17,119 @@ from engine_store.startup.loading import COMMON, SECTIONS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", Path: "string"}
+JsonSchema: TypeAlias = dict[str, Any]
+
+_VARIABLE = {"type": "string", "pattern": r"\$\{\w+(:-[^}]*)?\}"}
+"""What may stand in a file for any value but a list or a section."""
+
+_TYPES = {bool: "boolean", int: "integer", float: "number"}
 
 
-def json_schema() -> dict[str, Any]:
-    """The schema. A driver that cannot be loaded, or does not say, allows every setting."""
-    properties = {name: _section(cls) for name, cls in SECTIONS.items()}
-    database = properties["database"]
-    for hidden in set(database["properties"]) - set(COMMON):
-        del database["properties"][hidden]
-    own: dict[str, Any] = {}
-    open_to_all = False
-    for driver in installed_drivers():
-        try:
-            settings = driver_settings(driver)
-        except EngineStoreError:
-            settings = None
-        open_to_all |= settings is None
-        for name, described in _section(settings)["properties"].items() if settings else ():
-            known = own.setdefault(name, {**described, "description": ""})
-            known["description"] += f"{described['description']} ({driver}) "
-    for described in own.values():
-        described["description"] = described["description"].rstrip()
-    database["properties"] |= own
-    database["additionalProperties"] = open_to_all
+def json_schema() -> JsonSchema:
+    """The schema of a file. What the file leaves to the environment is not missing in it.
+
+    A driver that cannot be loaded, or does not say, may have every setting.
+    """
+    sections = {name: _section(cls) for name, cls in SECTIONS.items()}
+    sections["database"] = _database(sections["database"])
+    empty = {"type": "null"}  # all of it is commented out
     return {
         "$schema": DIALECT,
         "title": "engine-store",
-        "description": (Config.__doc__ or "").splitlines()[0],
+        "description": _first_line(Config),
         "type": "object",
-        "properties": properties,
+        "properties": {name: {"anyOf": [section, empty]} for name, section in sections.items()},
         "additionalProperties": False,
     }
 
 
-def _section(cls: type[Any]) -> dict[str, Any]:
+# --- the section whose settings depend on the driver -------------------------------------------
+
+
+def _database(section: JsonSchema) -> JsonSchema:
+    """The section with every driver's settings, and for each driver those that it has."""
+    common = {name: section["properties"][name] for name in COMMON}
+    common["driver"] |= {"anyOf": [{"enum": list(installed_drivers())}, _VARIABLE]}
+    common["driver"].pop("type")
+    found = {driver: _own(driver) for driver in installed_drivers()}
+    described = {driver: own for driver, own in found.items() if own is not None}
+    several: dict[str, list[JsonSchema]] = {}
+    for own in described.values():
+        for name, setting in own.items():
+            several.setdefault(name, []).append(setting)
+    return {
+        **section,
+        "properties": common | {name: _one_of(settings) for name, settings in several.items()},
+        "additionalProperties": len(described) < len(found),
+        "allOf": [
+            {
+                "if": _is_for(driver),
+                "then": {"properties": common | own, "additionalProperties": False},
+            }
+            for driver, own in described.items()
+        ],
+    }
+
+
+def _own(driver: str) -> dict[str, JsonSchema] | None:
+    """A driver's own settings, None where they are not known."""
+    try:
+        settings = driver_settings(driver)
+    except EngineStoreError:
+        return None
+    return None if settings is None else dict(_section(settings)["properties"])
+
+
+def _is_for(driver: str) -> JsonSchema:
+    """That a section names the driver: by its URL, or by name where there is no URL."""
+    by_url = {"required": ["url"], "properties": {"url": {"pattern": f"^{driver}://"}}}
+    by_name = {"required": ["driver"], "properties": {"driver": {"const": driver}, "url": False}}
+    return {"anyOf": [by_url, by_name]}
+
+
+def _one_of(settings: list[JsonSchema]) -> JsonSchema:
+    """A setting that several drivers have, each in its own way."""
+    different = [one for number, one in enumerate(settings) if one not in settings[:number]]
+    if len(different) == 1:
+        return different[0]
+    texts = dict.fromkeys(setting["description"] for setting in different)
+    return {"description": " / ".join(texts), "anyOf": different}
+
+
+# --- from a class to its schema ----------------------------------------------------------------
+
+
+def _section(cls: type[Any]) -> JsonSchema:
     hints = get_type_hints(cls, include_extras=True)
-    properties = {name: _setting(field, hints[field.name]) for name, field in names_of(cls).items()}
+    names = names_of(cls)
     required = [f.name for f in attrs.fields(cls) if f.init and f.default is attrs.NOTHING]
     return {
-        "description": (cls.__doc__ or "").splitlines()[0],
+        "description": _first_line(cls),
         "type": "object",
-        "properties": properties,
+        "properties": {name: _setting(field, hints[field.name]) for name, field in names.items()},
         "additionalProperties": False,
         **({"required": required} if required else {}),
+        **({"allOf": _places()} if cls is VectorDatabase else {}),
     }
 
 
-def _setting(field: attrs.Attribute[Any], kind: Any) -> dict[str, Any]:
-    described = {"description": field.metadata.get("help", ""), **_values(kind)}
-    default = field.default
-    if isinstance(default, Enum):
-        default = default.value
+def _places() -> list[JsonSchema]:
+    """That each provider of vectors has the place it needs, and no other."""
+    rules = []
+    for provider, place in PLACES.items():
+        others = {name: False for name in ("url", "path") if name != place}
+        rules.append(
+            {
+                "if": {"properties": {"provider": {"const": provider.value}}},
+                "then": {"properties": others, "required": [place] if place else []},
+            }
+        )
+    return rules
+
+
+def _setting(field: attrs.Attribute[Any], kind: Any) -> JsonSchema:
+    described = {"description": field.metadata.get("help", ""), **_values(kind, _bounds(field))}
+    default = field.default.value if isinstance(field.default, Enum) else field.default
     if field.repr is False:
         described["writeOnly"] = True
     elif isinstance(default, str | bool | int | float):
@@ -76,25 +137,37 @@ def _setting(field: attrs.Attribute[Any], kind: Any) -> dict[str, Any]:
     return described
 
 
-def _values(kind: Any) -> dict[str, Any]:
-    """The values of a type. A text is allowed wherever `${VAR}` may stand for it."""
-    variable = {"type": "string", "pattern": r"\$\{"}
-    if kind == Seconds:
-        duration = {"type": "string", "pattern": r"^\d+(\.\d+)? ?(ms|s|m|h)?$"}
-        return {"anyOf": [{"type": "number", "minimum": 0}, duration, variable]}
-    if get_origin(kind) is Literal:
-        return {"anyOf": [{"enum": list(get_args(kind))}, variable]}
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return {"anyOf": [{"enum": [choice.value for choice in kind]}, variable]}
+def _bounds(field: attrs.Attribute[Any]) -> JsonSchema:
+    names = {"minimum": "least", "maximum": "most"}
+    bounds = {name: field.metadata.get(key) for name, key in names.items()}
+    return {name: bound for name, bound in bounds.items() if bound is not None}
+
+
+def _values(kind: Any, bounds: JsonSchema) -> JsonSchema:
+    """The values of a type. A text may hold variables anyway, others may be one."""
     if attrs.has(kind):
         return _section(kind)
-    origin, inner = get_origin(kind), [one for one in get_args(kind) if one is not type(None)]
-    if origin in (tuple, list):
-        return {"type": "array", "items": _values(inner[0])}
-    if origin is Mapping or (isinstance(origin, type) and issubclass(origin, Mapping)):
+    if kind == Seconds:
+        duration = {"type": "string", "pattern": r"^\d+(\.\d+)? ?(ms|s|m|h)?$"}
+        return {"anyOf": [{"type": "number", **bounds}, duration, _VARIABLE]}
+    if kind == Text:
+        return {"type": ["string", "integer"]}
+    if get_origin(kind) is Literal:
+        return {"anyOf": [{"enum": list(get_args(kind))}, _VARIABLE]}
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return {"anyOf": [{"enum": [choice.value for choice in kind]}, _VARIABLE]}
+    if kind in _TYPES:
+        return {"anyOf": [{"type": _TYPES[kind], **bounds}, _VARIABLE]}
+    inner = [one for one in get_args(kind) if one is not type(None)]
+    if get_origin(kind) in (tuple, list):
+        return {"type": "array", "items": _values(inner[0], {})}
+    if isinstance(get_origin(kind), type) and issubclass(get_origin(kind), Mapping):
         return {"type": "object"}
-    if inner:  # an optional one
-        return _values(inner[0])
-    if kind is str:
+    if not inner:
         return {"type": "string"}
-    return {"anyOf": [{"type": _TYPES.get(kind, "string")}, variable]}
+    empty = [{"type": "null"}] if len(inner) < len(get_args(kind)) else []
+    return {"anyOf": [*(_values(one, bounds) for one in inner), *empty]}
+
+
+def _first_line(cls: type[Any]) -> str:
+    return next(iter((cls.__doc__ or "").splitlines()), "")

@@ -13,18 +13,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import Attribute, evolve, frozen
 
+from engine_store.config.structure import names_of
 from engine_store.errors import ConfigurationError, Problem
 
 Tree: TypeAlias = dict[str, Any]
 
 PREFIX = "ENGINE_STORE_"
+
+ENVIRONMENT = "environment"
+"""What the source is called whose settings are named by their variables in messages."""
+
 FILE_VARIABLE = "ENGINE_STORE_CONFIG"
 """Names the file, where no argument does."""
 
 _TESTS = "ENGINE_STORE_TEST_"
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_VARIABLE = re.compile(r"\$?\$\{(\w+)(?::-([^}]*))?\}")
 
 
 @frozen
@@ -38,7 +43,8 @@ class Source:
 def read_file(path: Path, environment: Mapping[str, str]) -> Source:
     """A YAML or TOML file, with each `${VAR}` and `${VAR:-default}` in its texts replaced.
 
-    Raises `ConfigurationError` where it cannot be read, or names a variable that is not set.
+    `$${VAR}` stands for `${VAR}` itself. Raises `ConfigurationError` where the file cannot be
+    read, or names a variable that is not set.
     """
     parse = _PARSERS.get(path.suffix.lower())
     if parse is None:
@@ -46,55 +52,55 @@ def read_file(path: Path, environment: Mapping[str, str]) -> Source:
         raise ConfigurationError("config", f"expected a file {known}, found {path.name!r}")
     try:
         tree = parse(path.read_text("utf-8"))
+        problems: list[Problem] = []
+        tree = _replaced({} if tree is None else tree, environment, "", problems)
+    except RecursionError:
+        raise ConfigurationError("config", f"{path} has sections without end") from None
     except OSError as error:
         raise ConfigurationError("config", f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:  # of TOML, of YAML, and of UTF-8
         raise ConfigurationError("config", f"{path} is no {path.suffix[1:]}: {error}") from None
-    if tree is None:
-        tree = {}
     if not isinstance(tree, dict):
         raise ConfigurationError("config", f"{path}: expected sections, found something else")
-    problems: list[Problem] = []
-    replaced = _replaced(tree, environment, "", problems)
     if problems:
-        raise ConfigurationError.of("config", [_at(problem, path.name) for problem in problems])
-    return Source(path.name, replaced)
+        raise ConfigurationError.of("config", [evolve(one, source=path.name) for one in problems])
+    return Source(path.name, tree)
 
 
 def read_environment(
-    environment: Mapping[str, str], paths: Mapping[str, tuple[str, ...]]
+    environment: Mapping[str, str], sections: Mapping[str, type[Any]]
 ) -> tuple[Source, list[str]]:
-    """The variables `ENGINE_STORE_*`, and the names of those that are none of `paths`.
+    """The variables `ENGINE_STORE_SECTION_SETTING`, and the names of those of no section.
 
-    `paths` are the settings by the name of their variable. A list is given as JSON.
+    Whether there is such a setting is seen later. Where a section has a list, it is given as JSON.
     """
     tree: Tree = {}
     unknown = []
     for name, text in sorted(environment.items()):
         if not name.startswith(PREFIX) or name.startswith(_TESTS) or name == FILE_VARIABLE:
             continue
-        if name not in paths:
+        section, _, key = name.removeprefix(PREFIX).lower().partition("_")
+        if section not in sections or not key:
             unknown.append(name)
             continue
-        put(tree, paths[name], _list_or_text(text))
-    return Source("environment", tree), unknown
+        field = names_of(sections[section]).get(key)
+        tree.setdefault(section, {})[key] = _parsed(text, field)
+    return Source(ENVIRONMENT, tree), unknown
 
 
-def put(tree: Tree, path: tuple[str, ...], value: Any) -> None:
-    """Set the value at the path, making the sections that lead there."""
-    *sections, last = path
-    for section in sections:
-        tree = tree.setdefault(section, {})
-    tree[last] = value
+def variable(path: str) -> str:
+    """The variable of the environment for a setting, such as `database.url`."""
+    return f"{PREFIX}{path.replace('.', '_')}".upper()
 
 
-def _list_or_text(text: str) -> Any:
-    if text.lstrip()[:1] in {"[", "{"}:
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
-    return text
+def _parsed(text: str, field: Attribute[Any] | None) -> Any:
+    """The list that a text states as JSON, where one is expected; else the text."""
+    if field is None or not isinstance(field.default, list | tuple):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _replaced(
@@ -104,7 +110,7 @@ def _replaced(
     match value:
         case dict():
             return {
-                key: _replaced(item, environment, f"{path}.{key}".lstrip("."), problems)
+                str(key): _replaced(item, environment, f"{path}.{key}".lstrip("."), problems)
                 for key, item in value.items()
             }
         case list():
@@ -115,20 +121,17 @@ def _replaced(
         case str():
 
             def of(match: re.Match[str]) -> str:
+                if match[0].startswith("$$"):
+                    return match[0][1:]
                 name: str = match[1]
-                default: str | None = match[2]
-                found = environment.get(name, default)
-                if found is None:
+                found = environment.get(name) or match[2]  # as in a shell: empty means default
+                if found is None and name not in environment:
                     remedy = f"set it, or write ${{{name}:-default}}"
                     problems.append(Problem(path, f"the variable {name} is not set; {remedy}"))
                 return found or ""
 
             return _VARIABLE.sub(of, value)
     return value
-
-
-def _at(problem: Problem, source: str) -> Problem:
-    return Problem(problem.path, problem.message, source)
 
 
 def _parse_yaml(text: str) -> Any:
@@ -140,8 +143,12 @@ def _parse_yaml(text: str) -> Any:
         ) from None
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from None
+    except (yaml.YAMLError, ValueError) as error:
+        # Its own words quote the text around the place, which may be a password.
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        advice = "put texts with special characters in quotes"
+        raise ValueError(f"{place}it cannot be read; {advice}") from None
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {

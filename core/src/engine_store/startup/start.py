@@ -15,6 +15,7 @@ from engine_store.models import Health
 from engine_store.opening import open, open_async  # noqa: A004
 from engine_store.protocols import AsyncStore, Store
 from engine_store.startup.loading import load
+from engine_store.startup.logs import listeners
 from engine_store.startup.rules import check
 
 Given: TypeAlias = Config | Path | str | Mapping[str, Any] | None
@@ -24,14 +25,17 @@ Given: TypeAlias = Config | Path | str | Mapping[str, Any] | None
 def start(given: Given = None, *, clock: Clock = utc_now, plugins: Iterable[object] = ()) -> Store:
     """Read and validate a configuration, open its store, migrate it if asked, check its health.
 
-    Logs a line for each warning, and one that says what was started. Raises `ConfigurationError`
-    with every problem, and what `engine_store.open` does; what was opened is closed then.
+    Logs a line for each warning, one for each step of the schema, and one that says what was
+    started, to the logger of the context; with the level DEBUG, also each operation of the store.
+    Raises `ConfigurationError` with every problem, and what `engine_store.open` does; what was
+    opened is closed then.
     """
     began, config, plugins = perf_counter(), configuration(given), tuple(plugins)
-    logger = _checked(config, plugins)
+    context = _checked(config, plugins)
+    plugins += listeners(context)
     store = open(config.database, clock=clock, plugins=plugins)
     try:
-        _log(logger, config, _usable(store.health()), perf_counter() - began)
+        _log(context, config, _usable(store.health()), perf_counter() - began)
     except BaseException:
         store.close()
         raise
@@ -43,10 +47,11 @@ async def start_async(
 ) -> AsyncStore:
     """`start`, with the asynchronous face; the store belongs to the running event loop."""
     began, config, plugins = perf_counter(), configuration(given), tuple(plugins)
-    logger = _checked(config, plugins)
+    context = _checked(config, plugins)
+    plugins += listeners(context)
     store = await open_async(config.database, clock=clock, plugins=plugins)
     try:
-        _log(logger, config, _usable(await store.health()), perf_counter() - began)
+        _log(context, config, _usable(await store.health()), perf_counter() - began)
     except BaseException:
         await store.close()
         raise

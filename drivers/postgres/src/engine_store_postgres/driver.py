@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
 
 from engine_store.cancellation import whole
-from engine_store.config import DatabaseConfig
+from engine_store.config import Config, DatabaseConfig, Finding
 from engine_store.errors import ConfigurationError
 from engine_store.migrations import load_migrations
 from engine_store.plugins import hookimpl
@@ -105,6 +105,16 @@ def engine_store_backup(config: DatabaseConfig) -> int:
 
 
 @hookimpl
+def engine_store_check(config: Config) -> Iterable[Finding]:
+    """What is wrong with the settings; the server is asked at opening."""
+    try:
+        read_options(config.database)
+    except ConfigurationError as error:
+        return Finding.of(error)
+    return ()
+
+
+@hookimpl
 def engine_store_settings() -> type[PostgresOptions]:
     """The settings of this driver."""
     return PostgresOptions
@@ -127,7 +137,7 @@ async def _prepare(
     """Check that the database can be reached and fits, then bring its schema up."""
     await pool.open()
     await migrator.check(behind=config.may_be_behind)
-    if options.pgvector or config.vectors:  # first: it may be impossible
+    if (options.pgvector or config.vectors) and config.check_schema:  # first: it may be impossible
         await migrator.enable_pgvector(auto_migrate=config.auto_migrate)
     if config.auto_migrate:
         await migrator.up()

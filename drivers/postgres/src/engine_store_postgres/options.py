@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import ceil
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl
 
@@ -11,7 +12,7 @@ import psycopg
 from attrs import field, fields_dict, frozen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from engine_store.config import DatabaseConfig, Seconds, setting, structure_options
+from engine_store.config import DatabaseConfig, Seconds, Text, setting, structure_options
 from engine_store.errors import ConfigurationError
 from engine_store.protocols import Place
 from engine_store.urls import mask_url
@@ -46,10 +47,17 @@ class PostgresOptions:
     """
 
     conn_string: str | None = setting(
-        default=None, repr=False, help="A URL or a connection string of libpq, in one text."
+        default=None,
+        repr=False,
+        replaces=["url", "host", "port", "user", "password", "dbname"],
+        help="A URL or a connection string of libpq, in one text.",
     )
-    host: str | None = setting(default=None, help="The server; several are separated by commas.")
-    port: str | None = setting(default=None, help="Its port, or one for each host.")
+    host: str | None = setting(
+        default=None,
+        replaces=["url", "conn_string"],
+        help="The server; several are separated by commas.",
+    )
+    port: Text | None = setting(default=None, help="Its port, or one for each host.")
     user: str | None = setting(default=None, help="Who connects.")
     password: str | None = setting(default=None, repr=False, help="The password of the user.")
     dbname: str | None = setting(default=None, also="name", help="The database.")
@@ -62,28 +70,39 @@ class PostgresOptions:
     application_name: str = setting(
         default="engine-store", help="What the server shows of the connections."
     )
-    connect_timeout: int = setting(default=10, help="Seconds to wait for a connection.")
+    connect_timeout: Seconds = setting(
+        default=10.0,
+        least=1,
+        most=_LONGEST_WAIT,
+        help="How long to wait for a connection; libpq counts whole seconds, so rounded up.",
+    )
     """libpq itself would wait for as long as the operating system does, which is minutes."""
 
     schema: str = setting(default="engine_store", help="The schema of the tables.")
     """A schema of its own: an application has a table `users` in `public` already."""
 
-    pool_min_size: int = setting(default=1, help="Connections that are kept.")
+    pool_min_size: int = setting(default=1, least=0, help="Connections that are kept.")
     """One connection is kept, so that the first call after a quiet hour need not connect."""
-    pool_max_size: int = setting(default=8, help="The most connections at a time.")
+    pool_max_size: int = setting(default=8, least=1, help="The most connections at a time.")
     """Four engines on one server of PostgreSQL's default 100 connections leave room for others."""
     pool_timeout: Seconds = setting(
-        default=10.0, help="How long a call waits for a connection of the pool."
+        default=10.0,
+        least=0,
+        most=_LONGEST_WAIT,
+        help="How long a call waits for a connection of the pool.",
     )
     """As long as SQLite's driver waits for its lock."""
     pool_max_waiting: int = setting(
-        default=0, help="How many calls may wait for a connection; 0: any number."
+        default=0, least=0, help="How many calls may wait for a connection; 0: any number."
     )
     pool_max_idle: Seconds = setting(
-        default=600.0, help="After how long an unused connection is closed."
+        default=600.0,
+        least=1,
+        most=_LONGEST_WAIT,
+        help="After how long an unused connection is closed.",
     )
     pool_max_lifetime: Seconds = setting(
-        default=3600.0, help="After how long a connection is renewed."
+        default=3600.0, least=1, most=_LONGEST_WAIT, help="After how long a connection is renewed."
     )
     """A connection is renewed each hour: a server's memory for it only grows."""
     check: Literal["socket", "query", "off"] = setting(
@@ -93,11 +112,17 @@ class PostgresOptions:
     server has closed it; `query` asks the server, for a round trip; `off` trusts it."""
 
     statement_timeout: Seconds | None = setting(
-        default=None, help="The longest that a statement may run; 60s unless told, 0: no limit."
+        default=None,
+        least=0,
+        most=_LONGEST_WAIT,
+        help="The longest that a statement may run; 60s unless told, 0: no limit.",
     )
     """None: 60. No statement here reads more than a page, a tree or a batch; 0 means no limit."""
     lock_timeout: Seconds | None = setting(
-        default=None, help="The longest wait for a lock; 10s unless told, 0: no limit."
+        default=None,
+        least=0,
+        most=_LONGEST_WAIT,
+        help="The longest wait for a lock; 10s unless told, 0: no limit.",
     )
     """None: 10. As long as SQLite's driver waits for its lock; 0 means no limit."""
     pgbouncer: bool = setting(
@@ -128,18 +153,11 @@ def read_options(config: DatabaseConfig) -> tuple[Target, PostgresOptions]:
     """
     own = fields_dict(PostgresOptions).keys()
     given = {name: value for name, value in config.driver_options().items() if name in own}
-    unknown = {name: value for name, value in config.options.items() if name not in own}
-    options = structure_options({**_texts(given), **unknown}, PostgresOptions)
+    options = structure_options({**given, **config.options}, PostgresOptions)
     _check(options)
     if config.url is not None and options.conn_string is not None:
         raise ConfigurationError("options.conn_string", "expected a URL or this, found both")
     return _target(config.url, options), options
-
-
-def _texts(given: dict[str, Any]) -> dict[str, Any]:
-    """`given`, with a port that was written as a number, as most are, turned into text."""
-    port = given.get("port")
-    return {**given, "port": str(port)} if type(port) is int else given
 
 
 def _check(options: PostgresOptions) -> None:
@@ -152,25 +170,11 @@ def _check(options: PostgresOptions) -> None:
     for name in ("conn_string", *_LIBPQ):
         if "\0" in str(getattr(options, name)):
             raise ConfigurationError(f"options.{name}", "a text for libpq may not hold NUL")
-    if options.pool_max_size < 1 or not 0 <= options.pool_min_size <= options.pool_max_size:
+    if options.pool_min_size > options.pool_max_size:
         raise ConfigurationError(
             "options.pool_min_size",
-            "expected 0 <= pool_min_size <= pool_max_size and a pool_max_size of at least 1, found "
-            f"{options.pool_min_size} and {options.pool_max_size}",
+            f"expected at most pool_max_size, which is {options.pool_max_size}",
         )
-    if options.pool_max_waiting < 0:
-        raise ConfigurationError("options.pool_max_waiting", "expected 0 or more")
-    for name, least in (
-        ("connect_timeout", 1),
-        ("pool_timeout", 0),
-        ("pool_max_idle", 1),
-        ("pool_max_lifetime", 1),
-        ("statement_timeout", 0),
-        ("lock_timeout", 0),
-    ):
-        value = getattr(options, name)
-        if value is not None and not least <= value <= _LONGEST_WAIT:
-            raise ConfigurationError(f"options.{name}", f"expected {least} to {_LONGEST_WAIT}")
     if options.pgbouncer:
         for name in ("statement_timeout", "lock_timeout"):
             if getattr(options, name) is not None:
@@ -193,6 +197,7 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
     separate: dict[str, Any] = {
         name: getattr(options, name) for name in _LIBPQ if getattr(options, name) is not None
     }
+    separate["connect_timeout"] = ceil(options.connect_timeout)
     parameters = {**separate, **stated}
     _check_parameters(parameters)
     if not options.pgbouncer:  # PgBouncer refuses a connection with server settings

@@ -15,8 +15,7 @@ from engine_store_sqlite.failures import translated
 from engine_store_sqlite.options import read_options
 
 PAGES = 1000
-"""Copied at a time; between two portions others write, and the copy begins again where they did
-(https://www.sqlite.org/backup.html)."""
+"""Copied at a time, between two calls of `progress`."""
 
 
 def backup(config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]) -> int:
@@ -37,13 +36,17 @@ def backup(config: DatabaseConfig, target: Path, progress: Callable[[int, int], 
             closing(connect(location.path, options, read_only=True)) as source,
             closing(sqlite3.connect(target)) as copy,
         ):
+            # One snapshot: without it the copy begins again whenever another connection writes,
+            # which is without end on a busy store (https://www.sqlite.org/backup.html).
+            source.execute("BEGIN")
+            source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             source.backup(
                 copy, pages=PAGES, progress=lambda _, left, total: progress(total - left, total)
             )
             check = copy.execute("PRAGMA integrity_check").fetchone()
+        if check != ("ok",):
+            raise ForeignDatabaseError(str(target), f"a damaged copy ({check[0]})")
     except BaseException:
         target.unlink()
         raise
-    if check != ("ok",):
-        raise ForeignDatabaseError(str(target), f"the copy is damaged: {check}")
     return target.stat().st_size

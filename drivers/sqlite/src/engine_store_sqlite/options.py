@@ -29,14 +29,19 @@ class SqliteOptions:
     the file must lie inside that directory.
     """
 
-    path: str | None = setting(default=None, help="The file, where no URL names it.")
+    path: str | None = setting(
+        default=None, replaces=["url"], help="The file, where no URL names it."
+    )
     busy_timeout: Seconds = setting(
-        default=10.0, help="How long a call waits for a lock that another one holds."
+        default=10.0,
+        least=0,
+        most=_LONGEST_WAIT,
+        help="How long a call waits for a lock that another one holds.",
     )
     synchronous: Literal["extra", "full", "normal", "off"] = setting(
         default="full", help="When SQLite waits for the disk; full survives a power cut."
     )
-    readers: int = setting(default=4, help="Connections that read at once.")
+    readers: int = setting(default=4, least=1, help="Connections that read at once.")
     base_dir: str | None = setting(default=None, help="The folder that the file must lie in.")
 
 
@@ -56,19 +61,17 @@ def read_options(config: DatabaseConfig) -> tuple[Location, SqliteOptions]:
     Raises `ConfigurationError` naming the field, what was expected and what was found.
     """
     options = structure_options(config.driver_options(), SqliteOptions)
-    if not 0 <= options.busy_timeout <= _LONGEST_WAIT:
-        raise ConfigurationError("options.busy_timeout", f"expected 0 to {_LONGEST_WAIT} seconds")
-    if options.readers < 1:
-        raise ConfigurationError("options.readers", "expected at least 1")
     if config.url is not None and options.path is not None:
         raise ConfigurationError("options.path", "expected a URL or a path, found both")
     if config.url is not None:
-        named = _path_of_url(config.url)
+        field, named = "url", _path_of_url(config.url)
     elif options.path:
-        named = options.path
+        field, named = "options.path", options.path
+        if "://" in named:  # not shown: it may hold a password
+            raise ConfigurationError("options.path", "expected a file, found a URL; call it url")
     else:
         raise ConfigurationError("url", "expected sqlite:///file.db, or the option path")
-    return _locate(named, options.base_dir), options
+    return _locate(named, options.base_dir, field), options
 
 
 def _path_of_url(url: str) -> str:
@@ -86,22 +89,22 @@ def _path_of_url(url: str) -> str:
     return location[1:]
 
 
-def _locate(named: str, base_dir: str | None) -> Location:
+def _locate(named: str, base_dir: str | None, field: str) -> Location:
     if named == MEMORY:
         return Location(None)
     if not named or "\0" in named:
-        raise ConfigurationError("url", "expected a file: sqlite:///engine.db")
+        raise ConfigurationError(field, "expected a file: sqlite:///engine.db")
     try:
         os.fsencode(named)
     except UnicodeEncodeError:
-        raise ConfigurationError("url", f"no file can be named {named!a}") from None
+        raise ConfigurationError(field, f"no file can be named {named!a}") from None
     if base_dir is None:
         return Location(_real(named))
     base = _real(base_dir)
     path = _real(base / named)
     if not path.is_relative_to(base):
         raise ConfigurationError(
-            "url", f"{named!r} leads out of the base directory {str(base)!r}; name a file inside it"
+            field, f"{named!r} leads out of the base directory {str(base)!r}; name a file inside it"
         )
     return Location(path)
 

@@ -9,8 +9,7 @@ from uuid import uuid4
 
 from attrs import frozen
 
-from engine_store.config import DatabaseConfig, structure_options
-from engine_store.errors import ConfigurationError
+from engine_store.config import DatabaseConfig, Seconds, setting, structure_options
 from engine_store.plugins import hookimpl
 from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
 from engine_store.threads import threaded
@@ -34,7 +33,12 @@ class MemoryOptions:
     `busy_timeout` is how long, in seconds, a write waits for another thread's transaction.
     """
 
-    busy_timeout: float = 5.0
+    busy_timeout: Seconds = setting(
+        default=5.0,
+        least=0,
+        most=int(threading.TIMEOUT_MAX),
+        help="How long a write waits for another thread's transaction.",
+    )
 
 
 class MemoryDriver:
@@ -67,8 +71,6 @@ class MemoryDriver:
 
     def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
         options = structure_options(config.driver_options(), MemoryOptions)
-        if not 0 <= options.busy_timeout <= threading.TIMEOUT_MAX:
-            raise ConfigurationError("options.busy_timeout", "expected a number of seconds from 0")
         return MemoryStore(named(_location(config)), context.clock, options.busy_timeout)
 
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
@@ -87,3 +89,9 @@ _DRIVER = MemoryDriver()
 def engine_store_driver() -> Driver:
     """The driver of this plugin."""
     return _DRIVER
+
+
+@hookimpl
+def engine_store_settings() -> type[MemoryOptions]:
+    """The settings of this driver: checked with the rest of a configuration, and described."""
+    return MemoryOptions
