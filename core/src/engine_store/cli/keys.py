@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 from rich.console import RenderableType
-from rich.table import Column, Table
 from rich.text import Text
 
 from engine_store import keys
-from engine_store.cli.run import NO, Run, command, confirmed, group
+from engine_store.cli.run import NO, Run, command, confirmed, group, table
 from engine_store.keys import SecretKey
 from engine_store.models import ApiKey, ApiKeyFilter
 
@@ -22,7 +21,7 @@ def bootstrap(
     run: Run, email: Annotated[str, typer.Argument(help="The email of the first admin.")]
 ) -> None:
     """Make the first admin, and print its key, this once."""
-    with run.store() as store:
+    with run.store(migrate=True) as store:
         user, key, secret = keys.bootstrap(store, email)
     shown = _secret(secret, f"the first admin is {user.email}, id {user.user_id}")
     run.answer({"user_id": user.user_id, **_described(key), "key": secret.reveal()}, shown)
@@ -33,7 +32,7 @@ def create(
     run: Run, user_id: Annotated[str, typer.Argument(help="Whose key it is to be.")]
 ) -> None:
     """Make a key for a user, and print it, this once."""
-    with run.store() as store:
+    with run.store(migrate=True) as store:
         key, secret = keys.create(store, user_id)
     run.answer({**_described(key), "key": secret.reveal()}, _secret(secret, f"id {key.key_id}"))
 
@@ -48,15 +47,14 @@ def list_keys(
     """List keys by their prefix, oldest first."""
     with run.store() as store:
         page = store.api_keys.list(ApiKeyFilter(user_id), limit=limit, cursor=cursor)
-    names = ("id", "prefix", "user", "last used")
-    table = Table(*(Column(name, overflow="fold") for name in names), box=None)
+    shown = table("id", "prefix", "user", "last used")
     for key in page.items:
         used = "-" if key.last_used is None else key.last_used.isoformat(" ", "seconds")
-        table.add_row(key.key_id, key.prefix, key.user_id, used)
+        shown.add_row(key.key_id, key.prefix, key.user_id, used)
     if page.next_cursor is not None:
-        table.caption = f"more: --cursor {page.next_cursor}"
+        shown.caption = f"more: --cursor {page.next_cursor}"
     answer = {"items": [_described(key) for key in page.items], "next_cursor": page.next_cursor}
-    run.answer(answer, table)
+    run.answer(answer, shown)
 
 
 @command(app)

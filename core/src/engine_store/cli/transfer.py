@@ -41,7 +41,7 @@ def export(
     with run.store() as store, _progress(run) as progress:
         counts = transfer.export(store, target, progress=progress)
     if file == STDIO:
-        run.errors.print(_counted(counts))
+        typer.echo(_counted(counts), err=True)
     else:
         run.answer({"file": str(file), "rows": dict(counts)}, f"{file}: {_counted(counts)}")
 
@@ -54,7 +54,7 @@ def import_rows(
 ) -> None:
     """Restore every row of an export, with its id, version and times."""
     source: Path | BinaryIO = sys.stdin.buffer if file == STDIO else file
-    with run.store() as store, _progress(run) as progress, _hinted():
+    with run.store(migrate=True) as store, _progress(run) as progress, _hinted():
         report = transfer.import_(
             store, source, existing="skip" if skip_existing else "refuse", progress=progress
         )

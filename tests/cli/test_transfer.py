@@ -1,0 +1,134 @@
+"""export, import, copy, backup: the rows of a store in a file, in another store, and back."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+import engine_store
+from engine_store import Status, TaskState, User, WorkflowState
+
+Run = Callable[..., Any]
+
+COUNTS = {
+    "type": "object",
+    "properties": {name: {"type": "integer"} for name in ("user", "api_key", "workflow", "task")},
+    "required": ["user", "api_key", "workflow", "task"],
+    "additionalProperties": False,
+}
+REPORT = {
+    "type": "object",
+    "properties": {
+        "totals": {"type": "object"},
+        "restored": COUNTS,
+        "different": COUNTS,
+        "examples": {"type": "array", "items": {"type": "string"}},
+        "identical": {"type": "boolean"},
+    },
+    "required": ["totals", "restored", "different", "examples", "identical"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture
+def filled(url: str) -> str:
+    """The URL of a store with a few rows."""
+    with engine_store.open(url) as store:
+        store.users.create(User("ann", "ann@example.org"))
+        for number in range(3):
+            key = f"w{number}"
+            store.workflows.create(WorkflowState(key, "report", Status.SUCCESS, output={"n": 1e17}))
+            store.tasks.create(TaskState(key, f"t{number}", "draft", "report"))
+    return url
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> str:
+    """The URL of another store, which is empty."""
+    return f"sqlite:///{tmp_path}/other.db"
+
+
+def test_an_export_that_is_imported_elsewhere_is_exported_to_the_same_bytes(
+    run: Run, filled: str, other: str, tmp_path: Path
+) -> None:
+    done = run("export", "all.jsonl.gz", "--url", filled, "--json")
+    assert (done.code, done.json["rows"]) == (
+        0,
+        {"user": 1, "api_key": 0, "workflow": 3, "task": 3},
+    )
+    done = run("import", "all.jsonl.gz", "--url", other, "--json")
+    assert (done.code, done.err) == (0, "")
+    Draft202012Validator(REPORT).validate(done.json)
+    assert done.json["identical"] is True
+
+    again = run("export", "-", "--url", other)
+    assert again.code == 0
+    assert again.err == "1 users, 0 api keys, 3 workflows, 3 tasks\n"
+    assert again.out.encode() == gzip.decompress((tmp_path / "all.jsonl.gz").read_bytes())
+
+
+def test_an_import_reads_a_pipe(run: Run, filled: str, other: str) -> None:
+    lines = run("export", "-", "--url", filled).out
+    done = run("import", "-", "--url", other, stdin=lines)
+    assert done.code == 0
+    assert done.out.splitlines()[0] == "restored 1 users, 0 api keys, 3 workflows, 3 tasks"
+
+
+def test_a_copy_goes_from_one_url_to_the_other(run: Run, filled: str, other: str) -> None:
+    done = run("copy", filled, other, "--json")
+    assert (done.code, done.err) == (0, "")
+    Draft202012Validator(REPORT).validate(done.json)
+    assert (done.json["restored"]["task"], done.json["identical"]) == (3, True)
+    with engine_store.open(filled) as source, engine_store.open(other) as target:
+        assert source.tasks.list().items == target.tasks.list().items
+
+
+def test_a_store_with_rows_is_refused_and_what_to_do_is_said(
+    run: Run, filled: str, other: str
+) -> None:
+    assert run("copy", filled, other).code == 0
+    refused = run("copy", filled, other)
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.endswith("leave what is there as it is: --skip-existing\n")
+    assert run("copy", filled, other, "--skip-existing").code == 0
+    with engine_store.open(other) as target:
+        target.workflows.set_status("w1", Status.FAILED)
+    different = run("copy", filled, other, "--skip-existing")
+    assert different.code == 1
+    assert "different: 1, such as:" in different.out
+    with engine_store.open(other) as target:
+        assert target.workflows.get("w1").status is Status.FAILED
+
+
+def test_a_changed_export_is_refused_by_its_line(
+    run: Run, filled: str, other: str, tmp_path: Path
+) -> None:
+    run("export", "all.jsonl", "--url", filled)
+    lines = (tmp_path / "all.jsonl").read_text().splitlines()
+    row = json.loads(lines[1])
+    lines[1] = json.dumps({**row, "email": "eve@example.org"}, separators=(",", ":"))
+    (tmp_path / "all.jsonl").write_text("\n".join([*lines, ""]))
+    done = run("import", "all.jsonl", "--url", other)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"engine-store: line {len(lines)}: expected ")
+    with engine_store.open(other) as target:
+        assert target.users.list().items == ()
+
+
+def test_a_file_that_is_there_is_not_overwritten(run: Run, filled: str, tmp_path: Path) -> None:
+    (tmp_path / "all.jsonl").write_text("mine")
+    done = run("export", "all.jsonl", "--url", filled)
+    assert (done.code, done.out) == (1, "")
+    assert (tmp_path / "all.jsonl").read_text() == "mine"
+
+
+def test_a_copy_takes_no_other_place(run: Run, filled: str, other: str) -> None:
+    done = run("copy", filled, other, "--url", other)
+    assert (done.code, done.out) == (2, "")
+    assert "it takes two URLs" in done.err
