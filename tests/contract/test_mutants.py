@@ -32,6 +32,9 @@ with pytest.MonkeyPatch.context() as patch:
     from engine_store_broken.judge import CRASHED, seeds_of
     from engine_store_broken.mutant import MUTANTS, Mutant, rewrite
 
+OUTER = ("PYTEST_", "COVERAGE_")
+"""Variables of the run of these tests, not of the suite's."""
+
 SEEDS = range(50_001, 50_006)
 """No other argument of a case is one of these numbers."""
 
@@ -71,7 +74,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen
         ],
         cwd=folder / "empty",
         env={
-            **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+            **{name: os.environ[name] for name in os.environ if not name.startswith(OUTER)},
             "PYTHONPATH": os.pathsep.join(map(str, PATHS)),
             # The processes that cases start would compile everything anew, each of them.
             "PYTHONDONTWRITEBYTECODE": "",

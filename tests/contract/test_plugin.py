@@ -73,19 +73,6 @@ class TestWaysToRun:
             assert set(ended(proof.run).values()) == {Outcome.PASSED}
             assert "seed 1, 2\n" in proof.output
 
-    @pytest.mark.xdist_group("full run")
-    def test_a_driver_that_says_what_it_cannot_do_earns_declared(self, prove, tmp_path) -> None:
-        source = Path(__file__).with_name("test_reference.py").read_text("utf-8")
-        (tmp_path / "test_reference.py").write_text(source, "utf-8")
-        proof = prove(tmp_path)
-        assert (proof.code, proof.run.level) == (0, Level.DECLARED), proof.output
-        assert proof.run.problems == proof.run.uncovered == ()
-        assert proof.run.counted(Outcome.PASSED) > 1500
-        assert {case.capability for case in proof.run.cases} == {
-            *(None, "reopen", "processes", "migrations")
-        }
-        assert "level declared\n" in proof.output
-
 
 class TestFewerCases:
     """What leaves cases out, and does not say so, earns no level."""
