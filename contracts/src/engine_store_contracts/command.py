@@ -1,4 +1,7 @@
-"""The command `engine-store conformance`: the suite on the drivers of URLs, for a terminal."""
+"""The command `engine-store conformance`: the suite on the drivers of URLs, for a terminal.
+
+Every other command loads this module, too; what a run needs, pytest above all, is imported by it.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,18 @@ import os
 import tempfile
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pytest
 import typer
 from rich.console import Console
 
 import engine_store
 from engine_store.plugins import load_driver
 from engine_store.urls import mask_url, parse_url
-from engine_store_contracts import report
-from engine_store_contracts.display import Display, print_run
-from engine_store_contracts.report import Level, Run
+
+if TYPE_CHECKING:
+    from engine_store_contracts.display import Display
+    from engine_store_contracts.report import Run
 
 app = typer.Typer()
 
@@ -67,6 +70,9 @@ def conformance(
     Exit code 0: every case passed, or needs what the driver declares it cannot do. 1: a case
     failed or did not run. 2: nothing could be run.
     """
+    from engine_store_contracts import report
+    from engine_store_contracts.display import Display, print_run
+
     console = Console()
     for path in filter(None, (json, html)):
         _check_writable(path)
@@ -90,7 +96,7 @@ def conformance(
         json.write_text(report.write(made), "utf-8")
     if html is not None:
         html.write_text(report.render(made), "utf-8")
-    if not runs or any(run.level is Level.NONE for run in runs):
+    if not runs or any(run.level is report.Level.NONE for run in runs):
         raise typer.Exit(1)
 
 
@@ -104,6 +110,9 @@ def conformance_report(
 
     They become one matrix of clauses and drivers.
     """
+    from engine_store_contracts import report
+    from engine_store_contracts.display import print_run
+
     made = report.merge(report.read(path.read_text("utf-8")) for path in reports)
     if json is not None:
         json.write_text(report.write(made), "utf-8")
@@ -115,6 +124,8 @@ def conformance_report(
 
 def _run_suite(options: list[str], jobs: int, display: Display) -> tuple[Run, ...]:
     """What pytest finds with these options, in a folder of no project of its own."""
+    import pytest
+
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
         pytest.main(
