@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 from rich.console import RenderableType
-from rich.syntax import Syntax
 from rich.text import Text
 
 from engine_store.cli.run import NO, Run, command, confirmed, group, table
@@ -42,7 +41,7 @@ def plan(run: Run, target: Target = None) -> None:
     """Print the SQL that would be run."""
     with run.store(any_schema=True) as store:
         found = store.migrator.plan(target)
-    run.answer(_described(found), _sql(found))
+    run.answer(_described(found), _sql(run, found))
 
 
 @command(app)
@@ -64,7 +63,7 @@ def down(
     with run.store(any_schema=True) as store:
         found = store.migrator.plan(target)
         if dry_run:
-            run.answer(_described(found), _sql(found))
+            run.answer(_described(found), _sql(run, found))
             return
         lost = ", ".join(f"{step.version} {step.name}" for step in found.steps)
         if found.steps and not confirmed(run, f"Revert {lost} and lose their data?", yes=yes):
@@ -88,8 +87,14 @@ def verify(run: Run) -> None:
     run.answer({"ok": True, "problem": None}, "the schema is that of the code")
 
 
-def _sql(plan: MigrationPlan) -> RenderableType:
-    return Syntax(plan.sql, "sql", background_color="default") if plan.steps else "nothing to do"
+def _sql(run: Run, plan: MigrationPlan) -> RenderableType:
+    if not plan.steps:
+        return "nothing to do"
+    if not run.console.is_terminal:
+        return plan.sql.rstrip()
+    from rich.syntax import Syntax  # as much to import as the rest of the command line
+
+    return Syntax(plan.sql, "sql", background_color="default")
 
 
 def _described(plan: MigrationPlan) -> dict[str, object]:

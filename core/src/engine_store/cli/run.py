@@ -10,13 +10,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 from attrs import evolve, field, frozen
 from cattrs.preconf.json import make_converter
 from rich.console import Console, RenderableType
-from rich.progress import Progress
 from rich.table import Table
 
 import engine_store
@@ -25,6 +24,9 @@ from engine_store.errors import ConfigurationError
 from engine_store.models import Page
 from engine_store.protocols import Store
 from engine_store.startup import check, load
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -115,6 +117,8 @@ class Run:
 
     def progress(self, what: str) -> Progress:
         """A bar for something that takes its time; at a terminal, and gone afterwards."""
+        from rich.progress import Progress  # a good part of the time a short command takes
+
         bar = Progress(console=self.errors, transient=True, disable=not self.errors.is_terminal)
         bar.add_task(what, total=None)
         return bar

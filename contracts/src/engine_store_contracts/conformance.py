@@ -1,0 +1,132 @@
+"""Running the suite on the drivers of URLs, and writing what came of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import typer
+from rich.console import Console
+
+import engine_store
+from engine_store.errors import ConfigurationError
+from engine_store.plugins import load_driver
+from engine_store.protocols import Driver
+from engine_store.urls import mask_url, parse_url
+from engine_store_contracts import report
+from engine_store_contracts.display import Display, print_run
+from engine_store_contracts.recorder import is_writable
+from engine_store_contracts.report import Level, Report, Run
+
+CASE_TIMEOUT = 300
+"""Seconds after which a case has failed: a driver that hangs must not hang the run."""
+
+NOT_EARNED, NOTHING_RUN = 1, 2
+"""Exit codes: a case failed or did not run; no case could be run."""
+
+
+def prove(
+    urls: Sequence[str],
+    options: Sequence[str],
+    *,
+    case_minutes: float,
+    jobs: int,
+    json: Path | None,
+    html: Path | None,
+) -> None:
+    """Run the suite for each URL, with these options of its plugin. Ends with its exit code.
+
+    `case_minutes` is how long a case may soak beside its usual time.
+    """
+    console = Console()
+    _check_writable(json, html)
+    for url in urls:
+        _check_reachable(url)
+    runs: list[Run] = []
+    code: int = pytest.ExitCode.OK
+    timeout = f"--timeout={CASE_TIMEOUT + 60 * case_minutes:.0f}"
+    for url in urls:
+        display = Display(console, mask_url(url))
+        # The scratch databases of the cases lie beside one of ours: it takes along what a process
+        # that was interrupted has left.
+        with _driver_of(url).scratch(url) as scratch:
+            code = _run_suite([f"--store-url={scratch}", timeout, *options], jobs, display)
+        for run in display.runs():
+            print_run(console, run)
+            runs.append(run)
+        if code == pytest.ExitCode.INTERRUPTED:
+            break
+    _write(report.made_now(runs), json, html)
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise typer.Abort
+    if not runs or any(run.level is Level.NONE for run in runs):
+        raise typer.Exit(NOT_EARNED)
+
+
+def put_together(reports: Sequence[Path], *, json: Path | None, html: Path | None) -> None:
+    """One report of several. Raises `ConfigurationError` for a file that is none."""
+    _check_writable(json, html)
+    made = report.merge(map(_read, reports))
+    _write(made, json, html)
+    for run in made.runs:
+        print_run(Console(), run)
+
+
+def _run_suite(options: list[str], jobs: int, display: Display) -> int:
+    """Run pytest with these options, in a folder of no project of its own; its exit code."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
+        return pytest.main(
+            [
+                "--pyargs",
+                "engine_store_contracts",
+                f"--config-file={os.devnull}",
+                f"--rootdir={folder}",
+                "--noconftest",  # of the folder it is called in
+                "--strict-markers",
+                "--tb=short",  # the values of arguments may hold a password
+                "-pno:cacheprovider",
+                *(["-n", str(jobs), "--dist=worksteal"] if jobs > 1 else []),
+                *options,
+            ],
+            plugins=[display],
+        )
+
+
+def _driver_of(url: str) -> Driver:
+    driver, _ = load_driver(parse_url(url).scheme)
+    return driver
+
+
+def _check_reachable(url: str) -> None:
+    """That the driver can open its database: else nothing can be run."""
+    try:
+        with _driver_of(url).scratch(url) as scratch, engine_store.open(scratch) as store:
+            store.health()
+    except engine_store.EngineStoreError as error:
+        typer.echo(f"engine-store: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(NOTHING_RUN) from None
+
+
+def _check_writable(*files: Path | None) -> None:
+    """Say so now, and not after minutes, where a report cannot be written."""
+    for file in filter(None, files):
+        if not is_writable(file):
+            raise ConfigurationError("report", f"{file} cannot be written")
+
+
+def _write(made: Report, json: Path | None, html: Path | None) -> None:
+    if json is not None:
+        json.write_text(report.write(made), "utf-8")
+    if html is not None:
+        html.write_text(report.render(made), "utf-8")
+
+
+def _read(file: Path) -> Report:
+    try:
+        return report.read(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError("report", f"{file} cannot be read: {error}") from error
