@@ -49,7 +49,7 @@ def run(tmp_path: Path) -> Callable[..., Done]:
             [str(SCRIPT), *map(str, arguments)],
             cwd=tmp_path,
             env=clean() | variables,
-            input=stdin,
+            input=None if stdin is None else stdin.encode(),
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             timeout=PATIENCE,
