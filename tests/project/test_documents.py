@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from attrs import frozen
+from typer.testing import CliRunner
+
+from engine_store.cli.app import command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,7 +92,8 @@ def test_every_command_of_a_document_is_known_to_work(document, run):
         elif re.match(r"(\.venv/bin/)?pytest ", command):
             run(sys.executable, "-m", "pytest", *shlex.split(command)[1:], "--collect-only")
         elif command.startswith("engine-store "):  # its arguments exist; other tests run it
-            run(Path(sys.executable).parent / "engine-store", *shlex.split(command)[1:], "--help")
+            done = CliRunner().invoke(command_line(), [*shlex.split(command)[1:], "--help"])
+            assert done.exit_code == 0, f"{line}\n{done.output}"
         elif command:
             assert command in PROVEN_ELSEWHERE, line
 
