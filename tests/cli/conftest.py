@@ -41,6 +41,18 @@ def clean() -> dict[str, str]:
 
 
 @pytest.fixture
+def script() -> Path:
+    """The installed script."""
+    return SCRIPT
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """The environment that the commands get."""
+    return clean()
+
+
+@pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Done]:
     """Run the command in an empty folder; keywords are variables of the environment."""
 

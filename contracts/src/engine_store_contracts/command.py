@@ -26,7 +26,7 @@ HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write the report 
 
 @app.command()
 def conformance(
-    urls: Annotated[list[str], typer.Argument(help="Databases: sqlite:///x.db, postgresql://...")],
+    urls: Annotated[list[str], typer.Argument(help="Databases, such as sqlite:///engine.db.")],
     json: JsonFile = None,
     html: HtmlFile = None,
     profile: Annotated[ProfileName, typer.Option(help="How long to look.")] = ProfileName.QUICK,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import sys
 from importlib.metadata import entry_points, version
@@ -35,9 +34,6 @@ _URL = re.compile(r"[^\s'\"(]*://[^\s'\")]*")
 
 def run() -> int:
     """Run the command line; its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no failure
-            stream.reconfigure(errors="backslashreplace")
     try:
         return command_line()(standalone_mode=False) or 0
     except EngineStoreError as error:

@@ -43,7 +43,7 @@ COMMON: dict[str, Any] = {
     ],
     "url": Annotated[
         str | None,
-        typer.Option("--url", metavar="URL", help="sqlite:///engine.db, postgresql://..."),
+        typer.Option("--url", metavar="URL", help="Where it is, such as sqlite:///engine.db."),
     ],
     "db_driver": Annotated[str | None, typer.Option(metavar="NAME", help="The driver, by name.")],
     "db_path": Annotated[str | None, typer.Option(metavar="FILE", help="The file, for SQLite.")],

@@ -46,7 +46,7 @@ def start(
 ) -> None:
     """Open the store, migrate it where configured.
 
-    What a program does with `engine_store.start`: it validates the configuration, opens the
+    What a program does by engine_store.start(): it validates the configuration, opens the
     store, applies missing steps where the configuration says so, checks its health, and logs.
     """
     _log_to(run.errors)

@@ -30,19 +30,23 @@ PLACES = {
 """The setting that says where a provider's vectors are; none for the database itself."""
 
 
+def _masked(text: str | None) -> str:
+    return repr(text and mask_url(text))
+
+
 @frozen
 class VectorDatabase:
     """A place for vectors: the database itself with `pgvector`, or another one beside it."""
 
-    id: str = setting(help="What the engine calls it.")
+    id: str = setting(repr=_masked, help="What the engine calls it.")
     provider: VectorProvider = setting(help="What keeps the vectors.")
     dimension: int = setting(least=1, help="Numbers in a vector.")
     url: str | None = setting(
         default=None,
         help="Where it is, for qdrant and redis.",
-        repr=lambda url: repr(url and mask_url(url)),
+        repr=_masked,
     )
-    path: str | None = setting(default=None, help="The folder, for filesystem.")
+    path: str | None = setting(default=None, repr=_masked, help="The folder, for filesystem.")
 
     def __attrs_post_init__(self) -> None:
         needed = PLACES[self.provider]

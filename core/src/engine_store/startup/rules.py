@@ -11,6 +11,7 @@ from engine_store.config import Config, Finding, Severity
 from engine_store.errors import ConfigurationError, Problem
 from engine_store.plugins import load_driver
 from engine_store.protocols import Capability
+from engine_store.urls import mask_url
 
 ALTERNATIVES = "qdrant, redis or filesystem"
 
@@ -47,7 +48,7 @@ def _vectors(config: Config) -> Iterator[Finding]:
         return
     ids = [db.id for db in config.knowledge.vector_dbs]
     for doubled in sorted({one for one in ids if ids.count(one) > 1}):
-        message = f"the id {doubled!r} is given twice"
+        message = f"the id {mask_url(doubled)!r} is given twice"
         yield Finding(Severity.ERROR, "knowledge.vector_dbs", message)
 
 

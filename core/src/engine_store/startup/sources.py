@@ -17,6 +17,7 @@ from attrs import Attribute, evolve, frozen
 
 from engine_store.config.structure import names_of
 from engine_store.errors import ConfigurationError, Problem
+from engine_store.urls import mask_url
 
 Tree: TypeAlias = dict[str, Any]
 
@@ -46,22 +47,25 @@ def read_file(path: Path, environment: Mapping[str, str]) -> Source:
     `$${VAR}` stands for `${VAR}` itself. Raises `ConfigurationError` where the file cannot be
     read, or names a variable that is not set.
     """
+    shown = mask_url(str(path))  # a URL may stand in the wrong place
     parse = _PARSERS.get(path.suffix.lower())
     if parse is None:
         known = ", ".join(_PARSERS)
-        raise ConfigurationError("config", f"expected a file {known}, found {path.name!r}")
+        raise ConfigurationError(
+            "config", f"expected a file {known}, found {mask_url(path.name)!r}"
+        )
     try:
         tree = parse(path.read_text("utf-8"))
         problems: list[Problem] = []
         tree = _replaced({} if tree is None else tree, environment, "", problems)
     except RecursionError:
-        raise ConfigurationError("config", f"{path} has sections without end") from None
+        raise ConfigurationError("config", f"{shown} has sections without end") from None
     except OSError as error:
-        raise ConfigurationError("config", f"{path} cannot be read: {error.strerror}") from error
+        raise ConfigurationError("config", f"{shown} cannot be read: {error.strerror}") from error
     except ValueError as error:  # of TOML, of YAML, and of UTF-8
-        raise ConfigurationError("config", f"{path} is no {path.suffix[1:]}: {error}") from None
+        raise ConfigurationError("config", f"{shown} is no {path.suffix[1:]}: {error}") from None
     if not isinstance(tree, dict):
-        raise ConfigurationError("config", f"{path}: expected sections, found something else")
+        raise ConfigurationError("config", f"{shown}: expected sections, found something else")
     if problems:
         raise ConfigurationError.of("config", [evolve(one, source=path.name) for one in problems])
     return Source(path.name, tree)

@@ -165,8 +165,16 @@ def _check(options: PostgresOptions) -> None:
         raise ConfigurationError(
             "options.schema",
             "expected a name of small letters, digits and _, at most 63 characters, that does not "
-            f"begin with a digit or pg_, found {options.schema!r}",
+            f"begin with a digit or pg_, found {mask_url(options.schema)!r}",
         )
+    for name in ("host", "user", "dbname", "application_name"):  # what the server's errors quote
+        text = getattr(options, name) or ""
+        if mask_url(text) != text:
+            raise ConfigurationError(
+                f"options.{name}",
+                "it looks like a URL or a connection string with a password; call it url or "
+                "conn_string",
+            )
     for name in ("conn_string", *_LIBPQ):
         if "\0" in str(getattr(options, name)):
             raise ConfigurationError(f"options.{name}", "a text for libpq may not hold NUL")
