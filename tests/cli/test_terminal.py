@@ -62,6 +62,10 @@ def test_there_are_these_commands() -> None:
         ("backup",),
         *(("migrate", name) for name in ("status", "plan", "up", "down", "verify")),
         *(("users", name) for name in ("list", "show", "create", "delete")),
+        *(("keys", name) for name in ("bootstrap", "create", "list", "revoke")),
+        ("export",),
+        ("import",),
+        ("copy",),
         *(("workflows", name) for name in ("list", "show", "delete", "purge")),
         *OF_THE_SUITE,
     }

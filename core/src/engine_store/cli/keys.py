@@ -13,7 +13,7 @@ from engine_store.cli.run import NO, Run, command, confirmed, group, table
 from engine_store.keys import SecretKey
 from engine_store.models import ApiKey, ApiKeyFilter
 
-app = group("API keys: made and shown once, listed by their prefix, revoked.")
+app = group("API keys: made, shown once, revoked.")
 
 
 @command(app)

@@ -52,7 +52,10 @@ def import_rows(
     file: Annotated[Path, typer.Argument(help="An export; - is the input.")],
     skip_existing: Resume = False,
 ) -> None:
-    """Restore every row of an export, with its id, version and times."""
+    """Restore every row of an export.
+
+    Each keeps its id, its version and its times.
+    """
     source: Path | BinaryIO = sys.stdin.buffer if file == STDIO else file
     with run.store(migrate=True) as store, _progress(run) as progress, _hinted():
         report = transfer.import_(
@@ -68,7 +71,10 @@ def copy(
     target: Annotated[str, typer.Argument(help="The URL to copy to.")],
     skip_existing: Resume = False,
 ) -> None:
-    """Restore every row of one store in another one, also of another database."""
+    """Copy every row to another store.
+
+    It may be of another database. Each row keeps its id, its version and its times.
+    """
     if (run.config_file, run.url, run.db_driver, run.db_path) != (None, None, None, None):
         raise ConfigurationError("copy", "it takes two URLs, and no other place of a store")
     configs = [Config(database=DatabaseConfig(url=url)) for url in (source, target)]
