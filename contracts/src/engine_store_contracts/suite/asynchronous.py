@@ -79,9 +79,10 @@ class AsyncCases(ContractCase, faces=(Face.ASYNC,)):
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(waiting), 0.02)
             waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        # Whether the cancelled write happened is not known; what follows works either way.
+        # `wait_for` of Python 3.11 forgets a cancellation that meets the end of what it waits for:
+        # then the write is done. Whether a cancelled one was is not known, either.
+        [outcome] = await asyncio.gather(waiting, return_exceptions=True)
+        assert isinstance(outcome, asyncio.CancelledError | WorkflowState)
         assert (await store.workflows.get("w")).version in (2, 3)
         assert (await store.workflows.set_status("w", Status.FAILED)).version in (3, 4)
 
