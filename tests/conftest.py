@@ -60,3 +60,20 @@ def make_schema(
 def postgres_store_url(make_schema: Callable[..., str]) -> str:
     """The URL of a store that nothing has opened yet."""
     return make_schema()
+
+
+ONE_FACE_IS_ENOUGH = {"TestSqliteMemory", "TestReference", "TestPgBouncer"}
+"""Their asynchronous face is the code of another class, which runs every case with both."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what would take minutes, and prove nothing that is not proven beside it."""
+    doubled = {
+        item
+        for item in items
+        if item.parent is not None
+        and item.parent.name in ONE_FACE_IS_ENOUGH
+        and "[async" in item.name
+    }
+    config.hook.pytest_deselected(items=list(doubled))
+    items[:] = [item for item in items if item not in doubled]

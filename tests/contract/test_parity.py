@@ -160,7 +160,7 @@ def test_random_calls_do_the_same(pair: Pair) -> None:
     subject = Subject(pair.sqlite)
     run_machine(
         lambda: StoreMachine(subject, pair.clock, pair.postgres),
-        examples=40,
+        examples=20,
         steps=50,
         seed=random.randrange(2**32),
     )

@@ -30,7 +30,7 @@ class Profile:
 
 QUICK = Profile(
     "quick",
-    examples={Face.SYNC: 60, Face.ASYNC: 20},
+    examples={Face.SYNC: 40, Face.ASYNC: 12},
     steps=50,
     kills=50,
     processes=8,
