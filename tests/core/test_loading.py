@@ -67,7 +67,8 @@ VALID: list[tuple[Case, Config]] = [
     (Case("nothing"), Config()),
     (Case("empty sections", "[database]\n[worker]"), Config()),
     (Case("an empty section of knowledge", "[knowledge]"), Config(knowledge=Knowledge())),
-    (Case("sections of nothing", arguments={"database": None, "knowledge": None}), Config()),
+    (Case("sections of nothing", arguments={"database": None, "worker": None}), Config()),
+    (Case("nothing in knowledge", arguments={"knowledge": None}), Config(knowledge=Knowledge())),
     (Case("a driver", "database.driver = 'sqlite'"), database("sqlite")),
     (
         Case("a URL", "database.url = 'sqlite:///engine.db'"),

@@ -150,7 +150,7 @@ def _merged(sources: Iterable[Source], driver: _Driver) -> _Merged:
         for name, content in source.tree.items():
             section = str(name)
             if content is None and section in SECTIONS:  # all of it is commented out
-                continue
+                content = {}
             before = merged.tree.get(section)
             if isinstance(content, dict):
                 kept = before if isinstance(before, dict) else {}
