@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -154,7 +155,8 @@ def wait_for_cases(folder: Path, databases: int) -> None:
     while len(seen) < databases:
         assert time.monotonic() < end, "it did not begin"
         time.sleep(0.01)
-        seen.update(folder.glob("one-*/one-*"))
+        with suppress(FileNotFoundError):  # one that is removed while it is looked at
+            seen.update(folder.glob("one-*/one-*"))
 
 
 def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
