@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from engine_store_contracts.profiles import ProfileName
+
 app = typer.Typer()
-
-
-class ProfileName(StrEnum):
-    """The names of the profiles."""
-
-    QUICK = "quick"
-    THOROUGH = "thorough"
-    SOAK = "soak"
 
 
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the report there, as JSON.")]

@@ -13,11 +13,10 @@ from rich.console import Console
 
 import engine_store
 from engine_store.errors import ConfigurationError
-from engine_store.plugins import load_driver
-from engine_store.protocols import Driver
-from engine_store.urls import mask_url, parse_url
+from engine_store.urls import mask_url
 from engine_store_contracts import report
 from engine_store_contracts.display import Display, print_run
+from engine_store_contracts.harness import driver_of
 from engine_store_contracts.recorder import is_writable
 from engine_store_contracts.report import Level, Report, Run
 
@@ -52,7 +51,7 @@ def prove(
         display = Display(console, mask_url(url))
         # The scratch databases of the cases lie beside one of ours: it takes along what a process
         # that was interrupted has left.
-        with _driver_of(url).scratch(url) as scratch:
+        with driver_of(url).scratch(url) as scratch:
             code = _run_suite([f"--store-url={scratch}", timeout, *options], jobs, display)
         for run in display.runs():
             print_run(console, run)
@@ -96,15 +95,10 @@ def _run_suite(options: list[str], jobs: int, display: Display) -> int:
         )
 
 
-def _driver_of(url: str) -> Driver:
-    driver, _ = load_driver(parse_url(url).scheme)
-    return driver
-
-
 def _check_reachable(url: str) -> None:
     """That the driver can open its database: else nothing can be run."""
     try:
-        with _driver_of(url).scratch(url) as scratch, engine_store.open(scratch) as store:
+        with driver_of(url).scratch(url) as scratch, engine_store.open(scratch) as store:
             store.health()
     except engine_store.EngineStoreError as error:
         typer.echo(f"engine-store: {' '.join(str(error).split())}", err=True)

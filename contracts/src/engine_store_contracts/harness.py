@@ -12,8 +12,10 @@ import engine_store
 from engine_store.clock import Clock, utc_now
 from engine_store.config import DatabaseConfig
 from engine_store.plugins import load_driver
-from engine_store.protocols import AsyncStore, Capability, Store
-from engine_store_contracts.faces import Face, Loops
+from engine_store.protocols import AsyncStore, Capability, Driver, Store
+from engine_store.urls import parse_url
+from engine_store_contracts.faces import Face
+from engine_store_contracts.loops import Loops
 
 
 class Harness(ABC):
@@ -57,6 +59,12 @@ class Harness(ABC):
         self.close()
 
 
+def driver_of(url: str) -> Driver:
+    """The installed driver of a URL. Raises as `engine_store.plugins.load_driver`."""
+    driver, _ = load_driver(parse_url(url).scheme)
+    return driver
+
+
 class UrlHarness(Harness):
     """The database of a URL, for a driver that is installed."""
 
@@ -72,9 +80,7 @@ class UrlHarness(Harness):
         return await engine_store.open_async(self.url, clock=clock)
 
     def capabilities(self) -> Mapping[str, Capability]:
-        config = DatabaseConfig(url=self.url)
-        driver, _ = load_driver(config.driver_name)
-        return driver.capabilities(config)
+        return driver_of(self.url).capabilities(DatabaseConfig(url=self.url))
 
 
 class Database:

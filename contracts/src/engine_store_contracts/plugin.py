@@ -15,9 +15,8 @@ from typing import Any, TypeGuard
 import pytest
 
 from engine_store_contracts import recording
+from engine_store_contracts.profiles import ProfileName
 from engine_store_contracts.recorder import Recorder, is_writable, make_printable
-
-PROFILES = ("quick", "thorough", "soak")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,8 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--contract-profile",
-        choices=PROFILES,
-        default=PROFILES[0],
+        choices=[name.value for name in ProfileName],
+        default=ProfileName.QUICK.value,
         help="how long to look (default: quick)",
     )
     group.addoption(
@@ -97,8 +96,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = set(config.option.contract_clauses)
     if not wanted:
         return
-    kept = [item for item in items if wanted & _clauses_of(item)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        (kept if wanted & _clauses_of(item) else left_out).append(item)
+    config.hook.pytest_deselected(items=left_out)
     items[:] = kept
 
 

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 from attrs import evolve, frozen
 
 from engine_store_contracts.faces import Face
+
+
+class ProfileName(StrEnum):
+    """What a profile is called."""
+
+    QUICK = "quick"
+    THOROUGH = "thorough"
+    SOAK = "soak"
 
 
 @frozen
@@ -19,7 +28,7 @@ class Profile:
     new seeds, for as many minutes as it is told, each face by itself.
     """
 
-    name: str
+    name: ProfileName
     examples: Mapping[Face, int]
     steps: int
     kills: int
@@ -29,7 +38,7 @@ class Profile:
 
 
 QUICK = Profile(
-    "quick",
+    ProfileName.QUICK,
     examples={Face.SYNC: 40, Face.ASYNC: 12},
     steps=50,
     kills=50,
@@ -38,7 +47,7 @@ QUICK = Profile(
 )
 
 THOROUGH = Profile(
-    "thorough",
+    ProfileName.THOROUGH,
     examples={Face.SYNC: 400, Face.ASYNC: 200},
     steps=80,
     kills=200,
@@ -46,6 +55,6 @@ THOROUGH = Profile(
     steps_of_workers=800,
 )
 
-SOAK = evolve(QUICK, name="soak", examples=dict.fromkeys(Face, 100), steps=80, soaks=True)
+SOAK = evolve(QUICK, name=ProfileName.SOAK, examples=dict.fromkeys(Face, 100), steps=80, soaks=True)
 
-PROFILES = {profile.name: profile for profile in (QUICK, THOROUGH, SOAK)}
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (QUICK, THOROUGH, SOAK)}

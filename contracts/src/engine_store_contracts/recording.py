@@ -6,7 +6,6 @@ It travels in the `user_properties` of pytest's reports, also from the workers o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,15 +55,13 @@ def note_server(item: pytest.Item, store: Store) -> None:
         health = store.health()
     except Exception:  # noqa: BLE001 - the cases of 9.4 say what is wrong with it
         return
-    versions = [
-        point.dist.version
-        for point in entry_points(group="engine_store.drivers")
-        if point.name == health.driver and point.dist is not None
-    ]
+    from engine_store.plugins import driver_distribution
+
+    _, version = driver_distribution(health.driver)
     server = [value for name, value in health.details.items() if name.endswith("_version")]
     facts = {
         "driver": health.driver,
-        "driver_version": versions[0] if versions else None,
+        "driver_version": version,
         "server_version": str(server[0]) if server else None,
         "schema_version": health.schema_version,
     }

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine_store.plugins import load_driver
-from engine_store.urls import parse_url
 from engine_store_contracts.contract import DriverContract
-from engine_store_contracts.harness import Harness, UrlHarness
+from engine_store_contracts.harness import Harness, UrlHarness, driver_of
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -22,6 +20,5 @@ class TestContract(DriverContract):
     @pytest.fixture
     def harness(self, request: pytest.FixtureRequest) -> Iterator[Harness]:
         url: str = request.config.option.store_url
-        driver, _ = load_driver(parse_url(url).scheme)
-        with driver.scratch(url) as scratch, UrlHarness(scratch) as harness:
+        with driver_of(url).scratch(url) as scratch, UrlHarness(scratch) as harness:
             yield harness

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from importlib.resources import files
@@ -97,6 +97,33 @@ class MigrationPlan:
             step.up_sql if self.direction is Direction.UP else step.down_sql for step in self.steps
         )
         return "\n".join(texts)
+
+
+class NoMigrations:
+    """`engine_store.protocols.Migrator` of a store without a schema: it has no steps.
+
+    `check_open` raises where the store cannot be used.
+    """
+
+    def __init__(self, check_open: Callable[[], None]) -> None:
+        self._check_open = check_open
+
+    def status(self) -> tuple[MigrationStatus, ...]:
+        self._check_open()
+        return ()
+
+    def plan(self, target: int | None = None) -> MigrationPlan:
+        self._check_open()
+        return plan((), (), target)
+
+    def up(self, target: int | None = None) -> MigrationPlan:
+        return self.plan(target)
+
+    def down(self, target: int) -> MigrationPlan:
+        return self.plan(target)
+
+    def verify(self) -> None:
+        self._check_open()
 
 
 def load_migrations(package: str) -> tuple[Migration, ...]:

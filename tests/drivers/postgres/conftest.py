@@ -16,7 +16,7 @@ import pytest
 import engine_store
 from engine_store import DatabaseConfig
 from engine_store.protocols import Store
-from engine_store_contracts.faces import Loops
+from engine_store_contracts.loops import Loops
 from postgres_server import UNSAFE, PostgresServer
 
 PATIENCE = 30.0

@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from engine_store import migrations
 from engine_store.clock import Clock, utc_now
 from engine_store.errors import StoreClosedError, TransactionClosedError, UnavailableError
-from engine_store.migrations import MigrationPlan, MigrationStatus
+from engine_store.migrations import NoMigrations
 from engine_store.models import Health
 from engine_store_contracts.reference.data import Data, Scope
 from engine_store_contracts.reference.tasks import Tasks
@@ -44,7 +43,7 @@ class ReferenceStore(_Repositories):
 
     def __init__(self, clock: Clock = utc_now) -> None:
         super().__init__(self)
-        self.migrator = _Migrator(self)
+        self.migrator = NoMigrations(self.check_open)
         self._clock = clock
         self._committed = Data()
         self._closed = False
@@ -193,27 +192,3 @@ class _Work:
             raise
         finally:
             tx.ended = True
-
-
-class _Migrator:
-    """`engine_store.protocols.Migrator` of a store without a schema."""
-
-    def __init__(self, store: ReferenceStore) -> None:
-        self._store = store
-
-    def status(self) -> tuple[MigrationStatus, ...]:
-        self._store.check_open()
-        return ()
-
-    def plan(self, target: int | None = None) -> MigrationPlan:
-        self._store.check_open()
-        return migrations.plan((), (), target)
-
-    def up(self, target: int | None = None) -> MigrationPlan:
-        return self.plan(target)
-
-    def down(self, target: int) -> MigrationPlan:
-        return self.plan(target)
-
-    def verify(self) -> None:
-        self._store.check_open()

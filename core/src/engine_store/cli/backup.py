@@ -27,10 +27,11 @@ def backup(
     _, manager = load_driver(name)
     if target.exists():
         raise ConfigurationError("target", f"{target} exists already; name a new file")
-    with run.progress("backup") as bar:
+    with run.progress() as bar:
+        task = bar.add_task("backup", total=None)
 
         def progress(done: int, total: int) -> None:
-            bar.update(bar.task_ids[0], completed=done, total=total)
+            bar.update(task, completed=done, total=total)
 
         size = manager.hook.engine_store_backup(
             config=config.database, target=target, progress=progress

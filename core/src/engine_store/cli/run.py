@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from attrs import evolve, field, frozen
@@ -21,15 +21,14 @@ from rich.table import Table
 import engine_store
 from engine_store.config import Config
 from engine_store.errors import ConfigurationError
-from engine_store.models import Page
 from engine_store.protocols import Store
 from engine_store.startup import check, load
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn
 
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
+PAGE = 1000
+"""Rows that a command reads at a time."""
 
 DONE, NO, USAGE, UNAVAILABLE = 0, 1, 2, 3
 """Exit codes: it is done; the answer is no; wrong usage or configuration; no database."""
@@ -115,13 +114,12 @@ class Run:
         lines = captured.get().splitlines()
         typer.echo("\n".join(lines if self.console.is_terminal else map(str.rstrip, lines)))
 
-    def progress(self, what: str) -> Progress:
+    def progress(self, *columns: ProgressColumn) -> Progress:
         """A bar for something that takes its time; at a terminal, and gone afterwards."""
         from rich.progress import Progress  # a good part of the time a short command takes
 
-        bar = Progress(console=self.errors, transient=True, disable=not self.errors.is_terminal)
-        bar.add_task(what, total=None)
-        return bar
+        shown = self.errors.is_terminal
+        return Progress(*columns, console=self.errors, transient=True, disable=not shown)
 
 
 def table(*columns: str) -> Table:
@@ -130,23 +128,6 @@ def table(*columns: str) -> Table:
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
-
-
-class _Listing(Protocol[T_co]):
-    """A repository's `list`, with its filter."""
-
-    def __call__(self, *, limit: int, cursor: str | None) -> Page[T_co]: ...
-
-
-def pages(listing: _Listing[T]) -> Iterator[T]:
-    """Everything of a list, page by page."""
-    cursor = None
-    while True:
-        page = listing(limit=1000, cursor=cursor)
-        yield from page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            return
 
 
 def plain(value: object) -> str:

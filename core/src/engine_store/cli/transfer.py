@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 import engine_store
 from engine_store import transfer
@@ -126,15 +125,12 @@ def _hinted() -> Iterator[None]:
 @contextmanager
 def _progress(run: Run) -> Iterator[OnProgress]:
     """A line for each kind of row, on a terminal."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}"),
-        TimeElapsedColumn(),
-    )
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn  # see Run.progress
+
+    done_so_far = TextColumn("{task.completed}")
+    columns = (TextColumn("{task.description}"), BarColumn(), done_so_far, TimeElapsedColumn())
     tasks: dict[str, TaskID] = {}
-    shown = run.errors.is_terminal
-    with Progress(*columns, console=run.errors, transient=True, disable=not shown) as bar:
+    with run.progress(*columns) as bar:
 
         def progress(kind: str, done: int, /) -> None:
             if kind not in tasks:

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from engine_store.cli.run import NO, Run, command, confirmed, group, pages, plain, table
+from engine_store.cli.run import NO, PAGE, Run, command, confirmed, group, plain, table
 from engine_store.ids import new_id
 from engine_store.models import ApiKeyFilter, Role, User, UserFilter
+from engine_store.models.pages import read_pages
 
 app = group("List, create and delete users.")
 
@@ -24,7 +25,7 @@ def list_users(
 ) -> None:
     """List the users, oldest first."""
     with run.store() as store:
-        found = list(pages(partial(store.users.list, UserFilter(role))))
+        found = list(read_pages(partial(store.users.list, UserFilter(role)), PAGE))
     run.answer(found, _table(found))
 
 
@@ -63,7 +64,8 @@ def delete(
     """Delete a user with its API keys."""
     with run.store() as store:
         user = store.users.get(user_id)
-        keys = sum(1 for _ in pages(partial(store.api_keys.list, ApiKeyFilter(user_id))))
+        read = partial(store.api_keys.list, ApiKeyFilter(user_id))
+        keys = sum(1 for _ in read_pages(read, PAGE))
         what = f"{plain(user.email)} and {keys} keys"
         if not dry_run:
             if not confirmed(run, f"Delete {what}?", yes=yes):

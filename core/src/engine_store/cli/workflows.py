@@ -15,10 +15,11 @@ from rich.text import Text
 from rich.tree import Tree
 
 from engine_store.checks import PURGED_UNLESS_TOLD
-from engine_store.cli.run import NO, Run, command, confirmed, group, pages, plain, table
+from engine_store.cli.run import NO, PAGE, Run, command, confirmed, group, plain, table
 from engine_store.config import seconds
 from engine_store.errors import ConfigurationError
 from engine_store.models import Status, TaskFilter, TaskState, WorkflowFilter, WorkflowState
+from engine_store.models.pages import read_pages
 from engine_store.protocols import Store
 
 app = group("List, show and delete executions.")
@@ -128,7 +129,8 @@ def purge(
             return
         if doomed.workflows and not confirmed(run, f"Delete {what}?", yes=yes):
             raise typer.Exit(NO)
-        with run.progress("purging"):
+        with run.progress() as bar:
+            bar.add_task("purging", total=None)
             done = store.workflows.purge(before, statuses=statuses, batch_size=batch_size)
     run.answer(done, f"deleted {done.workflows} executions and {done.tasks} tasks")
 
@@ -146,7 +148,8 @@ def _before(age: str) -> datetime:
 
 
 def _tasks(store: Store, workflow_exec_id: str) -> Iterator[TaskState]:
-    return pages(partial(store.tasks.list, TaskFilter(workflow_exec_id=workflow_exec_id)))
+    wanted = TaskFilter(workflow_exec_id=workflow_exec_id)
+    return read_pages(partial(store.tasks.list, wanted), PAGE)
 
 
 def _tree(state: WorkflowState, tasks: list[TaskState]) -> RenderableType:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
 
 from engine_store.models.states import ExecutionType, Role, Status
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -19,6 +20,23 @@ class Page(Generic[T_co]):
 
     items: tuple[T_co, ...]
     next_cursor: str | None = None
+
+
+class _ReadPage(Protocol[T_co]):
+    """The `list` of a repository, with its filter."""
+
+    def __call__(self, *, limit: int, cursor: str | None) -> Page[T_co]: ...
+
+
+def read_pages(read: _ReadPage[T], limit: int) -> Iterator[T]:
+    """Everything of a list, reading `limit` at a time."""
+    cursor = None
+    while True:
+        page = read(limit=limit, cursor=cursor)
+        yield from page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 @frozen

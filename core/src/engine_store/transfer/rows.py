@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 from attrs import frozen
@@ -19,15 +19,13 @@ from engine_store.checks import (
 from engine_store.models import (
     ApiKey,
     ApiKeyFilter,
-    Page,
     TaskFilter,
     TaskState,
     User,
     WorkflowState,
 )
+from engine_store.models.pages import read_pages
 from engine_store.protocols import Repositories
-
-_T = TypeVar("_T")
 
 Row: TypeAlias = User | ApiKey | WorkflowState | TaskState
 Numbered: TypeAlias = tuple[int, Row]
@@ -90,26 +88,19 @@ def rows(store: Repositories) -> Iterator[Row]:
     All in the order of the store's lists. What a row refers to is before it, but for a parent that
     sorts behind its child. Reads pages: rows that exist throughout come once.
     """
-    for user in _pages(store.users.list):
+    for user in read_pages(store.users.list, PAGE):
         yield user
-        yield from _pages(partial(store.api_keys.list, ApiKeyFilter(user_id=user.user_id)))
-    for workflow in _pages(store.workflows.list):
+        of_user = ApiKeyFilter(user_id=user.user_id)
+        yield from read_pages(partial(store.api_keys.list, of_user), PAGE)
+    for workflow in read_pages(store.workflows.list, PAGE):
         yield workflow
-        wanted = TaskFilter(workflow_exec_id=workflow.workflow_exec_id)
-        yield from _pages(partial(store.tasks.list, wanted))
+        of_workflow = TaskFilter(workflow_exec_id=workflow.workflow_exec_id)
+        yield from read_pages(partial(store.tasks.list, of_workflow), PAGE)
 
 
 def numbered(store: Repositories) -> Iterator[Numbered]:
     """`rows`, each with the line it would be on."""
     return enumerate(rows(store), FIRST_ROW)
-
-
-def _pages(read: Callable[..., Page[_T]]) -> Iterator[_T]:
-    page = read(limit=PAGE)
-    yield from page.items
-    while page.next_cursor is not None:
-        page = read(limit=PAGE, cursor=page.next_cursor)
-        yield from page.items
 
 
 # --- how far it is -----------------------------------------------------------------------------

@@ -84,8 +84,23 @@ class SyncMigrator:
         run(self._migrator.verify())
 
 
+class _Observable:
+    """`engine_store.protocols.Observable`, of a store with either face."""
+
+    pool: Pool
+
+    @property
+    def place(self) -> Place:
+        return self.pool.place
+
+    def figures(self) -> Mapping[str, int | float | str]:
+        self.pool.check_open()
+        return self.pool.figures()
+
+
 class PostgresStore(
-    SqlRepositories[UserRepository, ApiKeyRepository, WorkflowRepository, TaskRepository]
+    _Observable,
+    SqlRepositories[UserRepository, ApiKeyRepository, WorkflowRepository, TaskRepository],
 ):
     """`engine_store.protocols.Store` on one schema of a PostgreSQL database."""
 
@@ -123,14 +138,6 @@ class PostgresStore(
             run(session.commit())
         finally:
             transaction.end()
-
-    @property
-    def place(self) -> Place:
-        return self.pool.place
-
-    def figures(self) -> Mapping[str, int | float | str]:
-        self.pool.check_open()
-        return self.pool.figures()
 
     def health(self) -> Health:
         return run(health(self.pool, self._migrator))
@@ -186,9 +193,10 @@ class AsyncPostgresTransaction(
 
 
 class AsyncPostgresStore(
+    _Observable,
     SqlRepositories[
         AsyncUserRepository, AsyncApiKeyRepository, AsyncWorkflowRepository, AsyncTaskRepository
-    ]
+    ],
 ):
     """`engine_store.protocols.AsyncStore` on one schema, for one event loop."""
 
@@ -220,14 +228,6 @@ class AsyncPostgresStore(
             await session.commit()
         finally:
             transaction.end()
-
-    @property
-    def place(self) -> Place:
-        return self.pool.place
-
-    def figures(self) -> Mapping[str, int | float | str]:
-        self.pool.check_open()
-        return self.pool.figures()
 
     async def health(self) -> Health:
         return await health(self.pool, self.migrator)

@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from engine_store import migrations
 from engine_store.clock import Clock
 from engine_store.errors import StoreClosedError, TransactionClosedError, UnavailableError
-from engine_store.migrations import MigrationPlan, MigrationStatus
+from engine_store.migrations import NoMigrations
 from engine_store.models import Health
 from engine_store_memory.database import Database, Draft
 from engine_store_memory.repository import Scope
@@ -39,7 +38,7 @@ class MemoryStore(_Repositories):
 
     def __init__(self, database: Database, clock: Clock, timeout: float) -> None:
         super().__init__(self)
-        self.migrator = _Migrator(self)
+        self.migrator = NoMigrations(self.check)
         self._database = database
         self._clock = clock
         self._timeout = timeout
@@ -152,27 +151,3 @@ def _level(outer: MemoryStore | MemoryTransaction, draft: Draft) -> Iterator[Mem
         raise
     finally:
         tx.ended = True
-
-
-class _Migrator:
-    """`engine_store.protocols.Migrator` without any steps: there is no schema."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
-
-    def status(self) -> tuple[MigrationStatus, ...]:
-        self._store.check()
-        return ()
-
-    def plan(self, target: int | None = None) -> MigrationPlan:
-        self._store.check()
-        return migrations.plan((), (), target)
-
-    def up(self, target: int | None = None) -> MigrationPlan:
-        return self.plan(target)
-
-    def down(self, target: int) -> MigrationPlan:
-        return self.plan(target)
-
-    def verify(self) -> None:
-        self._store.check()
