@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -11,6 +12,10 @@ import psycopg
 import pytest
 
 from postgres_server import UNSAFE, PostgresServer
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and all they start would.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +72,10 @@ ONE_FACE_IS_ENOUGH = {"TestSqliteMemory", "TestReference", "TestPgBouncer"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what would take minutes, and prove nothing that is not proven beside it."""
+    """Leave out what would take minutes, and prove nothing that is not proven beside it.
+
+    What one process does alone comes first: at the end, the others would wait for it.
+    """
     doubled = {
         item
         for item in items
@@ -76,4 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         and "[async" in item.name
     }
     config.hook.pytest_deselected(items=list(doubled))
-    items[:] = [item for item in items if item not in doubled]
+    items[:] = sorted(
+        (item for item in items if item not in doubled),
+        key=lambda item: item.get_closest_marker("xdist_group") is None,
+    )

@@ -24,6 +24,8 @@ from engine_store.transfer.rows import Row
 from engine_store_contracts.clock import START
 from engine_store_contracts.suite import samples
 
+pytestmark = pytest.mark.xdist_group("scale")  # first: it takes the longest
+
 WORKFLOWS, TASKS = 1_000, 20
 AT_MOST = 12 * 2**20
 """What each step may take in memory, in bytes."""
