@@ -15,6 +15,9 @@ ifeq ($(filter $(DRIVER),sqlite postgres),)
 $(error DRIVER is sqlite or postgres, not $(DRIVER))
 endif
 
+# Where the documentation goes.
+SITE ?= docs/site
+
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -40,14 +43,16 @@ fmt: $(READY) ## Format the code and apply the fixes ruff is sure of
 bench: $(READY) ## Measure against bare sqlite3 and bare psycopg; writes benchmarks/results
 	@$(BIN)/python -m benchmarks
 
-docs: ## Say what the documentation site will be
-	@echo "No site yet: docs/README.md says what is to come. Start with README.md."
+docs: $(READY) ## Build the documentation into docs/site, without network
+	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --jobs auto \
+		--doctree-dir $(SITE)/.doctrees docs $(SITE)
+	@echo "Open $(SITE)/index.html"
 
 build: ## Build the wheel and the source distribution of every package into dist
 	$(UV) build --all-packages
 
 clean: ## Remove everything made here: environments, caches, wheels, the demo's store
-	rm -rf .venv .uv uv.lock dist .demo .demo-postgres .coverage* .hypothesis .*_cache benchmarks/results
+	rm -rf .venv .uv uv.lock dist .demo .demo-postgres .coverage* .hypothesis .*_cache benchmarks/results docs/site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml core/pyproject.toml contracts/pyproject.toml $(wildcard drivers/*/pyproject.toml) scripts/uv.py

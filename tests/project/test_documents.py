@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -25,7 +28,9 @@ PROVEN_ELSEWHERE = {
 }
 """Commands of the documents that `test_packaging.py` runs on the wheels it builds."""
 
-BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(
+    r"^```(\w+)(?: (\S+))?\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE
+)
 LINK = re.compile(r"\[[^\]\n]*\]\(([^)#\s]+)")
 MACHINE = re.compile(r"(?<![\w.~/])/(home|root|Users|work|opt|mnt|private)/[\w.-]+")
 REGISTRY = re.compile(r"py[p]i\.|python[h]osted|/simpl[e]\b", re.IGNORECASE)
@@ -49,34 +54,65 @@ def document(request) -> Path:
 
 @frozen
 class Block:
-    """A block of code: ```language file. With a file it is an excerpt of it, else it is whole."""
+    """A block of code: ```language file. Where `output` is not None, it is what the code prints.
+
+    With a file it is an excerpt of it; `./file` is one that the reader makes, in their folder.
+    """
 
     language: str
     file: str | None
     code: str
+    output: str | None
     line: int
+
+    @property
+    def of_the_reader(self) -> bool:
+        """Whether it is a file to be made."""
+        return self.file is not None and self.file.startswith("./")
 
 
 def blocks(document: Path) -> Iterator[Block]:
     """The blocks of code in a document, in order."""
     text = document.read_text("utf-8")
     for found in BLOCK.finditer(text):
-        language, file, code = found.groups()
-        yield Block(language, file, code, text.count("\n", 0, found.start(3)) + 1)
+        language, file, code, output = found.groups()
+        yield Block(language, file, code, output, text.count("\n", 0, found.start(3)) + 1)
 
 
-def test_the_python_of_a_document_runs_from_top_to_bottom(document, tmp_path, monkeypatch):
+def test_a_document_does_what_it_shows_from_top_to_bottom(document, tmp_path, monkeypatch):
+    """Its Python and its commands run in one folder, and print what stands behind them."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "document"}
     for block in blocks(document):
         if block.language == "python" and block.file is None:
             padded = "\n" * (block.line - 1) + block.code  # errors then point into the document
-            exec(compile(padded, document, "exec", dont_inherit=True), names)
+            with redirect_stdout(StringIO()) as printed:
+                exec(compile(padded, document, "exec", dont_inherit=True), names)
+            assert block.output in (None, printed.getvalue()), f"{document}:{block.line}"
+        elif block.language == "console":
+            shown = re.split(r"^\$ (.*)\n", block.code, flags=re.MULTILINE)[1:]
+            for command, output in zip(shown[::2], shown[1::2], strict=True):
+                assert answer(command) == output, f"{document}:{block.line}"
+        elif block.of_the_reader:
+            Path(block.file).write_text(block.code)
+
+
+def answer(command: str) -> str:
+    """What a command prints in the working directory, errors included."""
+    done = subprocess.run(
+        command,
+        shell=True,
+        env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "80"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.stdout
 
 
 def test_an_excerpt_is_what_the_file_says(document):
     for block in blocks(document):
-        if block.file is not None:
+        if block.file is not None and not block.of_the_reader:
             text = (ROOT / block.file).read_text("utf-8")
             indented = textwrap.indent(block.code, "    ")
             assert block.code in text or indented in text, f"{document}:{block.line}"

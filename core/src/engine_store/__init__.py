@@ -12,7 +12,7 @@ flows in and out in `engine_store.models`.
 
 from engine_store.clock import UNSAVED, Clock, utc_now
 from engine_store.config import Config, DatabaseConfig
-from engine_store.context import context, current
+from engine_store.context import Context, context, current
 from engine_store.errors import EngineStoreError
 from engine_store.ids import new_id
 from engine_store.models import *  # noqa: F403 - the models are the library's vocabulary
@@ -29,6 +29,7 @@ __all__ = [
     "AsyncTransaction",
     "Clock",
     "Config",
+    "Context",
     "DatabaseConfig",
     "EngineStoreError",
     "Store",
