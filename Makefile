@@ -44,7 +44,7 @@ bench: $(READY) ## Measure against bare sqlite3 and bare psycopg; writes benchma
 	@$(BIN)/python -m benchmarks
 
 docs: $(READY) ## Build the documentation into docs/site, without network
-	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --jobs auto \
+	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env --jobs auto \
 		--doctree-dir $(SITE)/.doctrees docs $(SITE)
 	@echo "Open $(SITE)/index.html"
 

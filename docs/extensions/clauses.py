@@ -1,7 +1,7 @@
 """The contract's clauses: an anchor for each, and links to the cases that prove it.
 
-On the page `contract` each clause gets the label `clause-2.3` and the list of its cases, by the marks
-of the suite. The directive `cases` documents every section of the suite, case by case.
+On the page `contract` each clause gets the label `clause-2.3` and the list of its cases, by the
+marks of the suite. The directive `cases` documents every section of the suite, case by case.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ PAGE = "contract"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    """Make the directive known, and mark the clauses of the page."""
     app.add_directive("cases", Cases)
     app.connect("doctree-read", mark_clauses)
     return {"parallel_read_safe": True}
@@ -28,9 +29,11 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 def sections() -> list[type]:
     """The classes of the suite that have cases, in the order of the contract."""
-    return [
-        base for base in DriverContract.__mro__ if any(name.startswith("test_") for name in vars(base))
-    ]
+    return [base for base in DriverContract.__mro__ if any(map(_is_case, vars(base)))]
+
+
+def _is_case(name: str) -> bool:
+    return name.startswith("test_")
 
 
 def cases() -> dict[str, list[str]]:
@@ -38,7 +41,7 @@ def cases() -> dict[str, list[str]]:
     found = defaultdict(list)
     for section in sections():
         for name, case in vars(section).items():
-            if name.startswith("test_"):
+            if _is_case(name):
                 for number in _marked(section) | _marked(case):
                     found[number].append(f"{section.__module__}.{section.__qualname__}.{name}")
     return found
@@ -73,13 +76,16 @@ def mark_clauses(app: Sphinx, doctree: nodes.document) -> None:
 def _clauses(doctree: nodes.document) -> Iterator[tuple[str, nodes.Element]]:
     """Each section that is numbered, and each item of a numbered list right below one."""
     for section in doctree.findall(nodes.section):
-        number = section.next_node(nodes.title).astext().partition(".")[0]
-        if number.isdigit():
-            yield number, section
-            for listed in section.children:
-                if isinstance(listed, nodes.enumerated_list):
-                    for position, item in enumerate(listed.children, listed.get("start", 1)):
-                        yield f"{number}.{position}", item
+        [title, *below] = section.children
+        number = title.astext().partition(".")[0]
+        if not number.isdigit():
+            continue
+        yield number, section
+        for listed in below:
+            if isinstance(listed, nodes.enumerated_list):
+                items = [item for item in listed.children if isinstance(item, nodes.list_item)]
+                for position, item in enumerate(items, start=1):
+                    yield f"{number}.{position}", item
 
 
 def _shown(names: list[str]) -> list[nodes.Node]:
@@ -106,6 +112,7 @@ class Cases(SphinxDirective):
     """Every section of the suite, with its cases and, behind each, its source."""
 
     def run(self) -> list[nodes.Node]:
+        """Document them."""
         documented = [
             f".. autoclass:: {section.__module__}.{section.__qualname__}\n"
             "   :members:\n   :undoc-members:\n   :member-order: bysource\n"

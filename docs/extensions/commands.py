@@ -1,4 +1,4 @@
-"""The directive `commands`: every command of `engine-store`, with its options, as it says itself."""
+"""The directive `commands`: each command of `engine-store` with its options, in its own words."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from engine_store.cli.app import command_line
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    """Make the directive known."""
     app.add_directive("commands", Commands)
     return {"parallel_read_safe": True}
 
@@ -22,12 +23,13 @@ class Commands(SphinxDirective):
     """All commands, a heading each."""
 
     def run(self) -> list[nodes.Node]:
+        """Read them."""
         return self.parse_text_to_nodes(reference(), allow_section_headings=True)
 
 
 def reference() -> str:
-    """The commands in Markdown, below a heading of the page."""
+    """The commands in Markdown, a level below the headings of the page."""
     command = typer.main.get_command(command_line())
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="engine-store")
-    text = text[text.index("## `engine-store start`") :]
-    return re.sub(r"^(#+)", r"#\1", text, flags=re.MULTILINE)
+    commands = text[text.index("\n## ") :]
+    return re.sub(r"^#", "##", commands, flags=re.MULTILINE)

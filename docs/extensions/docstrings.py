@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -13,11 +14,12 @@ import engine_store.protocols
 from engine_store_contracts.clauses import CLAUSES
 
 _CODE = re.compile(r"(?<![`:\w])`([^`]+)`(?![`_])")
-_CLAUSE = re.compile(r"(?:(?<=\()|\b(?P<word>[Cc]ontract|[Ss]ection) )(?P<number>\d(?:\.\d)?)(?=[),. ])")
-INDENT = " " * 4
+_CLAUSE = re.compile(r"(?:(?<=\()|\b(?:[Cc]ontract|[Ss]ection) )(?P<number>\d(?:\.\d)?)(?=[),. ])")
+_INDENT = " " * 4
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    """Translate docstrings and signatures as autodoc finds them."""
     app.connect("autodoc-process-docstring", translate)
     app.connect("autodoc-process-signature", without_arguments)
     return {"parallel_read_safe": True}
@@ -26,17 +28,19 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def translate(
     app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]
 ) -> None:
-    """Links for names and clauses, and a block of code for what is indented behind a colon."""
-    translated = []
+    """Links for names and clauses, and a block of code for what is indented below a line."""
+    lines[:] = _translated(lines)
+
+
+def _translated(lines: list[str]) -> Iterator[str]:
     for number, line in enumerate(lines):
-        if line.startswith(INDENT):
-            translated.append(line)
+        if line.startswith(_INDENT):
+            yield line
             continue
-        translated.append(_CLAUSE.sub(_clause, _CODE.sub(_name, line)))
-        blank, indented = (lines[number + 1 : number + 3] + ["", ""])[:2]
-        if line and not blank and indented.startswith(INDENT):
-            translated += ["", "::"]
-    lines[:] = translated
+        yield _CLAUSE.sub(_clause, _CODE.sub(_name, line))
+        following = lines[number + 1 : number + 3]
+        if line and following[:1] == [""] and following[-1].startswith(_INDENT):
+            yield from ("", "::")
 
 
 def without_arguments(

@@ -134,7 +134,8 @@ def test_every_page_fits_its_window_and_has_nothing_to_complain_of(tab, pages, s
 def test_the_plots_are_those_of_the_theme(tab, site):
     tab.goto((site / "benchmarks.html").as_uri())
     dark = tab.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-    shown = [plot.get_attribute("src") for plot in tab.locator("article img").all() if plot.is_visible()]
+    plots = tab.locator("article img").all()
+    shown = [plot.get_attribute("src") for plot in plots if plot.is_visible()]
     assert shown
     assert all(f"-{'dark' if dark else 'light'}" in plot for plot in shown)
 
