@@ -116,6 +116,7 @@ class Cases(SphinxDirective):
         documented = [
             f".. autoclass:: {section.__module__}.{section.__qualname__}\n"
             "   :members:\n   :undoc-members:\n   :member-order: bysource\n"
+            "   :exclude-members: faces, needs\n"
             for section in sections()
         ]
         text = "\n".join(["```{eval-rst}", *documented, "```"])

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from enum import Enum
 from typing import Any
 
+import attrs
 from sphinx.application import Sphinx
 
 import engine_store.errors
 import engine_store.models
 import engine_store.protocols
+from engine_store.clock import UNSAVED
 from engine_store_contracts.clauses import CLAUSES
 
 _CODE = re.compile(r"(?<![`:\w])`([^`]+)`(?![`_])")
 _CLAUSE = re.compile(r"(?:(?<=\()|\b(?:[Cc]ontract|[Ss]ection) )(?P<number>\d(?:\.\d)?)(?=[),. ])")
+_DEFAULT = re.compile(r"attr_dict\['(\w+)'\]\.default")
 _INDENT = " " * 4
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Translate docstrings and signatures as autodoc finds them."""
     app.connect("autodoc-process-docstring", translate)
-    app.connect("autodoc-process-signature", without_arguments)
+    app.connect("autodoc-process-signature", signature_for_readers)
     return {"parallel_read_safe": True}
 
 
@@ -43,11 +47,30 @@ def _translated(lines: list[str]) -> Iterator[str]:
             yield from ("", "::")
 
 
-def without_arguments(
+def signature_for_readers(
     app: Sphinx, what: str, name: str, obj: object, options: Any, signature: str, returns: str
 ) -> tuple[str, str] | None:
-    """The arguments of a case are fixtures, and nobody makes a Protocol: they say nothing."""
-    return ("", "") if ".test_" in name or getattr(obj, "_is_protocol", False) else None
+    """The defaults of attrs classes; nothing where arguments say nothing.
+
+    Those of a case are fixtures, and nobody makes a Protocol.
+    """
+    if ".test_" in name or getattr(obj, "_is_protocol", False):
+        return "", ""
+    if isinstance(obj, type) and attrs.has(obj) and signature:
+        defaults = {field.name: field.default for field in attrs.fields(obj)}
+        return _DEFAULT.sub(lambda found: _shown(defaults[found[1]]), signature), returns
+    return None
+
+
+def _shown(default: object) -> str:
+    """A default as one would type it."""
+    if default is UNSAVED:
+        return "UNSAVED"
+    if isinstance(default, Enum):
+        return f"{type(default).__name__}.{default.name}"
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        return "..."
+    return f"{type(default).__name__}()" if attrs.has(type(default)) else repr(default)
 
 
 def _name(found: re.Match[str]) -> str:

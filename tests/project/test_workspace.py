@@ -77,10 +77,6 @@ def test_make_demo_takes_a_folder_of_texts(root, run, tmp_path):
     assert workflow.status is Status.SUCCESS
 
 
-def test_make_docs_says_what_is_to_come_in_one_line(run):
-    assert run("make", "docs").count("\n") == 1
-
-
 # --- scripts/uv.py: the set-up -----------------------------------------------------------------
 
 
