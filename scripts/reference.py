@@ -47,6 +47,8 @@ def _rows(cls: type[Any], only: Collection[str] | None) -> Iterator[str]:
 
 
 def _default(default: Any) -> str:
+    if default is attrs.NOTHING:
+        return "to be given"
     if isinstance(default, bool):
         return "true" if default else "false"
     if isinstance(default, float):
