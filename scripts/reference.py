@@ -47,7 +47,7 @@ def _rows(cls: type[Any], only: Collection[str] | None) -> Iterator[str]:
 
 
 def _default(default: Any) -> str:
-    if default is attrs.NOTHING:
+    if default is attrs.NOTHING:  # which is an Enum itself
         return "to be given"
     if isinstance(default, bool):
         return "true" if default else "false"

@@ -118,6 +118,14 @@ def test_every_setting_is_described_and_no_other(schema):
         assert all(setting["description"] for setting in section["properties"].values())
 
 
+def test_a_setting_has_its_default_and_one_that_is_required_has_none(schema):
+    places = schema["properties"]["knowledge"]["anyOf"][0]["properties"]["vector_dbs"]["items"]
+    assert places["required"] == ["id", "provider", "dimension"]
+    assert [name for name, setting in places["properties"].items() if "default" in setting] == []
+    worker = schema["properties"]["worker"]["anyOf"][0]["properties"]
+    assert worker["max_concurrent_workflows"]["default"] == 10
+
+
 def test_a_secret_is_only_written(schema):
     settings = schema["properties"]["database"]["anyOf"][0]["properties"]
     secret = {name for name, setting in settings.items() if setting.get("writeOnly")}

@@ -129,7 +129,9 @@ def _places() -> list[JsonSchema]:
 
 def _setting(field: attrs.Attribute[Any], kind: Any) -> JsonSchema:
     described = {"description": field.metadata.get("help", ""), **_values(kind, _bounds(field))}
-    default = field.default.value if isinstance(field.default, Enum) else field.default
+    default = field.default
+    if isinstance(default, Enum) and default is not attrs.NOTHING:  # which is an Enum itself
+        default = default.value
     if field.repr is False:
         described["writeOnly"] = True
     elif isinstance(default, str | bool | int | float):
