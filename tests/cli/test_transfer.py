@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,69 @@ def test_a_file_that_is_there_is_not_overwritten(run: Run, filled: str, tmp_path
     done = run("export", "all.jsonl", "--url", filled)
     assert (done.code, done.out) == (1, "")
     assert (tmp_path / "all.jsonl").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "reason"),
+    [
+        ("export", "none/all.jsonl", "No such file or directory"),
+        ("import", "none.jsonl", "No such file or directory"),
+        ("import", ".", "Is a directory"),
+    ],
+)
+def test_what_the_system_says_about_a_file_is_told_in_a_line(
+    here: Run, filled: str, command: str, name: str, reason: str
+) -> None:
+    done = here(command, name, "--url", filled)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"engine-store: file: {name}: {reason}\n"
+
+
+def test_an_import_of_no_file_makes_no_store(here: Run, tmp_path: Path) -> None:
+    assert here("import", "none.jsonl", "--db-path", "new.db").code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_without_room_is_told_in_a_line(
+    script: Path, environment: dict[str, str], filled: str
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [script, "export", "-", "--url", filled],
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "engine-store: file: -: No space left on device\n"
+
+
+def test_who_reads_only_a_part_of_an_export_gets_no_traceback(
+    script: Path, environment: dict[str, str], filled: str
+) -> None:
+    arguments = [script, "export", "-", "--url", filled]
+    with subprocess.Popen(
+        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_what_is_copied_from_is_neither_made_nor_changed(
+    here: Run, other: str, tmp_path: Path
+) -> None:
+    done = here("copy", f"sqlite:///{tmp_path}/typo.db", other)
+    assert (done.code, done.out) == (1, "")
+    assert list(tmp_path.iterdir()) == []
+    with engine_store.open(f"sqlite:///{tmp_path}/old.db") as old:
+        old.migrator.down(2)
+    done = here("copy", f"sqlite:///{tmp_path}/old.db", other)
+    assert (done.code, done.out) == (1, "")
+    steps = here("migrate", "status", "--db-path", "old.db", "--json").json
+    assert [step["applied_at"] is None for step in steps] == [False, False, True]
 
 
 def test_a_copy_takes_no_other_place(run: Run, filled: str, other: str) -> None:

@@ -37,7 +37,7 @@ def export(
 ) -> None:
     """Write every row as a line of JSON. The file is as secret as the database."""
     target: Path | BinaryIO = sys.stdout.buffer if file == STDIO else file
-    with run.store() as store, _progress(run) as progress:
+    with run.store() as store, _progress(run) as progress, _usable(file):
         counts = transfer.export(store, target, progress=progress)
     if file == STDIO:
         typer.echo(_counted(counts), err=True)
@@ -55,8 +55,12 @@ def import_rows(
 
     Each keeps its id, its version and its times.
     """
-    source: Path | BinaryIO = sys.stdin.buffer if file == STDIO else file
-    with run.store(migrate=True) as store, _progress(run) as progress, _hinted():
+    with (
+        _opened(file) as source,
+        run.store(migrate=True) as store,
+        _progress(run) as progress,
+        _hinted(),
+    ):
         report = transfer.import_(
             store, source, existing="skip" if skip_existing else "refuse", progress=progress
         )
@@ -76,12 +80,12 @@ def copy(
     """
     if (run.config_file, run.url, run.db_driver, run.db_path) != (None, None, None, None):
         raise ConfigurationError("copy", "it takes two URLs, and no other place of a store")
-    configs = [Config(database=DatabaseConfig(url=url)) for url in (source, target)]
-    for config in configs:
-        check(config)
+    read, written = DatabaseConfig(url=source, auto_migrate=False), DatabaseConfig(url=target)
+    for database in (read, written):
+        check(Config(database))
     with (
-        engine_store.open(configs[0].database) as from_,
-        engine_store.open(configs[1].database) as to,
+        engine_store.open(read) as from_,
+        engine_store.open(written) as to,
         _progress(run) as progress,
         _hinted(),
     ):
@@ -110,6 +114,29 @@ def _answer(run: Run, report: Report) -> None:
 
 def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {kind.replace('_', ' ')}s" for kind, number in counts.items())
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    """The export to read; opened before the store, which a wrong name is not to make."""
+    if file == STDIO:
+        yield sys.stdin.buffer
+        return
+    with _usable(file):
+        source = file.open("rb")
+    with source:
+        yield source
+
+
+@contextmanager
+def _usable(file: Path) -> Iterator[None]:
+    """Raise `ConfigurationError` for what the operating system says about `file`."""
+    try:
+        yield
+    except BrokenPipeError:  # whoever reads the output has had enough
+        raise
+    except OSError as error:
+        raise ConfigurationError("file", f"{file}: {error.strerror}") from error
 
 
 @contextmanager
