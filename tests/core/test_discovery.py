@@ -147,6 +147,10 @@ BROKEN = {
         """,
         "ModuleNotFoundError: No module named 'no_such_dependency'",
     ),
+    "says in several lines what it misses": (
+        "raise ImportError('no wrapper.\\nTried:\\n- one\\n- another')",
+        "ImportError: no wrapper. Tried: - one - another",
+    ),
 }
 
 
@@ -164,6 +168,16 @@ def test_a_broken_driver_is_an_error_that_names_its_distribution(
     assert caught.value.__cause__ is not None
 
     assert load_driver("good")[0].name == "good"  # nobody else is hurt
+
+
+@pytest.mark.parametrize("name", ["postgres", "postgresql"])
+def test_a_shipped_driver_is_installed_again_with_all_that_it_needs(distributions, name):
+    distributions("engine-store-postgres", f"{POINTS}{name} = fake_gone", {})
+    with pytest.raises(DriverLoadError) as caught:
+        load_driver(name)
+    assert caught.value.remedy == (
+        'Install it again: pip install --force-reinstall "engine-store[postgres]"'
+    )
 
 
 def test_an_entry_point_without_its_module_is_a_broken_driver(distributions):

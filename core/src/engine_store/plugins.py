@@ -120,13 +120,16 @@ def load_driver(name: str, plugins: Iterable[object] = ()) -> tuple[Driver, plug
     manager.add_hookspecs(Hooks)
     point = _entry_point(name)
     distribution = point.dist.name if point.dist else "an unknown distribution"
-    remedy = f"Install it again: pip install --force-reinstall {distribution}"
+    # What a shipped driver needs beside itself comes with the extra.
+    extra = SHIPPED.get(name)
+    again = f'"engine-store[{extra}]"' if distribution == f"engine-store-{extra}" else distribution
+    remedy = f"Install it again: pip install --force-reinstall {again}"
     try:
         manager.register(point.load(), name=name)
         manager.check_pending()
         driver: Driver | None = manager.hook.engine_store_driver()
     except Exception as exc:
-        reason = f"{type(exc).__name__}: {exc}"
+        reason = f"{type(exc).__name__}: {' '.join(str(exc).split())}"
         raise DriverLoadError(name, distribution, reason, remedy) from exc
     if driver is None:
         reason = f"{point.value} implements no engine_store_driver hook"
