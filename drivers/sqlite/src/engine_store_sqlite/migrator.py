@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from engine_store import migrations
 from engine_store.errors import MigrationDriftError, MigrationLockError, UnavailableError
@@ -14,11 +13,9 @@ from engine_store.migrations import Applied, Direction, Migration, MigrationPlan
 from engine_store.protocols import OpenContext
 from engine_store.sql.statements import Queries
 from engine_store_sqlite.connections import Connections
+from engine_store_sqlite.drift import schema_differences
 from engine_store_sqlite.failures import translated
 from engine_store_sqlite.session import execute
-
-if TYPE_CHECKING:
-    from sqlite_utils.db import Table
 
 APPLICATION_ID = 0x45535452
 """What marks a file as ours (`PRAGMA application_id`): "ESTR" in ASCII."""
@@ -152,41 +149,3 @@ def split(script: str) -> Iterator[str]:
             statement = ""
     if statement.strip():
         yield statement
-
-
-def schema_differences(expected: sqlite3.Connection, found: sqlite3.Connection) -> tuple[str, ...]:
-    """What tells the schemas of two databases apart, a sentence each."""
-    # Imported here: it takes longer than opening a store, and only verifying needs it.
-    from sqlite_utils import Database
-
-    wanted, present = Database(expected), Database(found)
-    differences = _missing("table", set(wanted.table_names()), set(present.table_names()))
-    for name in sorted(set(wanted.table_names()) & set(present.table_names())):
-        ours, theirs = wanted.table(name), present.table(name)
-        differences += _missing(
-            f"column of {name}", set(map(str, ours.columns)), set(map(str, theirs.columns))
-        )
-        differences += _missing(f"index of {name}", _indexes(ours), _indexes(theirs))
-        differences += _missing(
-            f"foreign key of {name}",
-            set(map(str, ours.foreign_keys)),
-            set(map(str, theirs.foreign_keys)),
-        )
-        if ours.strict and not theirs.strict:
-            differences.append(f"table {name} is not STRICT")
-    differences += _missing("trigger", set(wanted.triggers_dict), set(present.triggers_dict))
-    differences += _missing("view", set(wanted.view_names()), set(present.view_names()))
-    return tuple(differences)
-
-
-def _indexes(table: Table) -> set[str]:
-    kinds = {
-        index.name: " unique" * index.unique + " partial" * index.partial for index in table.indexes
-    }
-    return {f"{index}{kinds[index.name]}" for index in table.xindexes}
-
-
-def _missing(kind: str, wanted: set[str], present: set[str]) -> list[str]:
-    return [f"{kind} missing: {name}" for name in sorted(wanted - present)] + [
-        f"{kind} not ours: {name}" for name in sorted(present - wanted)
-    ]
