@@ -107,6 +107,10 @@ def test_a_file_that_others_may_use_is_a_warning(mode, tmp_path):
     assert findings(sqlite(path)) == ()
 
 
+def test_a_folder_in_the_place_of_a_file_gets_no_advice_for_files(tmp_path):
+    assert findings(sqlite(tmp_path)) == ()
+
+
 @pytest.mark.parametrize("path", ["../engine.db", "a/../../engine.db", "/engine.db"])
 def test_a_path_that_leads_out_of_the_base_directory_is_an_error(path, tmp_path):
     base = tmp_path / "base"

@@ -381,7 +381,7 @@ def test_a_password_in_the_url_is_never_shown(run: Run, tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("Notes, long before there was a database. " * 50)
     line = refused(run, tmp_path, "--store", "sqlite:///notes.db")
-    assert "notes.db holds no SQLite database" in line
+    assert "notes.db holds data that is no SQLite database" in line
 
 
 def test_the_database_of_another_program_is_refused(run: Run, tmp_path: Path) -> None:

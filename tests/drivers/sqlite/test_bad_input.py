@@ -205,7 +205,7 @@ def test_a_directory_that_may_not_be_entered_is_said(
 )
 def test_a_file_of_something_else_is_foreign(path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    with refused(path.parent, ForeignDatabaseError(str(path), "no SQLite database")):
+    with refused(path.parent, ForeignDatabaseError(str(path), "data that is no SQLite database")):
         open_at(path)
 
 

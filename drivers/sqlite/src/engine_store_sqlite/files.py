@@ -117,5 +117,5 @@ def _read_history(path: Path, options: SqliteOptions, queries: Queries) -> tuple
             return read_applied(connection, queries)
     except sqlite3.DatabaseError as error:
         if primary_code(error) == sqlite3.SQLITE_NOTADB:
-            raise ForeignDatabaseError(str(path), "no SQLite database") from error
+            raise ForeignDatabaseError(str(path), "data that is no SQLite database") from error
         raise translate(error) from error

@@ -35,7 +35,7 @@ def check(config: Config) -> Iterator[Finding]:
     except ConfigurationError as error:
         yield from Finding.of(error)
         return
-    if location.path is None or not location.path.exists():
+    if location.path is None or not location.path.is_file():
         return
     others = location.path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     if others:
