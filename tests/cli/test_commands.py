@@ -151,8 +151,9 @@ def test_a_command_that_looks_changes_nothing(here: Run, url: str, tmp_path: Pat
         done = here(*command, "--url", url)
         assert (done.code, done.out) == (1, "")
         assert done.err == (
-            "engine-store: the database has schema 0, this code needs 3; run `engine-store migrate "
-            "up` or store.migrator.up(), or open it with auto_migrate=True\n"
+            "engine-store: there is no schema yet, this code needs 3; see that it is the database "
+            "you mean, then run `engine-store migrate up` or store.migrator.up(), or open it with "
+            "auto_migrate=True\n"
         )
     assert list(tmp_path.iterdir()) == []
 

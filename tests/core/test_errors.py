@@ -108,6 +108,10 @@ TEXTS = {
         "the database has schema 1, this code needs 2; run `engine-store migrate up` or "
         "store.migrator.up(), or open it with auto_migrate=True"
     ),
+    SchemaBehindError(database=0, code=2): (
+        "there is no schema yet, this code needs 2; see that it is the database you mean, then run "
+        "`engine-store migrate up` or store.migrator.up(), or open it with auto_migrate=True"
+    ),
     MigrationDriftError(("step 1 was skipped", "step 2 was skipped")): (
         "the database drifted from its migrations: step 1 was skipped; step 2 was skipped. "
         "Restore the original migration files or the schema; an applied step is never edited"

@@ -368,10 +368,12 @@ class SchemaBehindError(SchemaError):
     code: int
 
     def __str__(self) -> str:
+        there, first = f"the database has schema {self.database}, ", ""
+        if not self.database:  # as where a path has a slip
+            there, first = "there is no schema yet, ", "see that it is the database you mean, then "
         return (
-            f"the database has schema {self.database}, this code needs {self.code}; "
-            "run `engine-store migrate up` or store.migrator.up(), or open it with "
-            "auto_migrate=True"
+            f"{there}this code needs {self.code}; {first}run `engine-store migrate up` or "
+            "store.migrator.up(), or open it with auto_migrate=True"
         )
 
 
