@@ -187,7 +187,7 @@ OTHER_FILES: dict[str, tuple[bytes, str]] = {
     "an array": (b"[1]\n", "another line"),
     "a version to come": (b'{"format":"engine-store","version":2}\n', "version 2"),
     "version 1, and more": (b'{"format":"engine-store","version":1,"x":1}\n', "another line"),
-    "a megabyte without a line": (b"\0" * 2**20, "something longer"),
+    "a megabyte without a line": (b"\0" * 2**20, "another line"),
 }
 
 

@@ -86,7 +86,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _next_line(file: BinaryIO, number: int, longest: int = -1) -> bytes:
-    """The next line without its end; empty at the end of the file."""
+    """The next line without its end, at most `longest` bytes; empty at the end of the file."""
     try:
         line = file.readline(longest)
     except (EOFError, gzip.BadGzipFile, zlib.error):
@@ -96,10 +96,9 @@ def _next_line(file: BinaryIO, number: int, longest: int = -1) -> bytes:
         return b""
     if line == b"\n":
         raise InvalidExportError(number, "a row or the footer", "an empty line", _AGAIN)
-    if not line.endswith(b"\n"):
-        found = "one that is cut off" if longest < 0 or len(line) < longest else "something longer"
-        raise InvalidExportError(number, "a whole line", found, _AGAIN)
-    return line[:-1]
+    if not line.endswith(b"\n") and len(line) != longest:
+        raise InvalidExportError(number, "a whole line", "one that is cut off", _AGAIN)
+    return line.removesuffix(b"\n")
 
 
 def _header(file: BinaryIO) -> bytes:
