@@ -210,7 +210,7 @@ class TestTheCommandItself:
         done = subprocess.run(
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True
         )
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == (
             'engine-store: the command line is an extra: pip install "engine-store[cli]"\n'
         )

@@ -17,7 +17,9 @@ def main() -> None:
         import rich  # noqa: F401 - the extra may be missing
         import typer  # noqa: F401
     except ModuleNotFoundError:
-        sys.exit('engine-store: the command line is an extra: pip install "engine-store[cli]"')
+        missing = 'engine-store: the command line is an extra: pip install "engine-store[cli]"\n'
+        sys.stderr.write(missing)
+        sys.exit(2)  # USAGE, whose module needs them, too
     from engine_store.cli.app import run
 
     sys.exit(run())
