@@ -1,4 +1,4 @@
-"""The quickstart is imported from its folder, as its users do: nothing is installed."""
+"""The examples are run and imported from their folder, as their users do: none is installed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,12 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, environment: dict[str, str]) -> Run:
-    """Run the quickstart in `tmp_path` to its end."""
+def run_example(tmp_path: Path, environment: dict[str, str]) -> Run:
+    """Run an example, by its name or its folder, in `tmp_path` to its end."""
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(example: str | Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, str(EXAMPLES / "quickstart"), *arguments],
+            [sys.executable, str(EXAMPLES / example), *arguments],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
@@ -53,6 +54,12 @@ def run(tmp_path: Path, environment: dict[str, str]) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def run(run_example: Run) -> Run:
+    """Run the quickstart."""
+    return partial(run_example, "quickstart")
 
 
 @pytest.fixture

@@ -130,6 +130,10 @@ def test_every_command_of_a_document_is_known_to_work(document, run):
         elif command.startswith("engine-store "):  # its arguments exist; other tests run it
             done = CliRunner().invoke(command_line(), [*shlex.split(command)[1:], "--help"])
             assert done.exit_code == 0, f"{line}\n{done.output}"
+        elif command.startswith("python examples/"):  # it is there, and has these options
+            _, example, *arguments = shlex.split(command)
+            options = {word.partition("=")[0] for word in arguments if word.startswith("-")}
+            assert options <= set(re.findall(r"-[\w-]+", run(sys.executable, example, "--help")))
         elif command:
             assert command in PROVEN_ELSEWHERE, line
 
