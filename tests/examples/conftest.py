@@ -1,4 +1,4 @@
-"""The quickstart is imported from its folder, as its users do: nothing is installed."""
+"""The examples are run and imported from their folders, as users do: nothing is installed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,23 +29,24 @@ def store() -> Iterator[Store]:
 
 @pytest.fixture
 def examples() -> Path:
-    """The folder that the quickstart is imported from."""
+    """The folder that the examples are imported from."""
     return EXAMPLES
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
-    """An environment that says nothing to the quickstart."""
-    return {name: value for name, value in os.environ.items() if name != "QUICKSTART_STORE"}
+    """An environment that says nothing to the examples."""
+    said = ("QUICKSTART_", "ENGINE_STORE_", "COLUMNS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(said)}
 
 
 @pytest.fixture
-def run(tmp_path: Path, environment: dict[str, str]) -> Run:
-    """Run the quickstart in `tmp_path` to its end."""
+def run_example(tmp_path: Path, environment: dict[str, str]) -> Run:
+    """Run an example in `tmp_path` to its end."""
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, str(EXAMPLES / "quickstart"), *arguments],
+            [sys.executable, str(EXAMPLES / name), *arguments],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
@@ -53,6 +55,12 @@ def run(tmp_path: Path, environment: dict[str, str]) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def run(run_example: Run) -> Run:
+    """Run the quickstart."""
+    return partial(run_example, "quickstart")
 
 
 @pytest.fixture

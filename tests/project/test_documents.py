@@ -94,6 +94,8 @@ def test_every_command_of_a_document_is_known_to_work(document, run):
         elif command.startswith("engine-store "):  # its arguments exist; other tests run it
             done = CliRunner().invoke(command_line(), [*shlex.split(command)[1:], "--help"])
             assert done.exit_code == 0, f"{line}\n{done.output}"
+        elif command.startswith("python examples/"):  # the same for an example
+            run(sys.executable, *shlex.split(command)[1:], "--help")
         elif command:
             assert command in PROVEN_ELSEWHERE, line
 
