@@ -52,7 +52,7 @@ build: ## Build the wheel and the source distribution of every package into dist
 	$(UV) build --all-packages
 
 clean: ## Remove everything made here: environments, caches, wheels, the demo's store
-	rm -rf .venv .uv uv.lock dist .demo .demo-postgres .coverage* .hypothesis .*_cache benchmarks/results docs/site
+	rm -rf .venv .uv uv.lock dist .demo .demo-postgres comparison .coverage* .hypothesis .*_cache benchmarks/results docs/site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml core/pyproject.toml contracts/pyproject.toml $(wildcard drivers/*/pyproject.toml) scripts/uv.py

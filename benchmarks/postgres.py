@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from engine_store_postgres.driver import CODEC, queries_of
 from engine_store_postgres.options import PostgresOptions, read_options
 from engine_store_postgres.pools import SyncPool
 from engine_store_postgres.wires import numbered, run
-from postgres_server import PostgresServer
+from postgres_server import PostgresServer, home_in
 
 DRIVER = "postgres"
 
@@ -38,24 +37,11 @@ def open_databases(folder: Path) -> Iterator[Databases]:
 
     Raises `postgres_server.ServerError`.
     """
-    home = server_home(folder)
+    home = home_in(folder)
     with PostgresServer(home, settings=SETTINGS) as server:
         yield PostgresDatabases(
             server, "beside the results" if home else "in the temporary directory"
         )
-
-
-def server_home(folder: Path) -> Path | None:
-    """Where in `folder` a server's data go; None if the user it runs as could not get there.
-
-    As root it runs as another user, to whom `folder` itself is opened.
-    """
-    folder = folder.resolve()
-    if os.geteuid() == 0:
-        if not all(place.stat().st_mode & 0o001 for place in folder.parents):
-            return None
-        folder.chmod(0o711)
-    return folder / "postgres"
 
 
 class PostgresDatabases(Databases):

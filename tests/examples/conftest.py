@@ -29,14 +29,15 @@ def store() -> Iterator[Store]:
 
 @pytest.fixture
 def examples() -> Path:
-    """The folder that the quickstart is imported from."""
+    """The folder that the examples are imported from."""
     return EXAMPLES
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
-    """An environment that says nothing to the quickstart."""
-    return {name: value for name, value in os.environ.items() if name != "QUICKSTART_STORE"}
+    """An environment that says nothing to the examples."""
+    said = ("QUICKSTART_", "ENGINE_STORE_", "COLUMNS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(said)}
 
 
 @pytest.fixture

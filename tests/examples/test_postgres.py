@@ -14,6 +14,7 @@ import pytest
 
 import engine_store
 from engine_store.models import Status
+from postgres_server import NotInstalledError, PostgresServer, given_or_started
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "scripts" / "postgres_server.py"
@@ -104,3 +105,20 @@ def test_what_cannot_be_started_is_said_in_a_line() -> None:
 def test_a_command_is_asked_for(tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, str(SERVER)], capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stderr) == (2, "usage: postgres_server.py DIRECTORY COMMAND...\n")
+
+
+def test_a_server_that_does_not_start_leaves_nothing_behind(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(home.parent))
+    with pytest.raises(FileNotFoundError), PostgresServer(programs=Path("/bin")):
+        pass  # there is no initdb
+    assert list(home.parent.iterdir()) == []
+
+
+def test_where_a_server_is_given_none_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("postgres_server.find_spec", lambda name: None)
+    with given_or_started("postgresql://host/database") as url:
+        assert url == "postgresql://host/database"
+    with pytest.raises(NotInstalledError), given_or_started(None):
+        pass

@@ -12,6 +12,8 @@ from unittest.mock import Mock
 
 import pytest
 
+from postgres_server import home_in
+
 pytestmark = pytest.mark.xdist_group("benchmarks")  # one worker, so that all cases run once
 
 TINY = ("--rounds", "2", "--seconds", "0.001")
@@ -315,16 +317,15 @@ def test_sides_that_did_different_work_are_not_compared(databases):
             bench.check_same_work()
 
 
-def test_a_server_lives_beside_the_results_where_its_user_can_get_there(measure, monkeypatch):
-    server_home = importlib.import_module("benchmarks.postgres").server_home
+def test_a_server_lives_beside_the_results_where_its_user_can_get_there(monkeypatch):
     monkeypatch.setattr("os.geteuid", lambda: 0)
     with TemporaryDirectory(dir="/tmp") as name:
         folder = Path(name).resolve()
-        assert server_home(folder) == folder / "postgres"
+        assert home_in(folder) == folder / "postgres"
         assert folder.stat().st_mode & 0o777 == 0o711
         below = folder / "below"
         below.mkdir()
         folder.chmod(0o700)
-        assert server_home(below) is None
+        assert home_in(below) is None
         monkeypatch.setattr("os.geteuid", lambda: 1000)
-        assert server_home(below) == below / "postgres"
+        assert home_in(below) == below / "postgres"

@@ -25,6 +25,7 @@ from engine_store.errors import (
     SchemaBehindError,
     UnavailableError,
 )
+from engine_store.plugins import load_driver
 from engine_store.urls import parse_url
 from engine_store_contracts.suite.samples import workflow
 from postgres_server import PostgresServer
@@ -663,3 +664,9 @@ def test_pgvector_that_cannot_be_had_is_refused_for_a_schema_that_was_there_too(
     )
     with refused(NOT_ALLOWED if auto_migrate else NOT_THERE, database):
         open_store(auto_migrate=auto_migrate, **as_user(database, "limited", pgvector=True))
+
+
+def test_what_fails_on_a_scratch_schema_is_not_hidden_by_a_server_that_is_away() -> None:
+    driver, _ = load_driver("postgres")
+    with pytest.raises(ZeroDivisionError), driver.scratch("postgresql://127.0.0.1:1/none"):
+        raise ZeroDivisionError

@@ -1,0 +1,1 @@
+"""A store moves from SQLite to PostgreSQL and back, and nothing of it changes."""

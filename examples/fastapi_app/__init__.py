@@ -1,0 +1,1 @@
+"""A web service on engine-store with FastAPI: API keys, pages, conflicts, health."""
