@@ -40,8 +40,8 @@ fmt: $(READY) ## Format the code and apply the fixes ruff is sure of
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(READY) ## Measure against bare sqlite3 and bare psycopg; writes benchmarks/results
-	@$(BIN)/python -m benchmarks
+bench: $(READY) ## Measure everything; INTO=folder, else a new one in benchmarks/results
+	@$(BIN)/python -m benchmarks $(if $(INTO),--into "$(INTO)")
 
 docs: $(READY) ## Build the documentation into docs/site, without network
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env --jobs auto \

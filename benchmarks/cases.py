@@ -1,93 +1,36 @@
-"""The cases: for each a function that makes a round of operations ready, on both sides."""
+"""The cases, and those of one operation at a time; `parallel` has those of many at once."""
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import cycle, islice
-from typing import NamedTuple, TypeAlias, TypeVar
+from collections.abc import Iterable
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-import engine_store
-from benchmarks.data import PAGE, TREE_SIZE, WIDE, new_task, output_document, with_result
+from benchmarks.blocks import Blocks, Case, Prepare, each, new_tasks, rotating
+from benchmarks.data import PAGE, TREE_SIZE, WIDE, with_result
 from benchmarks.databases import Bench
+from benchmarks.parallel import THREADS, create_by_gather, create_by_threads, modify_by_threads
 from engine_store import TaskFilter, TaskState
 
-T = TypeVar("T")
-
-THREADS = 8
-IN_FLIGHT = 100
-"""Calls that one `asyncio.gather` awaits."""
 BATCH = 10
 """Tasks that one transaction creates."""
 
 DURABLE_AIM = {"sqlite": 0.7, "postgres": 0.85}
 READ_AIM = {"sqlite": 0.5, "postgres": 0.75}
 """The share of the bare module's throughput that the store is to reach, on each database."""
-NO_AIM = {"sqlite": None, "postgres": None}
 SQLITE_ALONE = {"sqlite": None}
-
-Block: TypeAlias = Callable[[], object]
-"""Runs the operations of one round that were made ready for it."""
-
-
-class Blocks(NamedTuple):
-    """The same operations for the store and, where that is compared, for the bare module."""
-
-    store: Block
-    bare: Block | None = None
-
-
-Prepare: TypeAlias = Callable[[int], Blocks]
-"""Makes so many operations ready."""
-
-
-@frozen
-class Case:
-    """A case, measured by the drivers that `aims` names."""
-
-    name: str
-    title: str
-    set_up: Callable[[Bench], Prepare]
-    aims: Mapping[str, float | None] = NO_AIM
-    """The share of the bare throughput to reach; None where none is set."""
-    durable: bool = True
-    """Whether a commit waits for the disk."""
-    concurrent: bool = False
-
-
-def _each(run: Callable[[T], object], items: Sequence[T]) -> Block:
-    def block() -> None:
-        for item in items:
-            run(item)
-
-    return block
-
-
-def _rotating(items: Sequence[T]) -> Callable[[int], list[T]]:
-    """Takes so many of `items`, going on where the last round ended."""
-    forever = cycle(random.Random(1).sample(items, len(items)))
-    return lambda count: list(islice(forever, count))
 
 
 # --- writes ------------------------------------------------------------------------------------
-
-
-def _new_tasks(bench: Bench, count: int) -> list[TaskState]:
-    data = bench.dataset
-    return [new_task(data.wide, number, data.wide_root) for number in range(count)]
 
 
 def create(bench: Bench) -> Prepare:
     """Create a task below a root task."""
 
     def prepare(count: int) -> Blocks:
-        tasks = _new_tasks(bench, count)
+        tasks = new_tasks(bench, count)
         ready = [bench.ready(bench.operations.tasks.create(task)) for task in tasks]
-        return Blocks(_each(bench.store.tasks.create, tasks), _each(bench.bare.write, ready))
+        return Blocks(each(bench.store.tasks.create, tasks), each(bench.bare.write, ready))
 
     return prepare
 
@@ -105,7 +48,7 @@ def update(bench: Bench) -> Prepare:
             tasks.append(task)
             states[position] = evolve(task, version=task.version + 1)  # as the store will have it
         ready = [bench.ready(bench.operations.tasks.update(task)) for task in tasks]
-        return Blocks(_each(bench.store.tasks.update, tasks), _each(bench.bare.write, ready))
+        return Blocks(each(bench.store.tasks.update, tasks), each(bench.bare.write, ready))
 
     return prepare
 
@@ -119,12 +62,12 @@ def transaction(bench: Bench) -> Prepare:
                 tx.tasks.create(task)
 
     def prepare(count: int) -> Blocks:
-        batches = [_new_tasks(bench, BATCH) for _ in range(count)]
+        batches = [new_tasks(bench, BATCH) for _ in range(count)]
         ready = [
             [bench.ready(bench.operations.tasks.create(task)) for task in tasks]
             for tasks in batches
         ]
-        return Blocks(_each(create_all, batches), _each(bench.bare.transact, ready))
+        return Blocks(each(create_all, batches), each(bench.bare.transact, ready))
 
     return prepare
 
@@ -134,26 +77,26 @@ def transaction(bench: Bench) -> Prepare:
 
 def get(bench: Bench) -> Prepare:
     """Get tasks by id."""
-    take = _rotating(bench.dataset.wide_tasks)
+    take = rotating(bench.dataset.wide_tasks)
 
     def prepare(count: int) -> Blocks:
         ids = take(count)
         ready = [bench.ready(bench.operations.tasks.get(key)) for key in ids]
-        return Blocks(_each(bench.store.tasks.get, ids), _each(bench.bare.read, ready))
+        return Blocks(each(bench.store.tasks.get, ids), each(bench.bare.read, ready))
 
     return prepare
 
 
 def workflow(bench: Bench) -> Prepare:
     """Get workflows, each with the latest execution of its ten tasks."""
-    take = _rotating(bench.dataset.small)
+    take = rotating(bench.dataset.small)
 
     def prepare(count: int) -> Blocks:
         ids = take(count)
         ready = [bench.ready(bench.operations.workflows.get(key, with_tasks=True)) for key in ids]
         return Blocks(
-            _each(lambda key: bench.store.workflows.get(key, with_tasks=True), ids),
-            _each(bench.bare.read, ready),
+            each(lambda key: bench.store.workflows.get(key, with_tasks=True), ids),
+            each(bench.bare.read, ready),
         )
 
     return prepare
@@ -166,7 +109,7 @@ def tree(bench: Bench) -> Prepare:
     def prepare(count: int) -> Blocks:
         ready = bench.ready(bench.operations.tasks.tree(root))
         return Blocks(
-            _each(bench.store.tasks.tree, [root] * count), _each(bench.bare.read, [ready] * count)
+            each(bench.store.tasks.tree, [root] * count), each(bench.bare.read, [ready] * count)
         )
 
     return prepare
@@ -179,7 +122,7 @@ def page(bench: Bench) -> Prepare:
     while cursor is not None:
         cursors.append(cursor)
         cursor = bench.store.tasks.list(limit=PAGE, cursor=cursor).next_cursor
-    take = _rotating(cursors[:-1])  # the last page is shorter
+    take = rotating(cursors[:-1])  # the last page is shorter
 
     def prepare(count: int) -> Blocks:
         places = take(count)
@@ -187,63 +130,11 @@ def page(bench: Bench) -> Prepare:
             bench.ready(bench.operations.tasks.list(limit=PAGE, cursor=place)) for place in places
         ]
         return Blocks(
-            _each(lambda place: bench.store.tasks.list(limit=PAGE, cursor=place), places),
-            _each(bench.bare.read, ready),
+            each(lambda place: bench.store.tasks.list(limit=PAGE, cursor=place), places),
+            each(bench.bare.read, ready),
         )
 
     return prepare
-
-
-# --- many at once ------------------------------------------------------------------------------
-
-
-def modify_by_threads(bench: Bench) -> Prepare:
-    """Eight threads modify one row; each conflict is tried again until it succeeds."""
-    pool = bench.stack.enter_context(ThreadPoolExecutor(THREADS))
-    key = bench.dataset.wide_tasks[0]
-
-    def revised(task: TaskState) -> TaskState:
-        return evolve(task, output=output_document(task.version))
-
-    def modify(key: str) -> TaskState:
-        return bench.store.tasks.modify(key, revised)
-
-    def prepare(count: int) -> Blocks:
-        return Blocks(_by_threads(pool, modify, [key] * count))
-
-    return prepare
-
-
-def create_by_threads(bench: Bench) -> Prepare:
-    """Eight threads create tasks."""
-    pool = bench.stack.enter_context(ThreadPoolExecutor(THREADS))
-
-    def prepare(count: int) -> Blocks:
-        return Blocks(_by_threads(pool, bench.store.tasks.create, _new_tasks(bench, count)))
-
-    return prepare
-
-
-def create_by_gather(bench: Bench) -> Prepare:
-    """One event loop creates tasks, a hundred calls at a time."""
-    runner = bench.stack.enter_context(asyncio.Runner())
-    store = runner.run(engine_store.open_async(bench.url))
-    bench.stack.callback(lambda: runner.run(store.close()))
-
-    async def create_all(tasks: Sequence[TaskState]) -> None:
-        for start in range(0, len(tasks), IN_FLIGHT):
-            await asyncio.gather(*map(store.tasks.create, tasks[start : start + IN_FLIGHT]))
-
-    def prepare(count: int) -> Blocks:
-        tasks = _new_tasks(bench, count)
-        return Blocks(lambda: runner.run(create_all(tasks)))
-
-    return prepare
-
-
-def _by_threads(pool: ThreadPoolExecutor, run: Callable[[T], object], items: Sequence[T]) -> Block:
-    shares = [_each(run, items[start::THREADS]) for start in range(THREADS)]
-    return lambda: [done.result() for done in [pool.submit(share) for share in shares]]
 
 
 _CASES = (
@@ -254,8 +145,8 @@ _CASES = (
     Case("tree", f"tree of {TREE_SIZE:,} tasks", tree, READ_AIM),
     Case("page", f"list page of {PAGE} tasks", page, READ_AIM),
     Case("transaction", f"transaction of {BATCH} creates", transaction),
-    Case("create-normal", "create, synchronous=normal", create, SQLITE_ALONE, durable=False),
-    Case("update-normal", "update, synchronous=normal", update, SQLITE_ALONE, durable=False),
+    Case("create-normal", "create, synchronous normal", create, SQLITE_ALONE, durable=False),
+    Case("update-normal", "update, synchronous normal", update, SQLITE_ALONE, durable=False),
     Case(
         "modify-threads", f"modify one row, {THREADS} threads", modify_by_threads, concurrent=True
     ),

@@ -1,4 +1,4 @@
-"""What is stored: documents of a plausible size, and the database every case starts from."""
+"""What is stored: documents of a plausible size, and the dataset every case starts from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engine_store import (
     WorkflowState,
     new_id,
 )
-from engine_store.protocols import Store
+from engine_store.protocols import Repositories, Store
 from engine_store.values import Document
 
 USAGE_EVERY = 3
@@ -124,30 +124,37 @@ class Dataset:
     """A task with ten children, each with ten, each with ten."""
 
 
+def add_workflow(tx: Repositories, tasks: int) -> tuple[str, tuple[str, ...]]:
+    """A workflow with so many root tasks, all of them finished; its id, and theirs."""
+    state = WorkflowState(new_id(), "incident-review", input=input_document(0))
+    key = tx.workflows.create(state).workflow_exec_id
+    return key, _add_tasks(tx, key, [None] * tasks)
+
+
+def add_running(tx: Repositories) -> TaskState:
+    """The only task of a new workflow, as it begins."""
+    key = tx.workflows.create(WorkflowState(new_id(), "incident-review")).workflow_exec_id
+    return tx.tasks.create(new_task(key, 0))
+
+
+def _add_tasks(
+    tx: Repositories, workflow_exec_id: str, parents: Iterable[str | None]
+) -> tuple[str, ...]:
+    states = (
+        with_result(new_task(workflow_exec_id, number, parent), number)
+        for number, parent in enumerate(parents)
+    )
+    return tuple(tx.tasks.create(state).task_exec_id for state in states)
+
+
 def populate(store: Store) -> Dataset:
     """Fill an empty store with some 2,600 finished tasks in 52 workflows."""
     with store.transaction() as tx:
-
-        def workflow() -> str:
-            state = WorkflowState(new_id(), "incident-review", input=input_document(0))
-            return tx.workflows.create(state).workflow_exec_id
-
-        def tasks(workflow_exec_id: str, parents: Iterable[str | None]) -> tuple[str, ...]:
-            return tuple(
-                tx.tasks.create(
-                    with_result(new_task(workflow_exec_id, number, parent), number)
-                ).task_exec_id
-                for number, parent in enumerate(parents)
-            )
-
-        wide = workflow()
-        (wide_root,) = tasks(wide, [None])
-        wide_tasks = tasks(wide, [wide_root] * WIDE)
-        small = tuple(workflow() for _ in range(SMALL_WORKFLOWS))
-        for workflow_exec_id in small:
-            tasks(workflow_exec_id, [None] * TASKS_OF_SMALL)
-        deep = workflow()
-        level = roots = tasks(deep, [None])
+        wide, (wide_root,) = add_workflow(tx, 1)
+        wide_tasks = _add_tasks(tx, wide, [wide_root] * WIDE)
+        small = tuple(add_workflow(tx, TASKS_OF_SMALL)[0] for _ in range(SMALL_WORKFLOWS))
+        deep, (tree_root,) = add_workflow(tx, 1)
+        level: tuple[str, ...] = (tree_root,)
         for _ in range(3):
-            level = tasks(deep, [parent for parent in level for _ in range(BRANCHES)])
-    return Dataset(wide, wide_root, wide_tasks, small, roots[0])
+            level = _add_tasks(tx, deep, [parent for parent in level for _ in range(BRANCHES)])
+    return Dataset(wide, wide_root, wide_tasks, small, tree_root)

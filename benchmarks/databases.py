@@ -1,8 +1,9 @@
-"""What a case gets: two equal databases, one behind the store, one behind the bare module.
+"""Databases to measure: new ones, and for a case two equal ones that hold the dataset.
 
-The bare side runs what the store runs: connections made as the driver makes its own, and the
-statements and parameters that the store's own operations yield. They are made ready before the
-clock starts; what is timed is the bare module alone.
+Of the two, one is behind the store and one behind the bare module. The bare side runs what the
+store runs: connections made as the driver makes its own, and the statements and parameters that
+the store's own operations yield. They are made ready before the clock starts; what is timed is the
+bare module alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 from attrs import frozen
@@ -21,6 +23,9 @@ from engine_store.sql.operation import Op
 from engine_store.sql.operations import Context, TaskOperations, WorkflowOperations
 from engine_store.sql.rows import Codec, Rows
 from engine_store.sql.statements import Call, Queries
+
+SQLITE, POSTGRES = "sqlite", "postgres"
+"""The drivers."""
 
 FINGERPRINT = """
 SELECT count(*), sum(version), sum(length(CAST(input AS text))), sum(length(CAST(output AS text)))
@@ -89,15 +94,30 @@ class Bare(Protocol):
 
 
 class Databases(ABC):
-    """A database that holds the dataset, and equal copies of it for each case."""
+    """A place for databases of one driver."""
 
     engine: Engine
     operations: Operations
-    dataset: Dataset
+
+    @abstractmethod
+    def new(self) -> AbstractContextManager[str]:
+        """The URL of a new, empty database, which is gone afterwards."""
+
+    @abstractmethod
+    def multiply(self, url: str, copies: int) -> None:
+        """Add so many copies of every workflow with its tasks, behind the back of the store.
+
+        A copy has the ids of its original with `-1`, `-2` and so on behind them, and is older by
+        so many seconds. The database knows afterwards what a server in use would know of its rows.
+        """
+
+    @abstractmethod
+    def template(self) -> Dataset:
+        """Make the database that `copies` are made of."""
 
     @abstractmethod
     def copies(self, *, durable: bool) -> AbstractContextManager[tuple[str, str]]:
-        """The URLs of two copies, which are gone afterwards.
+        """The URLs of two databases that hold `dataset`, which are gone afterwards.
 
         Where not `durable`, a commit does not wait for the disk.
         """
@@ -106,14 +126,26 @@ class Databases(ABC):
     def connect(self, url: str) -> AbstractContextManager[Bare]:
         """The bare module on one database, connected as the driver connects."""
 
+    @cached_property
+    def dataset(self) -> Dataset:
+        """What every case starts from."""
+        return self.template()
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        """A store on a new database."""
+        with self.new() as url, engine_store.open(url) as store:
+            yield store
+
     @contextmanager
     def bench(self, *, durable: bool = True) -> Iterator[Bench]:
         """Both sides of a case, open."""
+        dataset = self.dataset
         with ExitStack() as stack:
             ours, theirs = stack.enter_context(self.copies(durable=durable))
             store = stack.enter_context(engine_store.open(ours))
             bare = stack.enter_context(self.connect(theirs))
-            yield Bench(self, ours, store, bare, stack)
+            yield Bench(self, dataset, ours, store, bare, stack)
 
 
 @frozen
@@ -121,6 +153,8 @@ class Bench:
     """Both sides of a case. `stack` closes what a case adds."""
 
     databases: Databases
+    dataset: Dataset
+    """What both sides held before the case."""
     url: str
     """The store's."""
     store: Store
@@ -131,11 +165,6 @@ class Bench:
     def engine(self) -> Engine:
         """The database."""
         return self.databases.engine
-
-    @property
-    def dataset(self) -> Dataset:
-        """What both sides held before the case."""
-        return self.databases.dataset
 
     @property
     def operations(self) -> Operations:

@@ -1,24 +1,17 @@
-"""Measuring: short rounds, the two sides by turns, and medians of them.
-
-By hand, because pyperf and pytest-benchmark run one side to its end before the other, and asv
-interleaves whole processes: a busy minute of the machine would fall on one side only. The garbage
-collector runs as it does where the store is used; the objects a read makes keep it busy, and that
-is a part of what the read costs.
-"""
+"""Measuring: rounds by turns, and what is made of their times."""
 
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 from attrs import frozen
 
-from benchmarks.cases import Block, Case, Prepare
-from benchmarks.databases import Bench, Engine
+from benchmarks.study import Effort
 
-PORTION = 50
-"""Operations of one side before the other has its turn, at most."""
+T = TypeVar("T")
 
 
 @frozen
@@ -37,73 +30,59 @@ class Spread:
 
 
 @frozen
-class Measurement:
-    """What the rounds of a case gave; times are microseconds for one operation.
+class Percentiles:
+    """The times within which 50, 90 and 99 of 100 operations were done."""
 
-    `ratio` is the store's throughput as a share of the bare module's, round by round: what slows
-    the machine for longer than a round slows both and leaves the ratio alone.
+    p50: float
+    p90: float
+    p99: float
+
+    @classmethod
+    def of(cls, times: Sequence[float]) -> Percentiles:
+        """The percentiles of at least two times."""
+        found = statistics.quantiles(times, n=100, method="inclusive")
+        return cls(found[49], found[89], found[98])
+
+
+def by_turns(items: Sequence[T], rounds: int) -> Iterator[T]:
+    """All of `items` in each round, each round beginning with the next one.
+
+    What slows the machine for a while slows them all.
     """
-
-    case: Case
-    engine: Engine
-    operations: int
-    """In each round, on each side."""
-    store: Spread
-    bare: Spread | None
-    ratio: Spread | None
-
-    @property
-    def aim(self) -> float | None:
-        """The ratio to reach, None where none is set."""
-        return self.case.aims[self.engine.driver]
+    for number in range(rounds):
+        first = number % len(items)
+        yield from items[first:]
+        yield from items[:first]
 
 
-def measure(case: Case, bench: Bench, rounds: int, seconds: float) -> Measurement:
-    """Measure `case` in so many rounds, each of about so many seconds on the store's side."""
-    prepare = case.set_up(bench)
-    operations = calibrate(case, prepare, seconds)
-    times = [_round(case, prepare, operations, number) for number in range(rounds)]
-    store = Spread.of([ours for ours, _ in times])
-    pairs = [(ours, theirs) for ours, theirs in times if theirs is not None]
-    if not pairs:
-        return Measurement(case, bench.engine, operations, store, None, None)
-    bench.check_same_work()
-    bare = Spread.of([theirs for _, theirs in pairs])
-    ratio = Spread.of([theirs / ours for ours, theirs in pairs])
-    return Measurement(case, bench.engine, operations, store, bare, ratio)
+def filling(seconds: float, once: Callable[[int], float]) -> int:
+    """How many operations fill so many seconds.
 
-
-def calibrate(case: Case, prepare: Prepare, seconds: float) -> int:
-    """How many operations fill a round. Its own rounds warm both sides up."""
+    `once` runs so many and returns the microseconds for one of them; it is called until it has run
+    enough of them to tell, which also warms it up.
+    """
     operations = 1
     while True:
-        store, _ = _round(case, prepare, operations, 0)
-        fitting = round(seconds * 1e6 / store)
+        fitting = round(seconds * 1e6 / once(operations))
         if fitting <= 4 * operations:
             return max(1, fitting)
         operations *= 4
 
 
-def _round(case: Case, prepare: Prepare, operations: int, turn: int) -> tuple[float, float | None]:
-    """Microseconds for one operation on each side, the sides taking turns at being first.
+def side_by_side(
+    calls: Mapping[str, Callable[[], object]], effort: Effort, clock: Callable[[], int]
+) -> dict[str, Spread]:
+    """The microseconds of each call by `clock`, which counts nanoseconds."""
 
-    It goes in small portions, so that an operation meets its arguments in the processor's cache,
-    as it does where a program has just made them.
-    """
-    portion = operations if case.concurrent else PORTION
-    times: dict[str, float] = {}
-    for number, start in enumerate(range(0, operations, portion)):
-        sides = list(prepare(min(portion, operations - start))._asdict().items())
-        if (turn + number) % 2:
-            sides.reverse()
-        for side, block in sides:
-            if block is not None:
-                times[side] = times.get(side, 0) + _time(block) / operations
-    return times["store"], times.get("bare")
+    def run(name: str, operations: int) -> float:
+        call = calls[name]
+        started = clock()
+        for _ in range(operations):
+            call()
+        return (clock() - started) / operations / 1000
 
-
-def _time(block: Block) -> float:
-    """Microseconds that `block` takes."""
-    started = time.perf_counter_ns()
-    block()
-    return (time.perf_counter_ns() - started) / 1000
+    counts = {name: filling(effort.seconds, partial(run, name)) for name in calls}
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for name in by_turns(list(calls), effort.rounds):
+        times[name].append(run(name, counts[name]))
+    return {name: Spread.of(found) for name, found in times.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,17 @@ import psycopg
 from psycopg import Connection
 
 import engine_store
-from benchmarks.data import populate
-from benchmarks.databases import FINGERPRINT, Bare, Databases, Engine, Operations, Ready
+from benchmarks.data import Dataset, populate
+from benchmarks.databases import (
+    FINGERPRINT,
+    POSTGRES,
+    Bare,
+    Databases,
+    Engine,
+    Operations,
+    Ready,
+)
+from benchmarks.filled import multiply
 from engine_store import DatabaseConfig
 from engine_store.sql.statements import Call, Result
 from engine_store_postgres.driver import CODEC, queries_of
@@ -21,14 +31,15 @@ from engine_store_postgres.pools import SyncPool
 from engine_store_postgres.wires import numbered, run
 from postgres_server import PostgresServer, home_in
 
-DRIVER = "postgres"
-
 SETTINGS = {"autovacuum": "off", "checkpoint_timeout": "1h"}
 """What would run now and then, in some rounds and not in others. All that makes a commit durable
 stays as PostgreSQL ships it."""
 
 _TEMPLATE, _OURS, _THEIRS = "template_of_benchmarks", "store", "bare"
 _SCHEMA = PostgresOptions().schema
+
+_NUMBERS = "generate_series(1, {}) AS counted (number)"
+_EARLIER = "{} - number * interval '1 second'"
 
 
 @contextmanager
@@ -48,17 +59,40 @@ class PostgresDatabases(Databases):
     """Databases of one server."""
 
     def __init__(self, server: PostgresServer, place: str) -> None:
-        """The dataset in a new database of `server`, whose data are in `place`."""
+        """New databases of `server`, whose data are in `place`."""
         self._server = server
+        self._names = (f"new_{number}" for number in count(1))
         self.operations = Operations.of(queries_of(_SCHEMA), CODEC)
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            self.engine = _engine(connection, place)
+
+    @contextmanager
+    def new(self) -> Iterator[str]:
+        name = next(self._names)
+        self._command(f"CREATE DATABASE {name}")
+        try:
+            yield self._server.url(name)
+        finally:
+            self._command(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def multiply(self, url: str, copies: int) -> None:
+        with psycopg.connect(url, autocommit=True) as connection:
+
+            def execute(text: str) -> Any:
+                return connection.execute(text.encode())
+
+            multiply(execute, f"{_SCHEMA}.", _NUMBERS.format(copies), _EARLIER)
+            execute("VACUUM (ANALYZE)")
+
+    def template(self) -> Dataset:
         self._command(f"CREATE DATABASE {_TEMPLATE}")
-        url = server.url(_TEMPLATE)
+        url = self._server.url(_TEMPLATE)
         with engine_store.open(url) as store:
-            self.dataset = populate(store)
+            dataset = populate(store)
         with psycopg.connect(url, autocommit=True) as connection:
             # Copies have the statistics too: both sides plan alike, as on a server in use.
             connection.execute("VACUUM (ANALYZE)")
-            self.engine = _engine(connection, place)
+        return dataset
 
     @contextmanager
     def copies(self, *, durable: bool) -> Iterator[tuple[str, str]]:
@@ -129,4 +163,4 @@ def _engine(connection: Connection[Any], place: str) -> Engine:
         **settings,
         "data": place,
     }
-    return Engine(DRIVER, f"PostgreSQL {version}", "psycopg", facts)
+    return Engine(POSTGRES, f"PostgreSQL {version}", "psycopg", facts)

@@ -13,10 +13,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import Case
+from benchmarks.blocks import Case
+from benchmarks.compare import calibrate
 from benchmarks.databases import Bench
-from benchmarks.measure import calibrate
-from benchmarks.report import WIDTH
+from benchmarks.terminal import WIDTH
 
 LINES = 30
 

@@ -1,30 +1,33 @@
-"""What is told: tables for people, JSON for programs."""
+"""What is written: the report of a study for programs, and its page and pictures for people.
+
+    python -m benchmarks.report FOLDER
+
+makes the pages and pictures of the reports in a folder anew, and measures nothing.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from pathlib import Path
 
-from attrs import asdict
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from benchmarks import plots
+from benchmarks.databases import Databases
+from benchmarks.studies import STUDIES
+from benchmarks.study import Options, Report, Study, Table
 
-from benchmarks.cases import BATCH, IN_FLIGHT, THREADS
-from benchmarks.data import PAGE, payload
-from benchmarks.databases import Engine
-from benchmarks.measure import PORTION, Measurement, Spread
-
-WIDTH = 80
-
-
-def console() -> Console:
-    """Standard output at one width, so that a pipe shows what a terminal shows."""
-    return Console(width=WIDTH, highlight=False)
+PICTURE = """```{{image}} measured/{name}-{theme}.svg
+:class: only-{theme}
+:align: center
+:width: 560px
+:alt: {title}
+```
+"""
+"""For a page of the documentation that includes this one: the path is seen from there."""
 
 
 def machine() -> dict[str, object]:
@@ -37,115 +40,98 @@ def machine() -> dict[str, object]:
     }
 
 
-def show(console: Console, measurements: Sequence[Measurement]) -> None:
-    """Print for each database the table of ratios, then that of throughputs."""
-    for engine in _engines(measurements):
-        of_engine = [found for found in measurements if found.engine is engine]
-        compared = [found for found in of_engine if found.ratio is not None]
-        alone = [found for found in of_engine if found.ratio is None]
-        if compared:
-            console.print(_ratios(engine, compared))
-        if alone:
-            console.print(_throughputs(engine, alone))
-        console.print(_facts(engine.facts), style="dim")
-    console.print(
-        "ratio: the store's throughput as a share of the bare module's, which runs the same "
-        "statements with the same parameters and settings. Medians of interleaved rounds; a "
-        "range is from the 10th to the 90th percentile.",
-        style="dim",
-    )
-    console.print(_facts(machine()), style="dim")
-
-
-def _engines(measurements: Sequence[Measurement]) -> list[Engine]:
-    return list({id(found.engine): found.engine for found in measurements}.values())
-
-
-def _facts(facts: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {fact}" for name, fact in facts.items())
-
-
-def _ratios(engine: Engine, measurements: Sequence[Measurement]) -> Table:
-    title = f"{engine.title}: microseconds for one operation"
-    table = Table(title=title, box=box.SIMPLE, width=WIDTH)
-    table.add_column("case", ratio=1)
-    for name in ("store", engine.bare, "ratio", "range", "aim"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for found in measurements:
-        assert found.bare is not None
-        assert found.ratio is not None
-        aim = found.aim
-        style = "" if aim is None else "green" if found.ratio.median >= aim else "red"
-        table.add_row(
-            found.case.title,
-            _number(found.store.median),
-            _number(found.bare.median),
-            Text(f"{found.ratio.median:.2f}", style),
-            f"{found.ratio.p10:.2f}-{found.ratio.p90:.2f}",
-            "" if aim is None else f"{aim}",
-        )
-    return table
-
-
-def _throughputs(engine: Engine, measurements: Sequence[Measurement]) -> Table:
-    title = f"{engine.title}: operations in a second, many at once"
-    table = Table(title=title, box=box.SIMPLE, width=WIDTH)
-    table.add_column("case", ratio=1)
-    for name in ("median", "range"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for found in measurements:
-        rate = _rate(found.store)
-        table.add_row(
-            found.case.title, _number(rate.median), f"{_number(rate.p10)}-{_number(rate.p90)}"
-        )
-    return table
-
-
-def _number(value: float) -> str:
-    return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
-
-
-def _rate(time: Spread) -> Spread:
-    """Operations in a second, from microseconds for one: the slow rounds are the low ones."""
-    return Spread(1e6 / time.median, 1e6 / time.p90, 1e6 / time.p10)
-
-
-def as_json(
-    measurements: Sequence[Measurement], *, date: datetime, rounds: int, seconds: float
-) -> dict[str, Any]:
-    """Everything that was measured, and what it was measured with."""
+def complete(
+    study: Study,
+    found: Report,
+    command: str,
+    date: datetime,
+    options: Options,
+    databases: Mapping[str, Databases],
+) -> Report:
+    """What a study found, behind what it was found with."""
+    engines = [databases[driver].engine for driver in options.drivers]
+    effort = {"rounds": options.effort.rounds, "seconds": options.effort.seconds}
     return {
+        "study": study.NAME,
+        "title": study.TITLE,
+        "command": command,
         "date": date.isoformat(timespec="seconds"),
         "machine": machine(),
-        "parameters": {
-            "rounds": rounds,
-            "seconds": seconds,
-            "portion": PORTION,
-            "threads": THREADS,
-            "in_flight": IN_FLIGHT,
-            "batch": BATCH,
-            "page": PAGE,
-        },
-        "payload": payload(),
         "databases": {
-            engine.driver: {"bare": engine.bare, **engine.facts}
-            for engine in _engines(measurements)
+            engine.driver: {"title": engine.title, "bare": engine.bare, **engine.facts}
+            for engine in engines
         },
-        "cases": [_case(found) for found in measurements],
+        **found,
+        "parameters": {**effort, **found.get("parameters", {})},
     }
 
 
-def _case(found: Measurement) -> dict[str, Any]:
-    case = found.case
-    return {
-        "driver": found.engine.driver,
-        "name": case.name,
-        "title": case.title,
-        "durable": case.durable,
-        "operations_per_round": found.operations,
-        "store_us": asdict(found.store),
-        "bare_us": None if found.bare is None else asdict(found.bare),
-        "ratio": None if found.ratio is None else asdict(found.ratio),
-        "aim": found.aim,
-        "operations_per_second": asdict(_rate(found.store)),
-    }
+def measured_by(report: Report) -> str:
+    """The line that says how to measure it again, and what it was measured with."""
+    machine = report["machine"]
+    facts = [
+        f"{machine['cpus']} CPUs",
+        machine["python"],
+        *(engine["title"] for engine in report["databases"].values()),
+        *(f"{name} {version}" for name, version in report.get("libraries", {}).items()),
+        report["date"][:10],
+    ]
+    return (
+        f"Measured by `{report['command']}` on {', '.join(facts)}; "
+        f"{machine['architecture']} {machine['system']}."
+    )
+
+
+def as_json(report: Report) -> str:
+    """The report as its file has it."""
+    return json.dumps(report, indent=2) + "\n"
+
+
+def pages(report: Report) -> dict[str, str]:
+    """The page and the pictures of a report, by the names of their files."""
+    study = STUDIES[report["study"]]
+    files = {f"{study.NAME}.md": _page(study, report)}
+    for theme in plots.THEMES:
+        with plots.drawing(theme):
+            files[f"{study.NAME}-{theme.name}.svg"] = plots.svg(study.plot(report, theme))
+    return files
+
+
+def _page(study: Study, report: Report) -> str:
+    pictures = [
+        PICTURE.format(name=study.NAME, theme=theme.name, title=report["title"])
+        for theme in plots.THEMES
+    ]
+    tables = [_markdown(table) for table in study.tables(report)]
+    lines = [f"{line}\n" for line in (*study.remarks(report), measured_by(report))]
+    return "\n".join([*pictures, *tables, *lines])
+
+
+def _markdown(table: Table) -> str:
+    shown = [place for place, name in enumerate(table.columns) if name not in table.wide]
+    rows = [table.columns, ("---", *["--:"] * (len(table.columns) - 1)), *table.rows]
+    lines = ["| " + " | ".join(str(row[place]) for place in shown) + " |" for row in rows]
+    return "\n".join([f"**{table.title}**", "", *lines, ""])
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files by their names into a folder, which is made where it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, "utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages of each report in a folder."""
+    folder = Path(*arguments[:1])
+    reports = sorted(folder.glob("*.json"))
+    if len(arguments) != 1 or not reports:
+        print("usage: python -m benchmarks.report FOLDER, one with reports", file=sys.stderr)
+        return 2
+    for path in reports:
+        write(folder, pages(json.loads(path.read_text("utf-8"))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -7,17 +7,33 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from shutil import copy
+from tempfile import TemporaryDirectory
 
 import engine_store
-from benchmarks.data import populate
-from benchmarks.databases import FINGERPRINT, Bare, Databases, Engine, Operations, Ready
+from benchmarks.data import Dataset, populate
+from benchmarks.databases import (
+    FINGERPRINT,
+    SQLITE,
+    Bare,
+    Databases,
+    Engine,
+    Operations,
+    Ready,
+)
+from benchmarks.filled import multiply
 from engine_store import DatabaseConfig
 from engine_store.sql.statements import Call, Result
 from engine_store_sqlite.connections import connect
 from engine_store_sqlite.driver import CODEC, QUERIES
 from engine_store_sqlite.options import read_options
 
-DRIVER = "sqlite"
+_NUMBERS = """(
+    WITH RECURSIVE counted (number) AS (
+        SELECT 1 UNION ALL SELECT number + 1 FROM counted WHERE number < {}
+    )
+    SELECT number FROM counted
+)"""
+_EARLIER = "strftime('%Y-%m-%dT%H:%M:%f000+00:00', {}, '-' || number || ' seconds')"
 
 
 @contextmanager
@@ -30,17 +46,31 @@ class SqliteDatabases(Databases):
     """Files in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """The dataset in a new file."""
+        """New files in `folder`."""
         version = sqlite3.sqlite_version
-        self.engine = Engine(DRIVER, f"SQLite {version}", "sqlite3", {"sqlite": version})
+        self.engine = Engine(SQLITE, f"SQLite {version}", "sqlite3", {"sqlite": version})
         self.operations = Operations.of(QUERIES, CODEC)
+        self._folder = folder
         self._template = folder / "template.db"
+
+    @contextmanager
+    def new(self) -> Iterator[str]:
+        with TemporaryDirectory(dir=self._folder) as folder:
+            yield f"sqlite:///{folder}/engine.db"
+
+    def multiply(self, url: str, copies: int) -> None:
+        path = read_options(DatabaseConfig(url=url))[0].path
+        assert path is not None
+        with closing(sqlite3.connect(path)) as connection, connection:
+            multiply(connection.execute, "", _NUMBERS.format(copies), _EARLIER)
+
+    def template(self) -> Dataset:
         with engine_store.open(f"sqlite:///{self._template}?synchronous=off") as store:
-            self.dataset = populate(store)
+            return populate(store)
 
     @contextmanager
     def copies(self, *, durable: bool) -> Iterator[tuple[str, str]]:
-        ours, theirs = [self._template.with_name(name) for name in ("store.db", "bare.db")]
+        ours, theirs = [self._folder / name for name in ("store.db", "bare.db")]
         synchronous = "full" if durable else "normal"
         try:
             for path in (ours, theirs):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import importlib
 import json
-import subprocess
+import re
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from unittest.mock import Mock
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from postgres_server import home_in
+pytestmark = pytest.mark.xdist_group("benchmarks")  # one worker, so that all studies run once
 
-pytestmark = pytest.mark.xdist_group("benchmarks")  # one worker, so that all cases run once
+STUDIES = ["ratio", "concurrent", "rows", "telemetry", "keys", "transfer"]
 
 TINY = ("--rounds", "2", "--seconds", "0.001")
 
@@ -46,91 +45,158 @@ ALONE = ["modify-threads", "create-threads", "create-gather"]
 
 BARE = {"sqlite": "sqlite3", "postgres": "psycopg"}
 
-SPREAD = {"median", "p10", "p90"}
+SPREAD = ["p10", "median", "p90"]
+PERCENTILES = ["p50", "p90", "p99"]
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory) -> Path:
-    """Where the one run of all cases writes."""
-    return tmp_path_factory.mktemp("benchmarks")
+    """Where the one run of all studies writes."""
+    return tmp_path_factory.mktemp("benchmarks") / "new"
 
 
 @pytest.fixture(scope="session")
 def printed(run, folder) -> str:
-    """What the run of all cases prints."""
-    return run(sys.executable, "-m", "benchmarks", *TINY, "--json", folder / "new" / "found.json")
+    """What the run of all studies prints."""
+    return run(sys.executable, "-m", "benchmarks", "--quick", *TINY, "--into", folder)
 
 
 @pytest.fixture(scope="session")
-def report(printed, folder) -> dict:
-    """What it writes."""
-    return json.loads((folder / "new" / "found.json").read_text("utf-8"))
+def reports(printed, folder) -> dict[str, dict]:
+    """The report of each study."""
+    return {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in STUDIES}
+
+
+@pytest.fixture(params=STUDIES)
+def study(request) -> str:
+    """Each study in turn."""
+    return request.param
 
 
 @pytest.fixture
-def cases(report) -> dict[tuple[str, str], dict]:
-    """The cases of the report by driver and name."""
-    return {(case["driver"], case["name"]): case for case in report["cases"]}
+def report(reports, study) -> dict:
+    """The report of the study."""
+    return reports[study]
 
 
 @pytest.fixture
-def tables(printed) -> dict[str, list[str]]:
-    """The lines printed about each driver."""
-    lines = printed.splitlines()
-    (start,) = (
-        number for number, line in enumerate(lines) if "PostgreSQL" in line and "for one" in line
-    )
-    return {"sqlite": lines[:start], "postgres": lines[start:]}
+def page(report, folder, study) -> str:
+    """The page of the study."""
+    return (folder / f"{study}.md").read_text("utf-8")
 
 
-def test_every_case_is_a_line_of_a_table_80_columns_wide(printed, tables, cases):
-    for (driver, _), case in cases.items():
-        lines = tables[driver]
-        assert sum(line.startswith(f"  {case['title']} ") for line in lines) == 1
-    assert max(map(len, printed.splitlines())) <= 80
+@pytest.fixture
+def cases(reports) -> dict[tuple[str, str], dict]:
+    """The cases of the ratios by driver and name."""
+    return {(case["driver"], case["name"]): case for case in reports["ratio"]["cases"]}
 
 
-def test_the_table_shows_the_medians_of_the_report(tables, cases):
-    for driver, aims in AIMS.items():
-        for name in aims:
-            case = cases[driver, name]
-            (line,) = (row for row in tables[driver] if f"  {case['title']} " in row)
-            assert f" {case['ratio']['median']:.2f} " in line
+def rows(page: str) -> list[list[str]]:
+    """The cells of all tables of a page, row by row."""
+    return [
+        line.strip("| ").split(" | ") for line in page.splitlines() if re.match(r"\| (?!---)", line)
+    ]
 
 
-def test_a_table_names_the_bare_module_and_the_version_of_the_database(tables, report):
-    versions = {name: report["databases"][name] for name in BARE}
-    for driver, title in (
-        ("sqlite", f"SQLite {versions['sqlite']['sqlite']}"),
-        ("postgres", f"PostgreSQL {versions['postgres']['postgresql']}"),
-    ):
-        assert tables[driver][0].strip() == f"{title}: microseconds for one operation"
-        assert BARE[driver] in tables[driver][2].split()
+def texts(picture: Path) -> list[str]:
+    """The words and numbers in a picture."""
+    found = ET.parse(picture).iter("{http://www.w3.org/2000/svg}text")
+    return ["".join(text.itertext()) for text in found]
 
 
-def test_the_report_says_what_was_measured_and_on_what(report):
-    assert set(report) == {"date", "machine", "parameters", "payload", "databases", "cases"}
+def ordered(found: dict, names: list[str]) -> bool:
+    """Whether these are the names, and the values go up from above 0."""
+    values = [found[name] for name in names]
+    return set(found) == set(names) and values[0] > 0 and values == sorted(values)
+
+
+# --- every study ---------------------------------------------------------------------------------
+
+
+def test_nothing_is_left_but_the_results_and_they_name_no_place(reports, folder, root):
+    ends = (".json", ".md", "-light.svg", "-dark.svg")
+    expected = {f"{name}{end}" for name in STUDIES for end in ends}
+    assert {path.name for path in folder.iterdir()} == expected
+    for path in folder.iterdir():
+        text = path.read_text("utf-8")
+        for place in (folder, root, Path.home()):
+            assert str(place) not in text
+
+
+def test_a_report_says_what_was_measured_how_and_on_what(report, study):
+    assert report["study"] == study
+    assert report["command"] == f"python -m benchmarks {study} {' '.join(TINY)} --quick"
     assert set(report["machine"]) == {"system", "architecture", "cpus", "python"}
-    assert {name: found["bare"] for name, found in report["databases"].items()} == BARE
-    assert report["parameters"] == {
-        "rounds": 2,
-        "seconds": 0.001,
-        "portion": 50,
-        "threads": 8,
-        "in_flight": 100,
-        "batch": 10,
-        "page": 100,
-    }
-
-
-def test_documents_are_of_a_plausible_size(report):
-    assert 300 <= report["payload"]["input_bytes"] <= 500
-    assert 300 <= report["payload"]["output_bytes"] <= 500
+    found = {name: engine["bare"] for name, engine in report["databases"].items()}
+    one = {"sqlite": BARE["sqlite"]}
+    assert found == (one if study in ("telemetry", "keys") else BARE)
+    assert report["parameters"]["rounds"] == 2
+    assert report["parameters"]["seconds"] == 0.001
 
 
 def test_commits_on_postgresql_are_durable(report):
-    found = report["databases"]["postgres"]
-    assert found["fsync"] == found["full_page_writes"] == found["synchronous_commit"] == "on"
+    found = report["databases"].get("postgres")
+    if found is not None:
+        assert found["fsync"] == found["full_page_writes"] == found["synchronous_commit"] == "on"
+
+
+def test_a_page_ends_with_the_command_the_machine_the_versions_and_the_date(report, page):
+    line = page.splitlines()[-1]
+    assert line.startswith(f"Measured by `{report['command']}` on ")
+    assert line.endswith(f"; {report['machine']['architecture']} {report['machine']['system']}.")
+    titles = [engine["title"] for engine in report["databases"].values()]
+    for fact in (report["machine"]["python"], *titles, report["date"][:10]):
+        assert f", {fact}" in line
+
+
+def test_the_terminal_shows_the_figures_of_the_pages_80_columns_wide(printed, page):
+    assert max(map(len, printed.splitlines())) <= 80
+    shown = [line.split() for line in printed.splitlines()]
+    for cells in rows(page):
+        words = " ".join(cells).split()
+        assert any(set(words) <= set(line) for line in shown), cells
+
+
+def test_a_page_is_short_enough_for_a_phone(page):
+    assert all(len(cells) <= 5 for cells in rows(page))
+
+
+def test_a_page_shows_a_picture_for_light_and_one_for_dark(page, study, folder):
+    pictures = re.findall(r"^```{image} measured/(\S+)\n:class: (\S+)$", page, re.MULTILINE)
+    assert pictures == [(f"{study}-{theme}.svg", f"only-{theme}") for theme in ("light", "dark")]
+    light, dark = (texts(folder / name) for name, _ in pictures)
+    assert light == dark != []
+
+
+def test_pages_and_pictures_come_from_the_report_alone_and_are_always_the_same(
+    reports, folder, tmp_path, run
+):
+    for path in folder.glob("*.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    run(sys.executable, "-m", "benchmarks.report", tmp_path)
+    for path in folder.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+# --- ratio ---------------------------------------------------------------------------------------
+
+
+def test_every_case_is_a_line_that_shows_its_medians(cases, reports, folder):
+    page = (folder / "ratio.md").read_text("utf-8")
+    for driver, aims in AIMS.items():
+        title = f"**{reports['ratio']['databases'][driver]['title']}: microseconds for one"
+        lines = rows(page.partition(title)[2].partition("**\n\n**")[0].partition("\n**")[0])
+        assert lines[0] == ["case", "store", BARE[driver], "ratio"]
+        for line, name in zip(lines[1:], aims, strict=True):
+            case = cases[driver, name]
+            assert line[0] == case["title"]
+            assert line[3] == f"{case['ratio']['median']:.2f}"
+
+
+def test_the_picture_of_ratios_has_a_lane_for_each_case_and_names_the_databases(cases, folder):
+    compared = {case["title"] for case in cases.values() if case["ratio"]}
+    found = texts(folder / "ratio-light.svg")
+    assert compared | {"SQLite", "PostgreSQL", "1: as fast as the bare module"} <= set(found)
 
 
 def test_the_cases_and_their_aims_are_these(cases):
@@ -143,189 +209,148 @@ def test_the_cases_and_their_aims_are_these(cases):
 
 def test_a_case_has_times_a_ratio_and_their_spread(cases):
     for (_, name), case in cases.items():
-        assert set(case) == {
-            "driver",
-            "name",
-            "title",
-            "durable",
-            "operations_per_round",
-            "store_us",
-            "bare_us",
-            "ratio",
-            "aim",
-            "operations_per_second",
-        }
         assert case["durable"] != name.endswith("normal")
         assert case["operations_per_round"] >= 1
         compared = [case["bare_us"], case["ratio"]]
         assert (compared == [None, None]) == (name in ALONE)
         for spread in (case["store_us"], case["operations_per_second"], *filter(None, compared)):
-            assert set(spread) == SPREAD
-            assert 0 < spread["p10"] <= spread["median"] <= spread["p90"]
+            assert ordered(spread, SPREAD)
 
 
-def test_nothing_is_left_but_the_report_and_it_names_no_place(printed, folder, root):
-    assert [path.name for path in (folder / "new").iterdir()] == ["found.json"]
-    text = (folder / "new" / "found.json").read_text("utf-8")
-    assert str(folder) not in text
-    assert str(root) not in text
+def test_documents_are_of_a_plausible_size(reports):
+    payload = reports["ratio"]["payload"]
+    assert 300 <= payload["input_bytes"] <= 500
+    assert 300 <= payload["output_bytes"] <= 500
+
+
+# --- the others ----------------------------------------------------------------------------------
+
+
+def test_workflows_side_by_side_are_measured_on_both_databases(reports, folder):
+    report = reports["concurrent"]
+    bound = report["parameters"]["bound_ms"]
+    assert bound == 100
+    page = (folder / "concurrent.md").read_text("utf-8")
+    for driver, name in (("sqlite", "SQLite"), ("postgres", "PostgreSQL")):
+        levels = [level for level in report["levels"] if level["driver"] == driver]
+        assert [level["workflows"] for level in levels] == [4, 8, 16, 32, 64, 128]
+        assert all(level["updates"] >= 2 * level["workflows"] for level in levels)
+        assert all(ordered(level["ms"], PERCENTILES) for level in levels)
+        within = [level["workflows"] for level in levels if level["ms"]["p99"] < bound]
+        most = report["most_workflows"][driver]
+        assert most == max(within, default=0)
+        assert f"\n{name}: most workflows with a p99 below 100 ms: {most}\n" in page
+    assert report["parameters"]["pool_max_size"] == 8
+
+
+def test_latencies_are_measured_for_each_operation_at_each_size_on_both_databases(reports):
+    report = reports["rows"]
+    assert report["parameters"]["tasks"] == [200, 2_000]
+    assert [(one["driver"], one["tasks"], one["name"]) for one in report["operations"]] == [
+        (driver, tasks, name)
+        for driver in BARE
+        for tasks in (200, 2_000)
+        for name in ("get", "update", "page", "workflow")
+    ]
+    assert all(
+        one["times"] >= 2 and ordered(one["ms"], PERCENTILES) for one in report["operations"]
+    )
+
+
+def test_plugins_keys_and_moves_are_bars_with_their_medians(reports, folder):
+    for study, things, unit, names in (
+        ("telemetry", "plugins", "us", ["no plugin", "SlowOperations"]),
+        ("keys", "calls", "us", ["KeyChecker.check", "the hash alone"]),
+        ("transfer", "moves", "rows_per_second", ["export from SQLite", "export from PostgreSQL"]),
+    ):
+        found = reports[study][things]
+        assert [one["title"] for one in found][:2] == names
+        assert all(ordered(one[unit], SPREAD) for one in found)
+        lines = rows((folder / f"{study}.md").read_text("utf-8"))[1:]
+        assert [line[0] for line in lines] == [one["title"] for one in found]
+        shown = texts(folder / f"{study}-dark.svg")
+        for title, median, _ in lines:
+            assert {title, median} <= set(shown)
+
+
+def test_rows_go_out_of_each_database_into_each_and_from_one_to_the_other(reports):
+    report = reports["transfer"]
+    assert [move["title"] for move in report["moves"]] == [
+        "export from SQLite",
+        "export from PostgreSQL",
+        "import into SQLite",
+        "import into PostgreSQL",
+        "copy from SQLite to PostgreSQL",
+        "copy from PostgreSQL to SQLite",
+    ]
+    assert report["parameters"]["rows"] == 20 * 21
+    assert 800 <= report["parameters"]["bytes_of_row"] <= 1_600
+
+
+# --- the command line ----------------------------------------------------------------------------
 
 
 def test_one_case_may_be_measured_alone_and_by_one_driver(run, tmp_path):
-    found = tmp_path / "found.json"
-    options = ("--driver", "sqlite", "--case", "get", "--json", found)
+    options = ("--driver", "sqlite", "--case", "get", "--into", tmp_path)
     run(sys.executable, "-m", "benchmarks", *TINY, *options)
-    report = json.loads(found.read_text("utf-8"))
+    report = json.loads((tmp_path / "ratio.json").read_text("utf-8"))
     assert [(case["driver"], case["name"]) for case in report["cases"]] == [("sqlite", "get")]
     assert set(report["databases"]) == {"sqlite"}
-
-
-def test_workflows_side_by_side_are_measured_where_that_case_is_named(run, tmp_path):
-    found = tmp_path / "found.json"
-    options = ("--case", "concurrent", "--seconds", "0.01", "--json", found)
-    printed = run(sys.executable, "-m", "benchmarks", *options)
-    report = json.loads(found.read_text("utf-8"))
-    levels = report["levels"]
-    assert [level["workflows"] for level in levels] == [4, 8, 16, 32, 64, 128]
-    assert all(0 < level["p50"] <= level["p99"] for level in levels)
-    holding = [level["workflows"] for level in levels if level["p99"] < report["bound_ms"] == 100]
-    assert report["most_workflows"] == max(holding, default=0)
-    assert f"most workflows with a p99 below 100 ms: {report['most_workflows']}" in printed
-    assert list(tmp_path.iterdir()) == [found]
+    assert report["command"] == (
+        f"python -m benchmarks ratio --case get --driver sqlite {' '.join(TINY)}"
+    )
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_profile_names_the_functions_and_writes_nothing(run, tmp_path):
-    options = ("--profile", "get", "--seconds", "0.01", "--json", tmp_path / "found.json")
+    options = ("--profile", "get", "--seconds", "0.01", "--into", tmp_path)
     printed = run(sys.executable, "-m", "benchmarks", "--driver", "sqlite", *options)
     assert {"Connection.execute", "rows.task", "TaskState.__init__"} <= set(printed.split())
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("--case", "unknown"), "invalid choice: 'unknown'"),
-        (("--case", "concurrent", "--case", "get"), "concurrent is measured alone, and on sqlite"),
-        (
-            ("--case", "concurrent", "--driver", "postgres"),
-            "concurrent is measured alone, and on sqlite",
-        ),
-        (("--profile", "create-threads"), "invalid choice: 'create-threads'"),
-        (("--driver", "mysql"), "invalid choice: 'mysql'"),
-        (
-            ("--driver", "postgres", "--case", "create-normal"),
-            "postgres does not measure create-normal",
-        ),
-        (("--rounds", "1"), "expected at least 2"),
-        (("--rounds", "few"), "invalid count value: 'few'"),
-        (("--seconds", "0"), "expected seconds above 0"),
-        (("--json", "."), "is a directory"),
-        (("--json", "Makefile/found.json"), "cannot write into Makefile"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
-)
-def test_what_cannot_be_done_is_one_line_before_anything_is_measured(options, said, root):
-    command = (sys.executable, "-m", "benchmarks", *options)
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    assert result.returncode == 2
-    assert said in result.stderr.splitlines()[-1]
-    assert result.stdout == ""
-
-
-# --- the measuring itself, on a clock that only the operations move ----------------------------
-
-
-class Clock:
-    """A clock, and a case of operations that take what a test says, in microseconds."""
-
-    def __init__(self) -> None:
-        self.now = 0
-        self.order = ""
-        self.rounds = 0
-
-    def perf_counter_ns(self) -> int:
-        return self.now
-
-    def set_up(self, bench):
-        return self.prepare
-
-    def prepare(self, count):
-        self.rounds += 1
-        return self.cases.Blocks(self.block("s", 8, count), self.block("b", 2, count))
-
-    def block(self, side, microseconds, count):
-        def block():
-            self.order += side
-            # Every round the machine is slower than in the one before.
-            self.now += microseconds * 1000 * count * self.rounds
-
-        return block
-
-
 @pytest.fixture
-def measure(root, monkeypatch):
-    """The module that measures."""
+def cli(root, monkeypatch):
+    """The module of the command line, at the top of the repository."""
     monkeypatch.syspath_prepend(root)
-    return importlib.import_module("benchmarks.measure")
+    monkeypatch.chdir(root)
+    return importlib.import_module("benchmarks.cli")
 
 
-@pytest.fixture
-def clock(measure, monkeypatch) -> Clock:
-    """A clock that replaces the machine's."""
-    clock = Clock()
-    clock.cases = importlib.import_module("benchmarks.cases")
-    monkeypatch.setattr(measure, "time", clock)
-    return clock
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("unknown", "no study 'unknown', only ratio, concurrent, rows, telemetry, keys, transfer"),
+        ("keys --driver postgres", "postgres does not measure keys"),
+        ("--case unknown", "invalid choice: 'unknown'"),
+        ("rows --case get", "a case is of the study ratio: name no other one with it"),
+        ("rows --profile get", "a case is of the study ratio: name no other one with it"),
+        ("--profile create-threads", "invalid choice: 'create-threads'"),
+        ("--driver mysql", "invalid choice: 'mysql'"),
+        ("--driver postgres --case create-normal", "postgres does not measure create-normal"),
+        ("--rounds 1", "expected at least 2"),
+        ("--rounds few", "invalid _count value: 'few'"),
+        ("--seconds 0", "expected seconds above 0"),
+        ("--into Makefile", "cannot write into Makefile"),
+        ("--into Makefile/below", "cannot write into Makefile/below"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_before_anything_is_measured(cli, capsys, arguments, said):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments.split())
+    printed = capsys.readouterr()
+    assert ended.value.code == 2
+    assert said in printed.err.splitlines()[-1]
+    assert printed.out == ""
 
 
-@pytest.fixture
-def measured(measure, clock):
-    """A case on that clock, measured in four rounds of 24 microseconds."""
-    case = clock.cases.Case("fake", "fake", clock.set_up)
-    return measure.measure(case, Mock(), rounds=4, seconds=24e-6)
+def test_a_server_that_does_not_start_is_told_and_nothing_is_written(
+    cli, capsys, tmp_path, monkeypatch
+):
+    def refuse(folder):
+        raise cli.ServerError("PostgreSQL did not start")
 
-
-def test_the_sides_of_a_case_take_turns_at_being_first(measured, clock):
-    assert clock.order == "sb" + "sbbssbbs"  # one to find the number of operations
-
-
-def test_a_round_has_as_many_operations_as_fill_it(measured):
-    assert measured.operations == 3
-
-
-def test_a_ratio_is_taken_round_by_round_so_that_a_slow_machine_leaves_it_alone(measured):
-    assert measured.ratio.median == measured.ratio.p10 == measured.ratio.p90 == 2 / 8
-    assert measured.store.median == pytest.approx((3 + 4) / 2 * 8)
-    assert measured.bare.median == pytest.approx((3 + 4) / 2 * 2)
-    assert measured.store.p10 < measured.store.median < measured.store.p90
-
-
-@pytest.fixture(params=BARE)
-def databases(request, measure, tmp_path):
-    """The databases of each driver."""
-    driver = importlib.import_module(f"benchmarks.{request.param}")
-    with driver.open_databases(tmp_path) as databases:
-        yield databases
-
-
-def test_sides_that_did_different_work_are_not_compared(databases):
-    with_result = importlib.import_module("benchmarks.data").with_result
-    with databases.bench() as bench:
-        bench.check_same_work()
-        bench.store.tasks.modify(bench.dataset.tree_root, lambda task: with_result(task, 1))
-        with pytest.raises(RuntimeError, match="the two sides did different work"):
-            bench.check_same_work()
-
-
-def test_a_server_lives_beside_the_results_where_its_user_can_get_there(monkeypatch):
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    with TemporaryDirectory(dir="/tmp") as name:
-        folder = Path(name).resolve()
-        assert home_in(folder) == folder / "postgres"
-        assert folder.stat().st_mode & 0o777 == 0o711
-        below = folder / "below"
-        below.mkdir()
-        folder.chmod(0o700)
-        assert home_in(below) is None
-        monkeypatch.setattr("os.geteuid", lambda: 1000)
-        assert home_in(below) == below / "postgres"
+    monkeypatch.setitem(cli.DRIVERS, "postgres", refuse)
+    assert cli.main(["transfer", "--into", str(tmp_path)]) == 3
+    assert capsys.readouterr().err == "benchmarks: PostgreSQL did not start\n"
+    assert list(tmp_path.iterdir()) == []

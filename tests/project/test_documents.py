@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shlex
@@ -118,7 +119,7 @@ def test_an_excerpt_is_what_the_file_says(document):
             assert block.code in text or indented in text, f"{document}:{block.line}"
 
 
-def test_every_command_of_a_document_is_known_to_work(document, run):
+def test_every_command_of_a_document_is_known_to_work(document, run, monkeypatch):
     targets = set(re.findall(r"make (\w+)", run("make", "help")))
     scripts = [block.code for block in blocks(document) if block.language == "sh"]
     for line in "".join(scripts).splitlines():
@@ -127,6 +128,13 @@ def test_every_command_of_a_document_is_known_to_work(document, run):
             assert target[1] in targets, line
         elif re.match(r"(\.venv/bin/)?pytest ", command):
             run(sys.executable, "-m", "pytest", *shlex.split(command)[1:], "--collect-only")
+        elif re.match(r"(\.venv/bin/)?python -m benchmarks\b(?!\.)", command):
+            monkeypatch.syspath_prepend(ROOT)
+            with pytest.raises(SystemExit) as ended:  # its arguments exist; other tests run it
+                importlib.import_module("benchmarks.cli").main(
+                    [*shlex.split(command)[3:], "--help"]
+                )
+            assert ended.value.code == 0, line
         elif command.startswith("engine-store "):  # its arguments exist; other tests run it
             done = CliRunner().invoke(command_line(), [*shlex.split(command)[1:], "--help"])
             assert done.exit_code == 0, f"{line}\n{done.output}"

@@ -14,8 +14,8 @@ MEASURED_WORKFLOWS = 16
 back on one file with 99 of 100 updates done within 100 ms: the median of seven runs on two cores
 with a disk that others wrote to as well, some 700 updates a second. An idle disk held 32 and 64.
 
-`python -m benchmarks --case concurrent` measures it again. More of them wait longer for the one
-writer.
+`python -m benchmarks concurrent --driver sqlite` measures it again. More of them wait longer for
+the one writer.
 """
 
 

@@ -1,0 +1,10 @@
+"""The studies: what is measured, a module each."""
+
+from __future__ import annotations
+
+from benchmarks.studies import concurrent, keys, ratio, rows, telemetry, transfer
+from benchmarks.study import Study
+
+_STUDIES: tuple[Study, ...] = (ratio, concurrent, rows, telemetry, keys, transfer)
+
+STUDIES = {study.NAME: study for study in _STUDIES}
