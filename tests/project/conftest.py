@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attrs import frozen
 
 Run = Callable[..., str]
+
+
+@frozen
+class Section:
+    """What stands below a heading of a page, and the messages it quotes."""
+
+    text: str
+
+    @property
+    def quotes(self) -> list[str]:
+        """The blocks that show what a program says."""
+        return re.findall(r"^```text\n(.*?)\n```$", self.text, re.DOTALL | re.MULTILINE)
+
+    @property
+    def statements(self) -> list[str]:
+        """The blocks of SQL."""
+        return re.findall(r"^```sql\n(.*?)^```$", self.text, re.DOTALL | re.MULTILINE)
+
+
+Sections = dict[str, Section]
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +54,16 @@ def run(root: Path) -> Run:
         return result.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def troubleshooting(root: Path) -> tuple[Sections, Sections]:
+    """The sections of the page of troubleshooting by heading: the symptoms, and the errors."""
+    text = (root / "docs" / "troubleshooting.md").read_text("utf-8")
+    _, symptoms, errors = re.split(r"^## By .*\n", text, flags=re.MULTILINE)
+    return _sections(symptoms), _sections(errors)
+
+
+def _sections(part: str) -> Sections:
+    _, *found = re.split(r"^### (.*)\n", part, flags=re.MULTILINE)
+    return {name: Section(text) for name, text in zip(found[::2], found[1::2], strict=True)}
