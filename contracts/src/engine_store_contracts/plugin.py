@@ -18,6 +18,9 @@ from engine_store_contracts import recording
 from engine_store_contracts.profiles import ProfileName
 from engine_store_contracts.recorder import Recorder, is_writable, make_printable
 
+# Before anything imports them: pytest warns of what it can rewrite no more.
+pytest.register_assert_rewrite("engine_store_contracts.machine", "engine_store_contracts.suite")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of the suite."""
