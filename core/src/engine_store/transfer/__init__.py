@@ -10,8 +10,23 @@ Rows keep their ids, versions and times. The format is in `docs/export-format.md
 """
 
 from engine_store.transfer.files import File
+from engine_store.transfer.lines import NO_ROW
+from engine_store.transfer.lines import decode as decode_row
+from engine_store.transfer.lines import encode as encode_row
 from engine_store.transfer.moves import Report, copy, export, import_
 from engine_store.transfer.rows import OnProgress
 from engine_store.transfer.totals import Totals, totals
 
-__all__ = ["File", "OnProgress", "Report", "Totals", "copy", "export", "import_", "totals"]
+__all__ = [
+    "NO_ROW",
+    "File",
+    "OnProgress",
+    "Report",
+    "Totals",
+    "copy",
+    "decode_row",
+    "encode_row",
+    "export",
+    "import_",
+    "totals",
+]
