@@ -31,6 +31,9 @@ def main() -> int:
         remedy = 'pip install "engine-store[sqlite]" pytest'
         print(f"sqlite_memory: the module {exc.name} is missing; {remedy}", file=sys.stderr)
         return USAGE
+    except KeyboardInterrupt:
+        print("sqlite_memory: Interrupted.", file=sys.stderr)
+        return INTERRUPTED
     return DONE
 
 

@@ -1,0 +1,1 @@
+"""The smallest footprint of engine-store, measured: time, memory, disk, installation."""
