@@ -34,7 +34,8 @@ exclude_patterns = ["README.md", "measured/*.md", "site"]
 nitpicky = True
 # The standard library's own pages are elsewhere; nothing is fetched to link to them.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections|concurrent|contextlib|datetime|enum|logging|os|pathlib|types|typing)\..*"),
+    (r"py:.*", r"(collections|concurrent|contextlib|datetime|enum|logging)\..*"),
+    (r"py:.*", r"(os|pathlib|types|typing)\..*"),
     (r"py:.*", r"(pluggy|_pytest)\..*|Logger|.*\.Fields|.*\.(T|T_co|_C|_T)|.* \| .*"),
 ]
 add_module_names = False

@@ -119,6 +119,11 @@ def test_an_excerpt_is_what_the_file_says(document):
             assert block.code in text or indented in text, f"{document}:{block.line}"
 
 
+COLLECTED: set[str] = set()
+"""Commands of pytest that were looked at: several documents have the same."""
+
+
+@pytest.mark.xdist_group("commands")
 def test_every_command_of_a_document_is_known_to_work(document, run, monkeypatch):
     targets = set(re.findall(r"make (\w+)", run("make", "help")))
     scripts = [block.code for block in blocks(document) if block.language == "sh"]
@@ -127,7 +132,9 @@ def test_every_command_of_a_document_is_known_to_work(document, run, monkeypatch
         if target := re.match(r"make (\w+)", command):
             assert target[1] in targets, line
         elif re.match(r"(\.venv/bin/)?pytest ", command):
-            run(sys.executable, "-m", "pytest", *shlex.split(command)[1:], "--collect-only")
+            if command not in COLLECTED:
+                run(sys.executable, "-m", "pytest", *shlex.split(command)[1:], "--collect-only")
+            COLLECTED.add(command)
         elif re.match(r"(\.venv/bin/)?python -m benchmarks\b(?!\.)", command):
             monkeypatch.syspath_prepend(ROOT)
             with pytest.raises(SystemExit) as ended:  # its arguments exist; other tests run it

@@ -221,7 +221,7 @@ def without_the_command(stage: Stage) -> Iterator[str]:
 @symptom("An extra is missing")
 def without_an_extra(stage: Stage) -> Iterator[str]:
     stage.patch.delitem(sys.modules, "engine_store.telemetry.otel", raising=False)
-    stage.patch.setitem(sys.modules, "opentelemetry", None)
+    stage.patch.setitem(sys.modules, "opentelemetry.metrics", None)  # what is imported first
     yield said(lambda: engine_store.telemetry.OpenTelemetry)
     stage.patch.setitem(sys.modules, "yaml", None)
     Path("engine.yaml").touch()

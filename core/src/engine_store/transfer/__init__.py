@@ -10,7 +10,6 @@ Rows keep their ids, versions and times. The format is in `docs/export-format.md
 """
 
 from engine_store.transfer.files import File
-from engine_store.transfer.lines import NO_ROW
 from engine_store.transfer.lines import decode as decode_row
 from engine_store.transfer.lines import encode as encode_row
 from engine_store.transfer.moves import Report, copy, export, import_
@@ -18,7 +17,6 @@ from engine_store.transfer.rows import OnProgress
 from engine_store.transfer.totals import Totals, totals
 
 __all__ = [
-    "NO_ROW",
     "File",
     "OnProgress",
     "Report",

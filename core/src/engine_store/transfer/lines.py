@@ -45,8 +45,8 @@ def canonical(row: Row) -> bytes:
 def decode(line: bytes) -> Row:
     """The row of a line: of one that `encode` wrote, or that means the same.
 
-    Raises one of `NO_ROW` for a line that is none, or has not exactly the fields of its kind, and
-    `EngineStoreError` for what no store would restore. No error quotes the line.
+    Raises one of `lines.NO_ROW` for a line that is none, or has not exactly the fields of its
+    kind, and `EngineStoreError` for what no store would restore. No error quotes the line.
     """
     fields = json.loads(line.decode())
     kind = KIND_NAMED[fields.pop("kind")]
