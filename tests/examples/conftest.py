@@ -32,6 +32,11 @@ def examples() -> Path:
     return EXAMPLES
 
 
+@pytest.fixture(autouse=True)
+def _unmeasured_processes(unmeasured: None) -> None:
+    """What an example does with a store, the tests of the library do as well."""
+
+
 @pytest.fixture
 def environment() -> dict[str, str]:
     """An environment that says nothing to the quickstart."""
