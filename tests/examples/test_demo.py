@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import engine_store
-from engine_store import Status, Store, WorkflowState
+from engine_store import Status, Store, WorkflowState, plugins
 from quickstart import cli
 from quickstart.events import Event, Kind
 from quickstart.sources import folder_or_file
@@ -424,6 +424,7 @@ def test_a_driver_that_is_not_installed_is_named_with_its_remedy(
     here: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, texts: Path
 ) -> None:
     monkeypatch.setattr("engine_store.plugins.entry_points", lambda group: ())
+    plugins._entry_point.cache_clear()
     line = refused(here, tmp_path, "--input", str(texts), "--store", "sqlite:///engine.db")
     assert line == (
         "quickstart: no driver named 'sqlite' (installed: none). "
