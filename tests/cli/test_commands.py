@@ -120,22 +120,23 @@ def filled(url: str) -> str:
 # --- whether a store can be used ---------------------------------------------------------------
 
 
-def test_start_opens_migrates_logs_and_reports(run: Run, url: str) -> None:
-    done = run("start", "--url", url)
+def test_start_opens_migrates_logs_and_reports(run: Run, here: Run, url: str) -> None:
     driver = "sqlite" if url.startswith("sqlite") else "postgres"
+    done = run("start", "--url", url, "--json")
     assert done.code == 0
-    assert [line.split() for line in done.out.splitlines()[:4]] == [
+    Draft202012Validator(HEALTH).validate(done.json)
+    *steps, last = done.err.splitlines()
+    assert [line.partition(" driver=")[0] for line in steps] == ["INFO schema step up"] * 3
+    assert last.startswith(f"INFO store started driver={driver} mode=auto-migrate schema_version=3")
+    again = here("start", "--url", url)
+    assert again.code == 0
+    assert [line.split() for line in again.out.splitlines()[:4]] == [
         ["driver", driver],
         ["reads", "yes"],
         ["writes", "yes"],
         ["schema", "version", "3"],
     ]
-    *steps, last = done.err.splitlines()
-    assert [line.partition(" driver=")[0] for line in steps] == ["INFO schema step up"] * 3
-    assert last.startswith(f"INFO store started driver={driver} mode=auto-migrate schema_version=3")
-    again = run("start", "--url", url, "--json")
     assert len(again.err.splitlines()) == 1
-    Draft202012Validator(HEALTH).validate(again.json)
 
 
 def test_health_says_what_the_store_can_do(run: Run, here: Run, filled: str) -> None:
@@ -225,15 +226,17 @@ def test_drivers_lists_what_is_installed(run: Run, here: Run) -> None:
     assert [line.split()[0] for line in lines] == ["postgres", "postgresql", "sqlite"]
 
 
-def test_a_driver_that_cannot_be_loaded_is_listed_with_its_remedy(run: Run, tmp_path: Path) -> None:
+def test_a_driver_that_cannot_be_loaded_is_listed_with_its_remedy(
+    here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     metadata = tmp_path / "more" / "x_broken-1.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: x-broken\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text(
         "[engine_store.drivers]\nbroken = x_none\n[engine_store.commands]\nbroken = x_none:app\n"
     )
-    place = str(tmp_path / "more")
-    done = run("drivers", "--json", PYTHONPATH=place)
+    monkeypatch.syspath_prepend(tmp_path / "more")
+    done = here("drivers", "--json")
     assert done.code == 1
     Draft202012Validator(DRIVERS).validate(done.json)
     [broken] = [driver for driver in done.json if driver["name"] == "broken"]
@@ -244,7 +247,7 @@ def test_a_driver_that_cannot_be_loaded_is_listed_with_its_remedy(run: Run, tmp_
     )
     said = "engine-store: the commands of x-broken are missing: "
     assert done.err.startswith(f"{said}ModuleNotFoundError")
-    assert "pip install --force-reinstall x-broken\n" in run("drivers", PYTHONPATH=place).out
+    assert "pip install --force-reinstall x-broken\n" in here("drivers").out
 
 
 def test_schema_prints_a_schema_for_editors(run: Run, here: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -110,18 +111,29 @@ def test_what_deletes_has_a_dry_run_and_a_yes(names: tuple[str, ...]) -> None:
     assert options >= {"--dry-run", "--yes"}
 
 
-def test_the_script_shows_help_its_version_and_its_exit_codes(run: Run) -> None:
+def test_the_script_shows_help_its_version_and_its_exit_codes(run: Run, here: Run) -> None:
     done = run("-h")
     assert done.code == 0
     assert re.sub(r"\s+", " ", done.out).endswith(
         "Exit codes: 0 done, 1 the answer is no, 2 wrong usage or configuration, 3 the database is "
         "unavailable. "
     )
-    assert run("--version").out == f"{version('engine-store')}\n"
+    assert here("--version").out == f"{version('engine-store')}\n"
+
+
+def test_without_the_extra_it_names_it(environment: dict[str, str]) -> None:
+    code = "import sys; sys.modules['typer'] = None; import engine_store.cli as c; c.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        'engine-store: the command line is an extra: pip install "engine-store[cli]"\n'
+    )
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_can_complete_the_commands(shell: str, run: Run) -> None:
+def test_shells_can_complete_the_commands(shell: str, here: Run) -> None:
     variables = {
         "_ENGINE_STORE_COMPLETE": f"complete_{shell}",
         "COMP_WORDS": "engine-store mi",
@@ -129,8 +141,8 @@ def test_shells_can_complete_the_commands(shell: str, run: Run) -> None:
         "_TYPER_COMPLETE_ARGS": "engine-store mi",
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
-    assert "migrate" in run(**variables).out
-    source = run(_ENGINE_STORE_COMPLETE=f"source_{shell}").out
+    assert "migrate" in here(**variables).out
+    source = here(_ENGINE_STORE_COMPLETE=f"source_{shell}").out
     assert "_ENGINE_STORE_COMPLETE" in source
 
 

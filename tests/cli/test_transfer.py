@@ -37,9 +37,8 @@ REPORT = {
 }
 
 
-@pytest.fixture
-def filled(url: str) -> str:
-    """The URL of a store with a few rows."""
+def fill(url: str) -> str:
+    """Put a few rows into the store."""
     with engine_store.open(url) as store:
         store.users.create(User("ann", "ann@example.org"))
         for number in range(3):
@@ -50,13 +49,25 @@ def filled(url: str) -> str:
 
 
 @pytest.fixture
+def filled(url: str) -> str:
+    """The URL of a store with a few rows, of each driver."""
+    return fill(url)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    """The URL of one on SQLite, where the driver makes no difference."""
+    return fill(f"sqlite:///{tmp_path}/source.db")
+
+
+@pytest.fixture
 def other(tmp_path: Path) -> str:
     """The URL of another store, which is empty."""
     return f"sqlite:///{tmp_path}/other.db"
 
 
 def test_an_export_that_is_imported_elsewhere_is_exported_to_the_same_bytes(
-    run: Run, filled: str, other: str, tmp_path: Path
+    run: Run, here: Run, filled: str, other: str, tmp_path: Path
 ) -> None:
     done = run("export", "all.jsonl.gz", "--url", filled, "--json")
     assert (done.code, done.json["rows"]) == (
@@ -68,14 +79,20 @@ def test_an_export_that_is_imported_elsewhere_is_exported_to_the_same_bytes(
     Draft202012Validator(REPORT).validate(done.json)
     assert done.json["identical"] is True
 
-    again = run("export", "-", "--url", other)
+    skipped = here("import", "all.jsonl.gz", "--url", other, "--skip-existing")
+    assert (skipped.code, skipped.err) == (0, "")
+    assert skipped.out == (
+        "restored 0 users, 0 api keys, 0 workflows, 0 tasks\n"
+        "the store holds these rows and no others\n"
+    )
+    again = here("export", "-", "--url", other)
     assert again.code == 0
     assert again.err == "1 users, 0 api keys, 3 workflows, 3 tasks\n"
     assert again.out.encode() == gzip.decompress((tmp_path / "all.jsonl.gz").read_bytes())
 
 
-def test_an_import_reads_a_pipe(run: Run, filled: str, other: str) -> None:
-    lines = run("export", "-", "--url", filled).out
+def test_an_import_reads_a_pipe(run: Run, source: str, other: str) -> None:
+    lines = run("export", "-", "--url", source).out
     done = run("import", "-", "--url", other, stdin=lines)
     assert done.code == 0
     assert done.out.splitlines()[0] == "restored 1 users, 0 api keys, 3 workflows, 3 tasks"
@@ -91,16 +108,16 @@ def test_a_copy_goes_from_one_url_to_the_other(run: Run, filled: str, other: str
 
 
 def test_a_store_with_rows_is_refused_and_what_to_do_is_said(
-    run: Run, filled: str, other: str
+    here: Run, filled: str, other: str
 ) -> None:
-    assert run("copy", filled, other).code == 0
-    refused = run("copy", filled, other)
+    assert here("copy", filled, other).code == 0
+    refused = here("copy", filled, other)
     assert (refused.code, refused.out) == (1, "")
     assert refused.err.endswith("leave what is there as it is: --skip-existing\n")
-    assert run("copy", filled, other, "--skip-existing").code == 0
+    assert here("copy", filled, other, "--skip-existing").code == 0
     with engine_store.open(other) as target:
         target.workflows.set_status("w1", Status.FAILED)
-    different = run("copy", filled, other, "--skip-existing")
+    different = here("copy", filled, other, "--skip-existing")
     assert different.code == 1
     assert "different: 1, such as:" in different.out
     with engine_store.open(other) as target:
@@ -108,23 +125,24 @@ def test_a_store_with_rows_is_refused_and_what_to_do_is_said(
 
 
 def test_a_changed_export_is_refused_by_its_line(
-    run: Run, filled: str, other: str, tmp_path: Path
+    here: Run, source: str, other: str, tmp_path: Path
 ) -> None:
-    run("export", "all.jsonl", "--url", filled)
+    exported = here("export", "all.jsonl", "--url", source)
+    assert exported.out == "all.jsonl: 1 users, 0 api keys, 3 workflows, 3 tasks\n"
     lines = (tmp_path / "all.jsonl").read_text().splitlines()
     row = json.loads(lines[1])
     lines[1] = json.dumps({**row, "email": "eve@example.org"}, separators=(",", ":"))
     (tmp_path / "all.jsonl").write_text("\n".join([*lines, ""]))
-    done = run("import", "all.jsonl", "--url", other)
+    done = here("import", "all.jsonl", "--url", other)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith(f"engine-store: line {len(lines)}: expected ")
     with engine_store.open(other) as target:
         assert target.users.list().items == ()
 
 
-def test_a_file_that_is_there_is_not_overwritten(run: Run, filled: str, tmp_path: Path) -> None:
+def test_a_file_that_is_there_is_not_overwritten(here: Run, source: str, tmp_path: Path) -> None:
     (tmp_path / "all.jsonl").write_text("mine")
-    done = run("export", "all.jsonl", "--url", filled)
+    done = here("export", "all.jsonl", "--url", source)
     assert (done.code, done.out) == (1, "")
     assert (tmp_path / "all.jsonl").read_text() == "mine"
 
@@ -192,7 +210,7 @@ def test_what_is_copied_from_is_neither_made_nor_changed(
     assert [step["applied_at"] is None for step in steps] == [False, False, True]
 
 
-def test_a_copy_takes_no_other_place(run: Run, filled: str, other: str) -> None:
-    done = run("copy", filled, other, "--url", other)
+def test_a_copy_takes_no_other_place(here: Run, source: str, other: str) -> None:
+    done = here("copy", source, other, "--url", other)
     assert (done.code, done.out) == (2, "")
     assert "it takes two URLs" in done.err

@@ -54,18 +54,10 @@ Prove = Callable[..., Proof]
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The environment of these processes: nothing of the tests that start them."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # of all workers
     outer = ("COVERAGE_", "PYTEST_")
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(outer)},
-        # To compile the suite anew would take most of their time.
-        "PYTHONDONTWRITEBYTECODE": "",
-        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
-    }
+    return {name: value for name, value in os.environ.items() if not name.startswith(outer)}
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +87,5 @@ def prove(environment: dict[str, str]) -> Prove:
 
 
 @pytest.fixture(autouse=True)
-def _unmeasured_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def _unmeasured_processes(unmeasured: None) -> None:
     """Hundreds of processes would each begin with measuring coverage, and find nothing new."""
-    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
-        monkeypatch.delenv(name)

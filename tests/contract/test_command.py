@@ -207,13 +207,3 @@ class TestTheCommandItself:
         done = command(tmp_path)
         assert "Usage: engine-store" in done.out + done.err
         assert "conformance-report" in done.out + done.err
-
-    def test_without_the_extra_it_names_it(self, environment, tmp_path) -> None:
-        code = "import sys; sys.modules['typer'] = None; import engine_store.cli as c; c.main()"
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
-        )
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == (
-            'engine-store: the command line is an extra: pip install "engine-store[cli]"\n'
-        )

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from engine_store import plugins
+
 # Two tests may share a core with ten others: how long an example takes says nothing here.
 settings.register_profile("core", deadline=None)
 settings.load_profile("core")
@@ -56,6 +58,7 @@ def distributions(
     elsewhere = [place for place in sys.path if not any(Path(place).glob("*.dist-info"))]
     monkeypatch.setattr(sys, "path", [str(root), *elsewhere])
     importlib.invalidate_caches()
+    plugins._entry_point.cache_clear()
 
     def install(name: str, points: str, modules: dict[str, str]) -> None:
         metadata = root / f"{name.replace('-', '_')}-1.0.dist-info"
@@ -68,5 +71,6 @@ def distributions(
         importlib.invalidate_caches()
 
     yield install
+    plugins._entry_point.cache_clear()
     for path in root.glob("*.py"):
         sys.modules.pop(path.stem, None)

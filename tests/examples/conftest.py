@@ -33,10 +33,15 @@ def examples() -> Path:
     return EXAMPLES
 
 
+@pytest.fixture(autouse=True)
+def _unmeasured_processes(unmeasured: None) -> None:
+    """What an example does with a store, the tests of the library do as well."""
+
+
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
     """An environment that says nothing to the examples."""
-    said = ("QUICKSTART_", "ENGINE_STORE_", "COLUMNS")
+    said = ("QUICKSTART_", "ENGINE_STORE_", "COLUMNS", "COVERAGE_")
     return {name: value for name, value in os.environ.items() if not name.startswith(said)}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import engine_store
-from engine_store import Status, Store, WorkflowState
+from engine_store import Status, Store, WorkflowState, plugins
 from quickstart import cli
 from quickstart.events import Event, Kind
 from quickstart.sources import folder_or_file
@@ -337,6 +337,19 @@ def everything(folder: Path) -> dict[str, bytes | None]:
     }
 
 
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run the quickstart in this process, where it ends before it starts others."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("QUICKSTART_STORE", raising=False)
+
+    def here(*arguments: str) -> subprocess.CompletedProcess[str]:
+        code = cli.main(arguments)
+        return subprocess.CompletedProcess(arguments, code, *capfd.readouterr())
+
+    return here
+
+
 def refused(run: Run, folder: Path, *arguments: str) -> str:
     """Run the demo, which must end with 2, one line, and nothing changed; returns the line."""
     before = everything(folder)
@@ -363,9 +376,9 @@ def refused(run: Run, folder: Path, *arguments: str) -> str:
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_changes_nothing(
-    run: Run, tmp_path: Path, texts: Path, arguments: list[str], message: str
+    here: Run, tmp_path: Path, texts: Path, arguments: list[str], message: str
 ) -> None:
-    assert message in refused(run, tmp_path, *arguments)
+    assert message in refused(here, tmp_path, *arguments)
 
 
 def test_a_folder_without_texts_is_refused(run: Run, tmp_path: Path) -> None:
@@ -373,56 +386,50 @@ def test_a_folder_without_texts_is_refused(run: Run, tmp_path: Path) -> None:
     assert "no text files" in refused(run, tmp_path, "--input", "empty")
 
 
-def test_a_password_in_the_url_is_never_shown(run: Run, tmp_path: Path) -> None:
-    line = refused(run, tmp_path, "--store", "oracle://user:secret@host/db")
+def test_a_password_in_the_url_is_never_shown(here: Run, tmp_path: Path) -> None:
+    line = refused(here, tmp_path, "--store", "oracle://user:secret@host/db")
     assert "secret" not in line
 
 
-def test_a_file_that_is_no_database_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_refused(here: Run, tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("Notes, long before there was a database. " * 50)
-    line = refused(run, tmp_path, "--store", "sqlite:///notes.db")
+    line = refused(here, tmp_path, "--store", "sqlite:///notes.db")
     assert "notes.db holds data that is no SQLite database" in line
 
 
-def test_the_database_of_another_program_is_refused(run: Run, tmp_path: Path) -> None:
+def test_the_database_of_another_program_is_refused(here: Run, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE albums (title TEXT)")
-    line = refused(run, tmp_path, "--store", "sqlite:///other.db")
+    line = refused(here, tmp_path, "--store", "sqlite:///other.db")
     assert "other.db holds the database of another program" in line
 
 
-def test_a_newer_schema_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_newer_schema_is_refused(here: Run, tmp_path: Path) -> None:
     engine_store.open(f"sqlite:///{tmp_path}/newer.db").close()
     with closing(sqlite3.connect(tmp_path / "newer.db")) as connection, connection:
         connection.execute(
             "INSERT INTO engine_store_migrations VALUES (999, 'future', 'checksum', '2100-01-01')"
         )
-    line = refused(run, tmp_path, "--store", "sqlite:///newer.db")
+    line = refused(here, tmp_path, "--store", "sqlite:///newer.db")
     assert "the database has schema 999, this code knows up to" in line
 
 
-def test_a_file_in_the_place_of_the_demos_folder_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_the_demos_folder_is_refused(here: Run, tmp_path: Path) -> None:
     (tmp_path / ".demo").write_text("mine")
-    line = refused(run, tmp_path)
+    line = refused(here, tmp_path)
     assert ".demo cannot be made: File exists; name another place with --store" in line
 
 
 def test_a_driver_that_is_not_installed_is_named_with_its_remedy(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    texts: Path,
+    here: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, texts: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("engine_store.plugins.entry_points", lambda group: ())
-    assert cli.main(["--input", str(texts), "--store", "sqlite:///engine.db"]) == 2
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert output.err == (
+    plugins._entry_point.cache_clear()
+    line = refused(here, tmp_path, "--input", str(texts), "--store", "sqlite:///engine.db")
+    assert line == (
         "quickstart: no driver named 'sqlite' (installed: none). "
         'Install it: pip install "engine-store[sqlite]"\n'
     )
-    assert [path.name for path in tmp_path.iterdir()] == ["texts"]
 
 
 UNPRIVILEGED = """
@@ -448,7 +455,7 @@ def test_a_directory_that_may_not_be_written_is_refused(
             [sys.executable, "-c", UNPRIVILEGED, "--input", name],
             cwd=folder,
             env={
-                **{key: value for key, value in environment.items() if "COV" not in key},
+                **environment,
                 "PYTHONPATH": str(examples),
                 "QUICKSTART_STORE": "sqlite:///engine.db",
             },

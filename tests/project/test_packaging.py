@@ -203,7 +203,8 @@ def install(dist: Path, tmp_path: Path, root: Path, run: Callable[..., str]) -> 
 
     def install(*wanted: str) -> Path:
         pip = (sys.executable, "-m", "pip", "--python", python, "install", "--no-input")
-        run(*pip, "--find-links", dist, "--constraint", constraints, *wanted, cwd=tmp_path)
+        options = ("--no-compile", "--find-links", dist, "--constraint", constraints)
+        run(*pip, *options, *wanted, cwd=tmp_path)
         return python
 
     return install

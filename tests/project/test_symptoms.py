@@ -30,7 +30,7 @@ import pytest
 from attrs import evolve, field, frozen
 
 import engine_store
-from engine_store import DatabaseConfig, Status, User, WorkflowState
+from engine_store import DatabaseConfig, Status, User, WorkflowState, plugins
 from engine_store.cli import main
 from engine_store.cli.app import run as run_command
 from engine_store.errors import EngineStoreError
@@ -230,6 +230,7 @@ def without_an_extra(stage: Stage) -> Iterator[str]:
 
 @symptom("A driver is not installed")
 def without_a_driver(stage: Stage) -> Iterator[str]:
+    stage.patch.setattr("engine_store.plugins._entry_point", plugins._entry_point.__wrapped__)
     stage.patch.setattr("engine_store.plugins.entry_points", lambda group: [])
     yield command("health", "--url", "sqlite:///engine.db")
 

@@ -24,7 +24,10 @@ from engine_store.transfer.rows import Row
 from engine_store_contracts.clock import START
 from engine_store_contracts.suite import samples
 
-pytestmark = pytest.mark.xdist_group("scale")  # first: it takes the longest
+pytestmark = [
+    pytest.mark.xdist_group("scale"),  # first: it takes the longest
+    pytest.mark.usefixtures("unmeasured"),  # the other tests of transfers run the same lines
+]
 
 WORKFLOWS, TASKS = 1_000, 20
 AT_MOST = 12 * 2**20
