@@ -321,7 +321,7 @@ class TestWaysOut:
     def test_a_capability_without_a_reason_is_a_failure(self, ways_out) -> None:
         for case in ways_out("TestUnexplained", OPEN):
             assert case.outcome is Outcome.FAILED
-            assert "reopen is declared unsupported without a reason" in (case.failure or "")
+            assert "`reopen` is unsupported but has no reason (9.5)" in (case.failure or "")
 
     def test_a_capability_with_a_reason_is_unsupported(self, ways_out) -> None:
         for case in ways_out("TestExplained", OPEN):
@@ -333,6 +333,49 @@ class TestWaysOut:
         run = ways_out.proof.run_of("TestHonest")
         assert run.counted(Outcome.FAILED) == 0
         assert [case.id for case in run.cases if "only_this_driver" in case.id] == []
+
+
+DECLARED = """
+class Declares(UrlHarness):
+    def __init__(self, name, reason="it cannot", supported=False):
+        super().__init__("sqlite:///:memory:")
+        self.declared = Capability(name, supported, reason)
+
+    def capabilities(self):
+        return {self.declared.name: self.declared}
+
+class TestMisspelt(Contract):
+    harness = pytest.fixture(lambda self: Declares("migration"))
+
+class TestUnexplained(Contract):
+    harness = pytest.fixture(lambda self: Declares("migrations", reason=" "))
+
+class TestOwn(Contract):
+    harness = pytest.fixture(lambda self: Declares("concurrent_writers"))
+
+class TestSupported(Contract):
+    harness = pytest.fixture(lambda self: Declares("migration", supported=True))
+"""
+
+
+def test_what_is_declared_is_what_the_suite_asks_for(prove, tmp_path) -> None:
+    proof = prove(tmp_path, "--contract-clause=9.5", module=DECLARED)
+
+    def failures(name: str) -> list[str]:
+        failed = [case.failure or "" for case in proof.run_of(name).cases]
+        return re.findall(
+            r"^E +(?:AssertionError: |Failed: )(`.+)", "\n".join(failed), re.MULTILINE
+        )
+
+    assert (
+        failures("TestMisspelt")
+        == ["`migration` is no capability that the suite asks for; did you mean `migrations`?"] * 2
+    )
+    assert (
+        failures("TestUnexplained") == ["`migrations` is unsupported but has no reason (9.5)"] * 2
+    )
+    for name in ("TestOwn", "TestSupported"):
+        assert proof.run_of(name).counted(Outcome.FAILED) == 0
 
 
 REFUSED = f"""

@@ -31,7 +31,7 @@ def conformance(
     ] = None,
     clause: Annotated[
         list[str] | None,
-        typer.Option(help="Only this clause or section, such as 2.5; repeatable."),
+        typer.Option(help="Only this clause or section, such as 2.5; may be repeated."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that run cases side by side.")] = min(
         4, os.cpu_count() or 1
