@@ -65,10 +65,14 @@ class TestWhatCannotBegin:
             (["sqlite:///nowhere/engine.db"], "No such file or directory"),
             (["sqlite:///engine.db", "--json=nowhere/r.json"], "nowhere/r.json cannot be written"),
             (["sqlite:///engine.db", "--html=."], ". cannot be written"),
+            (
+                ["sqlite:///engine.db", "--clause=2.3", "--clause=2.33"],
+                "2.33 is no clause of the contract; section 2 has 2.1 to 2.9",
+            ),
         ],
         ids=[
             *("unknown driver", "no server", "no port", "no URL", "no folder"),
-            *("no folder of the report", "a folder as the report"),
+            *("no folder of the report", "a folder as the report", "no clause"),
         ],
     )
     def test_a_run(self, command, tmp_path, arguments, says) -> None:

@@ -37,6 +37,24 @@ def without_times(report: Report) -> Report:
     return evolve(report, created_at=None, runs=runs)
 
 
+@pytest.fixture
+def refuse(environment, tmp_path) -> Callable[..., str]:
+    """Run pytest with options that it refuses; what it says."""
+
+    def refuse(*options: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *options],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == pytest.ExitCode.USAGE_ERROR
+        return done.stderr.strip()
+
+    return refuse
+
+
 class TestWaysToRun:
     def test_they_all_have_the_same_cases(self, prove, environment, tmp_path) -> None:
         inherited = prove(tmp_path, "--collect-only", "-q", module=WHOLE)
@@ -86,7 +104,7 @@ class TestFewerCases:
             ),
             pytest.param([f"test_it.py::TestIt::{READ}[async]"], 0, 1, id="::case[id]"),
             pytest.param([QUICK, "--setup-only"], 0, 0, id="--setup-only"),
-            pytest.param(["--contract-clause=9.9"], 5, 0, id="no case at all"),
+            pytest.param(["-k=nothing_has_this_name"], 5, 0, id="no case at all"),
         ],
     )
     def test_by_an_option(self, prove, tmp_path, options, code, passed) -> None:
@@ -97,6 +115,32 @@ class TestFewerCases:
         assert "level none\n" in proof.output
         [seed] = proof.run.seeds
         assert f"profile quick, seed {seed}\n" in proof.output
+
+    def test_a_section_has_all_its_clauses_and_the_cases_of_itself(self, prove, tmp_path) -> None:
+        proof = prove(tmp_path, "--contract-clause=9", "--collect-only", "-q", module=WHOLE)
+        selected = set(re.findall(r"^test_it.py::TestIt::(.+)", proof.output, re.MULTILINE))
+        section = [
+            case.id
+            for case in proof.run.cases
+            if any(number.partition(".")[0] == "9" for number in case.clauses)
+        ]
+        assert selected == set(section)
+        assert len(selected) > 100
+
+    @pytest.mark.parametrize(
+        ("number", "there"),
+        [
+            ("2.33", "section 2 has 2.1 to 2.9"),
+            ("2.", "section 2 has 2.1 to 2.9"),
+            ("7.1", "section 7 has none of its own"),
+            ("23", "its sections are 1 to 9"),
+            ("", "its sections are 1 to 9"),
+        ],
+    )
+    def test_what_is_no_clause_is_refused(self, refuse, number, there) -> None:
+        assert refuse("--contract-clause=2.3", f"--contract-clause={number}") == (
+            f"ERROR: {number} is no clause of the contract; {there}"
+        )
 
     @pytest.mark.parametrize("options", [["-x"], ["--maxfail=1", "-n=1"]], ids=" ".join)
     def test_by_the_first_failure(self, prove, tmp_path, options) -> None:
@@ -277,7 +321,7 @@ class TestWaysOut:
     def test_a_capability_without_a_reason_is_a_failure(self, ways_out) -> None:
         for case in ways_out("TestUnexplained", OPEN):
             assert case.outcome is Outcome.FAILED
-            assert "reopen is declared unsupported without a reason" in (case.failure or "")
+            assert "`reopen` is unsupported but has no reason (9.5)" in (case.failure or "")
 
     def test_a_capability_with_a_reason_is_unsupported(self, ways_out) -> None:
         for case in ways_out("TestExplained", OPEN):
@@ -289,6 +333,49 @@ class TestWaysOut:
         run = ways_out.proof.run_of("TestHonest")
         assert run.counted(Outcome.FAILED) == 0
         assert [case.id for case in run.cases if "only_this_driver" in case.id] == []
+
+
+DECLARED = """
+class Declares(UrlHarness):
+    def __init__(self, name, reason="it cannot", supported=False):
+        super().__init__("sqlite:///:memory:")
+        self.declared = Capability(name, supported, reason)
+
+    def capabilities(self):
+        return {self.declared.name: self.declared}
+
+class TestMisspelt(Contract):
+    harness = pytest.fixture(lambda self: Declares("migration"))
+
+class TestUnexplained(Contract):
+    harness = pytest.fixture(lambda self: Declares("migrations", reason=" "))
+
+class TestOwn(Contract):
+    harness = pytest.fixture(lambda self: Declares("concurrent_writers"))
+
+class TestSupported(Contract):
+    harness = pytest.fixture(lambda self: Declares("migration", supported=True))
+"""
+
+
+def test_what_is_declared_is_what_the_suite_asks_for(prove, tmp_path) -> None:
+    proof = prove(tmp_path, "--contract-clause=9.5", module=DECLARED)
+
+    def failures(name: str) -> list[str]:
+        failed = [case.failure or "" for case in proof.run_of(name).cases]
+        return re.findall(
+            r"^E +(?:AssertionError: |Failed: )(`.+)", "\n".join(failed), re.MULTILINE
+        )
+
+    assert (
+        failures("TestMisspelt")
+        == ["`migration` is no capability that the suite asks for; did you mean `migrations`?"] * 2
+    )
+    assert (
+        failures("TestUnexplained") == ["`migrations` is unsupported but has no reason (9.5)"] * 2
+    )
+    for name in ("TestOwn", "TestSupported"):
+        assert proof.run_of(name).counted(Outcome.FAILED) == 0
 
 
 REFUSED = f"""
@@ -370,14 +457,7 @@ class TestSecrets:
 
     @pytest.mark.parametrize("option", ["--contract-json", "--contract-html"])
     def test_a_report_that_cannot_be_written_is_known_at_once(
-        self, environment, tmp_path, option
+        self, refuse, tmp_path, option
     ) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", f"{option}={tmp_path}/nowhere/report"],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 4
-        assert done.stderr.strip() == f"ERROR: {tmp_path}/nowhere/report cannot be written"
+        said = refuse(f"{option}={tmp_path}/nowhere/report")
+        assert said == f"ERROR: {tmp_path}/nowhere/report cannot be written"

@@ -14,7 +14,7 @@ from engine_store.protocols import Store
 from engine_store_contracts import strategies as some
 from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.exact import exact
-from engine_store_contracts.machine import Subject, run_machine
+from engine_store_contracts.machine import StoreMachine, Subject, run_machine
 from engine_store_contracts.machine.script import HEADER, change, source
 from engine_store_contracts.machine.users import UserRules
 from engine_store_contracts.reference import ReferenceStore
@@ -80,6 +80,23 @@ def test_the_script_has_what_was_needed_and_little_more(script) -> None:
         "show(lambda: everything(store))",
     ]
     assert len(rest) <= 3  # a state of the user comes from a call of its own
+
+
+def test_what_another_process_reads_otherwise_is_a_difference() -> None:
+    clock, scripts = ManualClock(), []
+    subject = Subject(ReferenceStore(clock), elsewhere=lambda reference: ["-0.0 is 0"])
+    with pytest.raises(BaseException, match=r"the store: \['-0\.0 is 0'\]\nthe reference: \[\]"):
+        run_machine(
+            lambda: StoreMachine(subject, clock),
+            examples=20,
+            steps=20,
+            seed=1,
+            on_failure=scripts.append,
+        )
+    [script] = scripts
+    assert (
+        "\n# here another process, which writes nothing, reads every row\n# the store: " in script
+    )
 
 
 values = st.one_of(

@@ -68,3 +68,19 @@ CLAUSES = {
 def is_clause(number: str) -> bool:
     """Whether it is a clause and not a section that has clauses."""
     return "." in number or not any(other.startswith(f"{number}.") for other in CLAUSES)
+
+
+def clauses_of(number: str) -> list[str]:
+    """The clause, or the section with all its clauses. Raises `ValueError` where there is none."""
+    if number in CLAUSES:
+        return [known for known in CLAUSES if f"{known}.".startswith(f"{number}.")]
+    section = number.partition(".")[0]
+    inside = [known for known in CLAUSES if known.startswith(f"{section}.")]
+    if inside:
+        there = f"section {section} has {inside[0]} to {inside[-1]}"
+    elif section in CLAUSES:
+        there = f"section {section} has none of its own"
+    else:
+        sections = [known for known in CLAUSES if "." not in known]
+        there = f"its sections are {sections[0]} to {sections[-1]}"
+    raise ValueError(f"{number} is no clause of the contract; {there}")

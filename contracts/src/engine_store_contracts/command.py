@@ -30,7 +30,8 @@ def conformance(
         list[int] | None, typer.Option(help="What random choices begin with; may be repeated.")
     ] = None,
     clause: Annotated[
-        list[str] | None, typer.Option(help="Only this clause, such as 2.5; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Only this clause or section, such as 2.5; may be repeated."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that run cases side by side.")] = min(
         4, os.cpu_count() or 1
@@ -43,8 +44,9 @@ def conformance(
     Exit code 0: every case passed, or needs what the driver declares it cannot do. 1: a case
     failed or did not run. 2: nothing could be run.
     """
-    from engine_store_contracts.conformance import prove
+    from engine_store_contracts.conformance import check_clauses, prove
 
+    check_clauses(clause or ())
     options = [
         f"--contract-profile={profile.value}",
         f"--contract-minutes={minutes}",

@@ -15,6 +15,7 @@ import engine_store
 from engine_store.errors import ConfigurationError
 from engine_store.urls import mask_url
 from engine_store_contracts import report
+from engine_store_contracts.clauses import clauses_of
 from engine_store_contracts.display import Display, print_run
 from engine_store_contracts.harness import driver_of
 from engine_store_contracts.recorder import is_writable
@@ -72,6 +73,15 @@ def put_together(reports: Sequence[Path], *, json: Path | None, html: Path | Non
     _write(made, json, html)
     for run in made.runs:
         print_run(Console(), run)
+
+
+def check_clauses(numbers: Sequence[str]) -> None:
+    """Raise `ConfigurationError` for what is no clause and no section of the contract."""
+    for number in numbers:
+        try:
+            clauses_of(number)
+        except ValueError as error:
+            raise ConfigurationError("clause", str(error)) from None
 
 
 def _run_suite(options: list[str], jobs: int, display: Display) -> int:

@@ -18,6 +18,7 @@ from engine_store_contracts.suite.capabilities import CapabilityCases
 from engine_store_contracts.suite.completion import CompletionCases
 from engine_store_contracts.suite.concurrency import ConcurrencyCases
 from engine_store_contracts.suite.deletion import DeletionCases
+from engine_store_contracts.suite.elsewhere import ElsewhereCases
 from engine_store_contracts.suite.histories import (
     AsyncHistoryCases,
     HistoryCases,
@@ -66,6 +67,7 @@ class DriverContract(
     AsyncHistoryCases,
     ProcessHistoryCases,
     ReopenCases,
+    ElsewhereCases,
     MigrationCases,
     SyncCases,
     AsyncCases,

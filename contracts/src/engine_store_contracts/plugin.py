@@ -15,11 +15,16 @@ from typing import Any, TypeGuard
 import pytest
 
 from engine_store_contracts import recording
+from engine_store_contracts.clauses import clauses_of
 from engine_store_contracts.profiles import ProfileName
 from engine_store_contracts.recorder import Recorder, is_writable, make_printable
 
 # Before anything imports them: pytest warns of what it can rewrite no more.
 pytest.register_assert_rewrite("engine_store_contracts.machine", "engine_store_contracts.suite")
+
+
+_WANTED = pytest.StashKey[set[str]]()
+"""The clauses and sections asked for; none where all are."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,7 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         metavar="N",
         dest="contract_clauses",
-        help="only cases of this clause, such as 2.5",
+        help="only cases of this clause, such as 2.5, or of this section, such as 2",
     )
     group.addoption("--contract-json", metavar="FILE", help="write the report there, as JSON")
     group.addoption("--contract-html", metavar="FILE", help="write the report there, as a page")
@@ -71,6 +76,12 @@ def pytest_configure(config: pytest.Config) -> None:
     for file in filter(None, (config.option.contract_json, config.option.contract_html)):
         if not is_writable(Path(file)):  # now, and not after minutes
             raise pytest.UsageError(f"{file} cannot be written")
+    try:
+        config.stash[_WANTED] = {
+            known for number in config.option.contract_clauses for known in clauses_of(number)
+        }
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
     config.addinivalue_line("markers", "clause(*numbers): the clauses of the contract it proves")
     if not config.option.contract_seeds:  # xdist gives its workers this very list
         config.option.contract_seeds = [random.randrange(2**32)]  # noqa: S311 - no secret
@@ -96,7 +107,7 @@ def pytest_pycollect_makeitem(
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the cases of the clauses asked for."""
-    wanted = set(config.option.contract_clauses)
+    wanted = config.stash[_WANTED]
     if not wanted:
         return
     kept: list[pytest.Item] = []

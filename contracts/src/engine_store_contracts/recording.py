@@ -71,9 +71,14 @@ def note_server(item: pytest.Item, store: Store) -> None:
 def leave_out(item: pytest.Item, capability: Capability) -> None:
     """Skip the case: the only way there is. Fails where no reason is given (contract 9.5)."""
     if not capability.reason.strip():
-        pytest.fail(f"the capability {capability.name} is declared unsupported without a reason")
+        pytest.fail(without_a_reason(capability))
     item.user_properties.append((UNSUPPORTED, [capability.name, capability.reason]))
     pytest.skip(f"{capability.name}: {capability.reason}")
+
+
+def without_a_reason(capability: Capability) -> str:
+    """What is said of a capability that is unsupported, and does not say why."""
+    return f"`{capability.name}` is unsupported but has no reason (9.5)"
 
 
 def note_operations(item: pytest.Item, number: int) -> None:

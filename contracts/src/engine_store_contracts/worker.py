@@ -20,6 +20,9 @@ from engine_store.migrations import Migration
 from engine_store.models import Role, TaskState, User, WorkflowState
 from engine_store.plugins import hookimpl
 from engine_store.protocols import Store
+from engine_store.transfer.rows import KIND_OF
+from engine_store.transfer.rows import rows as rows_of
+from engine_store_contracts.exact import told
 from engine_store_contracts.history.events import Event, to_json
 from engine_store_contracts.history.programs import start
 from engine_store_contracts.history.runners import run, run_and_say
@@ -68,6 +71,20 @@ def write_until_killed(store: Store, prefix: str) -> None:
         _say(number)
 
 
+def rows(store: Store, keys: list[tuple[str, str]]) -> list[dict[str, str]]:
+    """Every row as the lists have it, and as `get` returns it (see `told`).
+
+    Then the API keys of these prefixes and fingerprints, as each of the two finds them.
+    """
+    found = list(rows_of(store))
+    kinds = [KIND_OF[type(row)] for row in found]
+    found += [kind.of(store).get(kind.key(row)) for kind, row in zip(kinds, found, strict=True)]
+    for prefix, fingerprint in keys:
+        found.append(store.api_keys.get_by_prefix(prefix))
+        found.append(store.api_keys.get_by_fingerprint(bytes.fromhex(fingerprint)))
+    return [told(row) for row in found]
+
+
 def history(store: Store, program: str, seed: int, worker: str, steps: int) -> list[Any]:
     """Run a program of `history.programs`; the events."""
     events = run(start(program, seed, worker, steps), store, worker)
@@ -85,7 +102,15 @@ def history_until_killed(store: Store, program: str, seed: int, worker: str) -> 
 
 JOBS: dict[str, Callable[..., object]] = {
     job.__name__: job
-    for job in (increment, update, bootstrap, write_until_killed, history, history_until_killed)
+    for job in (
+        increment,
+        update,
+        bootstrap,
+        write_until_killed,
+        rows,
+        history,
+        history_until_killed,
+    )
 }
 
 

@@ -63,10 +63,14 @@ class _Level:
 
 @define
 class Subject:
-    """The store that is tested. With `reopen` it can be closed and opened again."""
+    """The store that is tested. With `reopen` it can be closed and opened again.
+
+    `elsewhere` says what another process reads otherwise than the store it is given has it.
+    """
 
     store: Store
     reopen: Callable[[Store], Store] | None = None
+    elsewhere: Callable[[Store], list[str]] | None = None
     calls: int = 0
     """How many calls were compared."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from itertools import count
 from time import monotonic
@@ -12,7 +13,7 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, run_state_machine_as_test
+from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
 from engine_store.models import Role, Status
 from engine_store.protocols import Repositories
@@ -27,6 +28,7 @@ from engine_store_contracts.machine.workflows import WorkflowRules
 from engine_store_contracts.profiles import Profile
 from engine_store_contracts.suite import samples
 from engine_store_contracts.suite.case import ContractCase, clause
+from engine_store_contracts.suite.elsewhere import differences, reader_of
 
 
 class StoreMachine(UserRules, WorkflowRules, TaskRules):
@@ -56,6 +58,14 @@ class StoreMachine(UserRules, WorkflowRules, TaskRules):
         ]
         for create in rows:
             assert self.both(create).error is None
+
+    @precondition(lambda self: self._subject.elsewhere is not None and not self._levels)
+    @rule()
+    def read_elsewhere(self) -> None:
+        """Read every row in another process: nothing is different."""
+        assert self._subject.elsewhere is not None
+        self.script.add("# here another process, which writes nothing, reads every row")
+        self._check_same(self._subject.elsewhere(self._reference), [])
 
 
 def run_machine(
@@ -114,6 +124,7 @@ class MachineCases(ContractCase):
         recording.note_server(request.node, subject.store)
         if database.supports("reopen"):
             subject.reopen = partial(database.reopen, clock=clock)
+        others = ExitStack()
         end = monotonic() + profile.soaks * 60 * request.config.option.contract_minutes
 
         def note(script: str) -> None:
@@ -121,6 +132,8 @@ class MachineCases(ContractCase):
             print(script)  # noqa: T201 - pytest shows it with the failure
 
         try:
+            if database.supports("reopen") and database.supports("processes"):
+                subject.elsewhere = partial(differences, others.enter_context(reader_of(database)))
             for round_ in count(seed):
                 run_machine(
                     lambda: StoreMachine(subject, clock),
@@ -133,4 +146,5 @@ class MachineCases(ContractCase):
                     break
         finally:
             recording.note_operations(request.node, subject.calls)
+            others.close()
             subject.store.close()

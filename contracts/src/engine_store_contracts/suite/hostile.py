@@ -1,7 +1,8 @@
-"""Ids and documents as hostile as the contract allows, and those it does not allow."""
+"""Ids, documents and times as hostile as the contract allows, and those it does not allow."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from engine_store.values import Document
@@ -95,6 +96,14 @@ DOCUMENTS: dict[str, Document] = {
     "a megabyte": {"a": "é" * 500_000},
     "10,000 numbers": {"a": list(range(10_000))},
 }
+
+TIMES = [
+    datetime(1900, 1, 1, tzinfo=UTC),
+    datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+    datetime(2024, 2, 29, 12, 30, 30, 1, tzinfo=UTC),
+    datetime(2038, 1, 19, 3, 14, 8, tzinfo=UTC),
+    datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+]
 
 BAD_DOCUMENTS: dict[str, tuple[Any, str]] = {
     "NaN": ({"a": float("nan")}, ".a"),

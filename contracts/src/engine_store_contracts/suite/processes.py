@@ -28,7 +28,7 @@ INCREMENTS = 4000
 KILLED_AT_A_TIME = 5
 
 
-class _Worker:
+class Worker:
     """A process of `engine_store_contracts.worker`."""
 
     def __init__(self, url: str) -> None:
@@ -71,16 +71,16 @@ class _Worker:
 
 
 @contextmanager
-def workers(database: Database, number: int) -> Iterator[list[_Worker]]:
+def workers(database: Database, number: int) -> Iterator[list[Worker]]:
     """So many processes, ready to open the store of the database."""
     with ExitStack() as stack, ThreadPoolExecutor(number) as threads:
-        started = list(threads.map(_Worker, [database.url] * number))
+        started = list(threads.map(Worker, [database.url] * number))
         for worker in started:
             stack.callback(worker.close)
         yield started
 
 
-def at_once(workers: Sequence[_Worker], job: str, arguments: Sequence[dict[str, Any]]) -> list[Any]:
+def at_once(workers: Sequence[Worker], job: str, arguments: Sequence[dict[str, Any]]) -> list[Any]:
     """Give each its job, then collect the answers."""
     for worker, given in zip(workers, arguments, strict=True):
         worker.tell(job, **given)
@@ -183,7 +183,7 @@ class ProcessCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reopen
 def _write_and_die(database: Database, seed: int, kill: int) -> tuple[str, int]:
     """Have a process write and be killed at a random moment; how many writes it acknowledged."""
     prefix, seeded = f"process-{kill}", random.Random(f"{seed} {kill}")  # noqa: S311 - no secret
-    worker = _Worker(database.url)
+    worker = Worker(database.url)
     worker.tell("open")
     worker.answer()
     worker.tell("write_until_killed", prefix=prefix)

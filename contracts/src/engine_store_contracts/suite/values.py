@@ -28,6 +28,7 @@ from engine_store_contracts.suite.hostile import (
     BAD_IDS,
     DOCUMENTS,
     IDS,
+    TIMES,
     TWINS,
 )
 from engine_store_contracts.suite.samples import (
@@ -284,17 +285,7 @@ class ValueCases(ContractCase):
         assert repository.get("x").created_at == created.created_at
 
     @clause("1.5")
-    @pytest.mark.parametrize(
-        "time",
-        [
-            datetime(1900, 1, 1, tzinfo=UTC),
-            datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
-            datetime(2024, 2, 29, 12, 30, 30, 1, tzinfo=UTC),
-            datetime(2038, 1, 19, 3, 14, 8, tzinfo=UTC),
-            datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
-        ],
-        ids=str,
-    )
+    @pytest.mark.parametrize("time", TIMES, ids=str)
     def test_times_keep_every_microsecond(
         self, store: Store, clock: ManualClock, time: datetime
     ) -> None:

@@ -18,6 +18,7 @@ from engine_store.config import DatabaseConfig
 from engine_store.plugins import hookimpl
 from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
 from engine_store_broken import (  # noqa: F401 - each adds its mutants to the list
+    elsewhere,
     life_cycle,
     migrations,
     tasks,

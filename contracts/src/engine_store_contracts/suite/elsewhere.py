@@ -1,0 +1,285 @@
+"""Sections 1, 2 and 4 in another process: what one has written, one that never wrote reads.
+
+A process may read what it wrote from its own memory, and so never see what it stored. What is
+expected is what the reference store has after the same calls, and not what this process reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+import hypothesis
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from engine_store.models import (
+    ApiKey,
+    Component,
+    ErrorInfo,
+    ExecutionType,
+    Role,
+    Status,
+    UsageSummary,
+    WorkflowState,
+)
+from engine_store.protocols import Repositories, Store
+from engine_store.transfer.rows import KIND_OF
+from engine_store.transfer.rows import rows as rows_of
+from engine_store.values import Document
+from engine_store_contracts import strategies as some
+from engine_store_contracts.clock import ManualClock
+from engine_store_contracts.exact import told
+from engine_store_contracts.faces import Face
+from engine_store_contracts.harness import Database
+from engine_store_contracts.reference import ReferenceStore
+from engine_store_contracts.suite.case import ContractCase, clause
+from engine_store_contracts.suite.hostile import DOCUMENTS, IDS, TIMES, TWINS
+from engine_store_contracts.suite.processes import Worker, at_once, workers
+from engine_store_contracts.suite.restoring import STAMPS, UPDATED
+from engine_store_contracts.suite.samples import (
+    KINDS,
+    api_key,
+    child,
+    fingerprint,
+    full_task,
+    full_workflow,
+    task,
+    user,
+    workflow,
+)
+from engine_store_contracts.suite.usage import FULL
+
+T = TypeVar("T")
+
+RANDOM_ROWS = 100
+
+EVERY_BYTE = bytes(range(256))
+
+Write: TypeAlias = Callable[[Repositories], None]
+"""Calls to be made on a store."""
+
+
+@contextmanager
+def reader_of(database: Database) -> Iterator[Worker]:
+    """A process that has opened the store of the database and has written nothing."""
+    with workers(database, 1) as started:
+        at_once(started, "open", [{}])
+        [reader] = started
+        yield reader
+
+
+def differences(reader: Worker, reference: Store) -> list[str]:
+    """What the process reads otherwise than `reference` has it, field by field."""
+    expected = list(rows_of(reference))
+    keys = [row for row in expected if isinstance(row, ApiKey)]
+    reader.tell("rows", keys=[(key.prefix, key.fingerprint.hex()) for key in keys])
+    found = reader.answer()
+    expected += [*expected, *(key for key in keys for _ in range(2))]
+    if len(found) != len(expected):
+        return [f"instead of {len(expected)} rows read: {found}"]
+    return [
+        f"{_name(row)}.{field} is {value}, and not {wanted}"
+        for fields, row in zip(found, expected, strict=True)
+        for field, wanted in told(row).items()
+        if (value := fields.get(field)) != wanted
+    ]
+
+
+def _name(row: Any) -> str:
+    kind = KIND_OF[type(row)]
+    return f"{kind.name} {kind.key(row)!r}"
+
+
+Check: TypeAlias = Callable[[Write], None]
+"""Makes the calls, and checks that another process reads what they have written."""
+
+
+# The process that reads has a face of its own; the random calls are read so for both faces.
+class ElsewhereCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reopen")):
+    """Contract 1, 2.1, 2.9 and 4.4 in another process. Needs `harness.url`."""
+
+    @pytest.fixture
+    def check(self, store: Store, database: Database, clock: ManualClock) -> Check:
+        """See `Check`. The store stays open meanwhile: nothing waits for its end to be written."""
+
+        def check(write: Write) -> None:
+            reference = ReferenceStore(clock)
+            start = clock()
+            for written in (store, reference):
+                clock.time = start
+                write(written)
+            with reader_of(database) as reader:
+                assert differences(reader, reference) == []
+
+        return check
+
+    @clause("1.2", "1.3")
+    def test_another_process_reads_documents_to_the_type(self, check: Check) -> None:
+        def write(store: Repositories) -> None:
+            for name, document in DOCUMENTS.items():
+                fields = _all_documents(document)
+                store.workflows.create(workflow(name, **fields))
+                store.tasks.create(task(name, name, **fields))
+
+        check(write)
+
+    @clause("1.2", "1.3")
+    def test_another_process_reads_random_documents_to_the_type(
+        self, check: Check, seed: int
+    ) -> None:
+        drawn = _drawn(st.tuples(some.optional_documents, some.error_infos), RANDOM_ROWS, seed)
+
+        def write(store: Repositories) -> None:
+            with store.transaction() as tx:
+                for number, (document, error) in enumerate(drawn):
+                    fields = {"input": document, "output": error.details, "error": error}
+                    tx.workflows.create(workflow(str(number), **fields))
+                    tx.tasks.create(task(str(number), str(number), **fields))
+
+        check(write)
+
+    @clause("1.2")
+    def test_absent_and_empty_documents_stay_apart_in_another_process(self, check: Check) -> None:
+        def write(store: Repositories) -> None:
+            for kind in KINDS[1:]:
+                repository = kind.repository(store)
+                absent, empty = map(_all_documents, (None, {}))
+                repository.create(attrs.evolve(kind.make("absent"), **absent))
+                repository.create(attrs.evolve(kind.make("empty"), **empty))
+                emptied = repository.create(attrs.evolve(kind.make("emptied"), **absent))
+                repository.update(attrs.evolve(emptied, **empty))
+                removed = repository.create(attrs.evolve(kind.make("removed"), **empty))
+                repository.update(attrs.evolve(removed, **absent))
+
+        check(write)
+
+    @clause("2.1", "1.3")
+    def test_another_process_reads_every_field_of_every_kind(self, check: Check) -> None:
+        def write(store: Repositories) -> None:
+            for role in Role:
+                store.users.create(user(role.value, role=role))
+            store.api_keys.create(api_key("used", "user"))
+            store.api_keys.touch("used")
+            for kind in KINDS:
+                repository = kind.repository(store)
+                repository.create(kind.make("x"))
+                repository.update(kind.change(repository.get("x"), 1))
+                repository.modify("x", lambda state, change=kind.change: change(state, 2))
+                repository.upsert(kind.change(repository.get("x"), 3))
+            usage = UsageSummary.of([FULL])
+            store.workflows.create(full_workflow("full"))
+            store.workflows.merge_usage("full", usage)
+            for status in Status:
+                store.workflows.set_status("full", status)
+                store.tasks.create(task(status.value, status=status))
+            store.tasks.create(full_task("full"))
+            store.tasks.merge_usage("full", usage)
+            store.tasks.create(child("tool", "full", tool_id="search"))
+            for component in Component:
+                store.tasks.create(task(f"component {component.value}", component=component))
+            for execution_type in ExecutionType:
+                key = f"type {execution_type.value}"
+                store.tasks.create(task(key, execution_type=execution_type))
+            for key, transform in (("done", None), ("not transformed", _raise)):
+                output: Document = {"zero": -0.0, "none": None, "empty": {}}
+                store.workflows.create(workflow(key))
+                store.tasks.create(task(key, key, status=Status.SUCCESS, output=output))
+                store.workflows.complete(key, transform)
+
+        check(write)
+
+    @clause("1.1", "1.3")
+    def test_another_process_reads_ids_as_they_are(self, check: Check) -> None:
+        def write(store: Repositories) -> None:
+            for number, text in enumerate(dict.fromkeys([*IDS.values(), *chain(*TWINS.values())])):
+                store.users.create(user(text, f"{number}@example.org"))
+                store.api_keys.create(api_key(text, text, prefix=text))
+                store.workflows.create(workflow(text, workflow_id=text))
+                actor = {"agent_id": text, "action_id": text}
+                store.tasks.create(task(text, text, workflow_id=text, **actor))
+                below = child(f"tool {number}", text, workflow_exec_id=text, tool_id=text)
+                store.tasks.create(below)
+
+        check(write)
+
+    @clause("1.5")
+    def test_another_process_reads_every_microsecond(
+        self, check: Check, clock: ManualClock
+    ) -> None:
+        def write(store: Repositories) -> None:
+            for number, time in enumerate(TIMES):
+                key, clock.time = str(number), time
+                store.users.create(user(key))
+                store.api_keys.create(api_key(key, key))
+                store.workflows.create(workflow(key))
+                store.tasks.create(task(key, key))
+                entry = attrs.evolve(FULL, captured_at=time, updated_at=time)
+                usage = UsageSummary.of([entry])
+                if number + 1 < len(TIMES):
+                    clock.tick(microseconds=1)
+                store.api_keys.touch(key)
+                store.workflows.merge_usage(key, usage)
+                store.tasks.merge_usage(key, usage)
+
+        check(write)
+
+    @clause("4.4")
+    def test_another_process_finds_keys_and_reads_their_bytes(self, check: Check) -> None:
+        fingerprints = [fingerprint("key"), bytes(32), b"\xff" * 32, EVERY_BYTE[:32]]
+
+        def write(store: Repositories) -> None:
+            store.users.create(user())
+            for number, mark in enumerate(fingerprints):
+                hashed = EVERY_BYTE + mark
+                store.api_keys.create(api_key(str(number), fingerprint=mark, hash=hashed))
+
+        check(write)
+
+    @clause("2.9")
+    def test_another_process_reads_what_was_restored(self, check: Check) -> None:
+        def write(store: Repositories) -> None:
+            for kind in KINDS:
+                repository = kind.repository(store)
+                repository.restore(attrs.evolve(kind.make("x"), **STAMPS))
+            times = {"created_at": STAMPS["created_at"], "last_used": UPDATED}
+            store.api_keys.restore(api_key("key", "x", **times))
+
+        check(write)
+
+
+def _drawn(strategy: st.SearchStrategy[T], number: int, seed: int) -> list[T]:
+    """So many examples at most, the same for a seed."""
+    drawn: list[T] = []
+
+    @hypothesis.seed(seed)
+    @settings(
+        max_examples=number,
+        phases=(Phase.generate,),
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def draw(example: T) -> None:
+        drawn.append(example)
+
+    draw()
+    return drawn
+
+
+def _raise(state: WorkflowState) -> Document:
+    raise LookupError(state.workflow_exec_id)
+
+
+def _all_documents(document: Document | None) -> dict[str, Any]:
+    """The fields that hold documents, with this one in each."""
+    return {
+        "input": document,
+        "output": document,
+        "error": ErrorInfo("it broke", details=document),
+    }
