@@ -18,6 +18,7 @@ WHOLE = "class TestIt(Contract): pass\n"
 READ = "test_health_says_that_a_store_can_read_and_write"
 QUICK = "--contract-clause=9.4"
 URL = "--store-url=sqlite:///:memory:"
+PART = "passed; no level, for a part of the suite earns none"
 PYARGS = ("--pyargs", "engine_store_contracts")
 
 
@@ -96,23 +97,36 @@ class TestFewerCases:
     """What leaves cases out, and does not say so, earns no level."""
 
     @pytest.mark.parametrize(
-        ("options", "code", "passed"),
+        ("options", "code", "passed", "earned"),
         [
-            pytest.param([QUICK], 0, 4, id="--contract-clause"),
             pytest.param(
-                ["-k=can_read", f"--deselect=test_it.py::TestIt::{READ}[sync]"], 0, 1, id="-k"
+                [QUICK], 0, 4, f"4 of 4 cases of clause 9.4 {PART}", id="--contract-clause"
             ),
-            pytest.param([f"test_it.py::TestIt::{READ}[async]"], 0, 1, id="::case[id]"),
-            pytest.param([QUICK, "--setup-only"], 0, 0, id="--setup-only"),
-            pytest.param(["-k=nothing_has_this_name"], 5, 0, id="no case at all"),
+            pytest.param(
+                [QUICK, f"--deselect=test_it.py::TestIt::{READ}[sync]"],
+                0,
+                3,
+                f"3 of 4 cases of clause 9.4 {PART}",
+                id="--deselect",
+            ),
+            pytest.param(["-k=can_read"], 0, 2, rf"2 of \d+ cases {PART}", id="-k"),
+            pytest.param(
+                [f"test_it.py::TestIt::{READ}[async]"],
+                0,
+                1,
+                rf"1 of \d+ cases {PART}",
+                id="::case[id]",
+            ),
+            pytest.param([QUICK, "--setup-only"], 0, 0, "level none", id="--setup-only"),
+            pytest.param(["-k=nothing_has_this_name"], 5, 0, "level none", id="no case at all"),
         ],
     )
-    def test_by_an_option(self, prove, tmp_path, options, code, passed) -> None:
+    def test_by_an_option(self, prove, tmp_path, options, code, passed, earned) -> None:
         proof = prove(tmp_path, *options, module=WHOLE)
         assert proof.code == code
         assert len(ended(proof.run)) == proof.run.counted(Outcome.PASSED) == passed
         assert (proof.run.level, proof.run.problems) == (Level.NONE, ())
-        assert "level none\n" in proof.output
+        assert re.search(rf"\): {earned}\n", proof.output)
         [seed] = proof.run.seeds
         assert f"profile quick, seed {seed}\n" in proof.output
 

@@ -76,7 +76,14 @@ REPORT = Report(
     NOW,
     (
         run_of(PASSED, FAILED, UNSUPPORTED, NOT_RUN, problems=("a process <ended>\nat once",)),
-        run_of(PASSED, driver=None, server_version=None, schema_version=None, started_at=None),
+        run_of(
+            PASSED,
+            selected=("9.4",),
+            driver=None,
+            server_version=None,
+            schema_version=None,
+            started_at=None,
+        ),
     ),
 )
 
@@ -168,6 +175,7 @@ class TestJson:
             (("runs", 0, "profile"), "short"),
             (("runs", 0, "seeds"), []),
             (("runs", 0, "seconds"), -1),
+            (("runs", 0, "selected"), ["values"]),
             (("runs", 0, "totals", "skipped"), 1),
             (("runs", 0, "cases"), []),
             (("runs", 0, "cases", 0, "outcome"), "skipped"),
@@ -252,6 +260,11 @@ class TestMerging:
             merge([])
 
 
+def earned(run: Run) -> str:
+    first, *_ = summary(run)
+    return first.removeprefix("mine 3.40 (test_it.py::TestIt): ")
+
+
 class TestSummary:
     def test_of_a_run_that_earned_its_level(self) -> None:
         assert list(summary(run_of(PASSED, UNSUPPORTED))) == [
@@ -270,6 +283,28 @@ class TestSummary:
             "  failed: clauses 2.5",
             "  one",
         ]
+
+    def test_of_a_part_of_the_suite_that_passed(self) -> None:
+        one, other = (evolve(PASSED, clauses=(number,)) for number in ("9.4", "9.5"))
+        run = run_of(one, NOT_RUN, evolve(NOT_RUN, clauses=("2",)), selected=("9.4",))
+        ending = "passed; no level, for a part of the suite earns none"
+        assert earned(run) == f"1 of 2 cases of clause 9.4 {ending}"
+        run = run_of(one, other, evolve(NOT_RUN, clauses=("3",)), selected=("9", "2.1"))
+        assert earned(run) == f"2 of 2 cases of clauses 9, 2.1 {ending}"
+        assert earned(run_of(one, NOT_RUN)) == f"1 of 2 cases {ending}"
+
+    @pytest.mark.parametrize(
+        "run",
+        [
+            run_of(PASSED, FAILED, NOT_RUN, selected=("9.4",)),
+            run_of(PASSED, NOT_RUN, selected=("9.4",), problems=("a process ended",)),
+            run_of(UNSUPPORTED, NOT_RUN, selected=("8.2",)),
+            run_of(NOT_RUN, selected=("9.4",)),
+        ],
+        ids=["failed", "interrupted", "everything is left out", "nothing ran"],
+    )
+    def test_of_a_part_of_the_suite_that_did_not_pass(self, run: Run) -> None:
+        assert earned(run) == "level none"
 
     def test_of_a_run_without_a_case_for_a_clause(self) -> None:
         run = run_of(evolve(PASSED, clauses=PASSED.clauses[2:], operations=0))

@@ -102,9 +102,10 @@ def print_run(console: Console, run: Run) -> None:
         if case.outcome is Outcome.FAILED:
             _print_failure(console, case)
     first, *rest = summary(run)
-    console.print(f"[bold {'red' if run.level is Level.NONE else 'green'}]{escape(first)}")
+    colour = "yellow" if run.is_part else "red" if run.level is Level.NONE else "green"
+    console.print(f"[bold {colour}]{escape(first)}", soft_wrap=True)
     for line in rest:
-        console.print(line, markup=False, highlight=False)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _counts(run: Run, section: str) -> list[str]:

@@ -127,6 +127,7 @@ class Recorder:
                 started_at=self._started_at,
                 seconds=round(monotonic() - self._started, 3),
                 problems=tuple(self._problems),
+                selected=tuple(option.contract_clauses),
                 **self._facts[subject].get(recording.SERVER, {}),
             )
             for subject, cases in sorted(found, key=lambda run: _place(run[1][0]))

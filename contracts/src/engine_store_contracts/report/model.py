@@ -88,6 +88,8 @@ class Run:
     seconds: float = 0.0
     problems: tuple[str, ...] = ()
     """What went wrong beside the cases, such as a process that ended."""
+    selected: tuple[str, ...] = ()
+    """The clauses and sections that were asked for; none where all were."""
 
     @property
     def title(self) -> str:
@@ -132,6 +134,20 @@ class Run:
             return Level.NONE
         return Level.DECLARED if self.counted(Outcome.UNSUPPORTED) else Level.FULL
 
+    @property
+    def is_part(self) -> bool:
+        """Whether all is well with what ran, and the rest of the suite was not asked for."""
+        unwell = self.problems or self.counted(Outcome.FAILED) or not self.counted(Outcome.PASSED)
+        return not unwell and self.counted(Outcome.NOT_RUN) > 0
+
+    @property
+    def selected_cases(self) -> tuple[Case, ...]:
+        """The cases of the clauses and sections that were asked for."""
+        if not self.selected:
+            return self.cases
+        wanted = {number for number in CLAUSES for asked in self.selected if _is_in(number, asked)}
+        return tuple(case for case in self.cases if not wanted.isdisjoint(case.clauses))
+
     def _clause(self, number: str) -> Clause:
         cases = [case for case in self.cases if number in case.clauses]
         counts = {outcome: sum(case.outcome is outcome for case in cases) for outcome in Outcome}
@@ -142,6 +158,10 @@ class Run:
             next((outcome for outcome in worst if counts[outcome]), Outcome.NOT_RUN),
             *(counts[outcome] for outcome in Outcome),
         )
+
+
+def _is_in(number: str, section: str) -> bool:
+    return f"{number}.".startswith(f"{section}.")
 
 
 @frozen

@@ -87,7 +87,7 @@ def summary(run: Run) -> Iterator[str]:
     """What a driver has earned, and why not more."""
     counts = ", ".join(f"{run.counted(outcome)} {outcome}" for outcome in Outcome)
     seeds = ", ".join(map(str, run.seeds))
-    yield f"{run.title} ({run.subject}): level {run.level}"
+    yield f"{run.title} ({run.subject}): {_earned(run)}"
     yield f"  {counts}; profile {run.profile}, seed {seeds}"
     if run.operations:
         yield f"  {run.operations} random calls did what they do on the reference store"
@@ -101,3 +101,12 @@ def summary(run: Run) -> Iterator[str]:
         yield f"  without {name}: {reason}"
     for problem in run.problems:
         yield f"  {problem.splitlines()[0]}"
+
+
+def _earned(run: Run) -> str:
+    if not run.is_part:
+        return f"level {run.level}"
+    clauses = f"{'clause' if len(run.selected) == 1 else 'clauses'} {', '.join(run.selected)}"
+    cases = f"{len(run.selected_cases)} cases{f' of {clauses}' if run.selected else ''}"
+    passed = f"{run.counted(Outcome.PASSED)} of {cases} passed"
+    return f"{passed}; no level, for a part of the suite earns none"
