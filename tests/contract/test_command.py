@@ -171,7 +171,8 @@ def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
-@pytest.mark.parametrize(("jobs", "databases"), [(1, 1), (2, 10)])
+# One of the databases is only opened and closed, before there are cases.
+@pytest.mark.parametrize(("jobs", "databases"), [(1, 2), (2, 10)])
 def test_ctrl_c_ends_it_and_leaves_nothing_behind(environment, tmp_path, jobs, databases) -> None:
     report_file = tmp_path / "report.json"
     folder = tmp_path / "databases"

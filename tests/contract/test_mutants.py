@@ -68,7 +68,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen
     with subprocess.Popen(
         [
             *(sys.executable, "-m", "pytest", "--pyargs", "engine_store_contracts"),
-            *("--store-url=broken://", *(f"--contract-seed={seed}" for seed in SEEDS)),
+            *(f"--contract-seed={seed}" for seed in SEEDS),
             *("--timeout=60", "--tb=short", "--capture=no", "-q", "-k", f"not {RANDOM_CALLS}"),
             *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "engine_store_broken.judge"),
         ],

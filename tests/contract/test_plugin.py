@@ -18,6 +18,7 @@ WHOLE = "class TestIt(Contract): pass\n"
 READ = "test_health_says_that_a_store_can_read_and_write"
 QUICK = "--contract-clause=9.4"
 URL = "--store-url=sqlite:///:memory:"
+NO_SERVER = "postgresql://ann:top%40secret%2B1@127.0.0.1:1/x"
 PART = "passed; no level, for a part of the suite earns none"
 PYARGS = ("--pyargs", "engine_store_contracts")
 
@@ -206,6 +207,27 @@ class TestIt(Contract):
         [said] = [line for line in proof.output.splitlines() if line.startswith("say ")]
         assert said == "say which driver to prove: --store-url URL"
         assert "Traceback" not in proof.output
+
+
+class TestAUrlThatCannotBeOpened:
+    """Told once, before anything is collected."""
+
+    @pytest.mark.parametrize("jobs", [(), ("-n=2",)], ids=["one process", "several"])
+    def test_a_folder_that_is_missing(self, refuse, tmp_path, jobs) -> None:
+        place = tmp_path / "nowhere"
+        assert refuse(*PYARGS, *jobs, f"--store-url=sqlite:///{place}/engine.db") == (
+            f"ERROR: url: no folder can be made beside {place}/engine.db: No such file or directory"
+        )
+
+    def test_a_driver_that_is_missing(self, refuse) -> None:
+        [said] = refuse(*PYARGS, "--store-url=mysql://x").splitlines()
+        assert said.startswith("ERROR: ")
+        assert "no driver named 'mysql'" in said
+
+    def test_a_server_that_is_missing(self, refuse) -> None:
+        [said] = refuse(*PYARGS, f"--store-url={NO_SERVER}").splitlines()
+        assert said.startswith("ERROR: PostgreSQL at 127.0.0.1, database x: connection failed: ")
+        assert "secret" not in said
 
 
 WAYS_OUT = """
@@ -456,12 +478,21 @@ class TestRefused:
         assert (refused.run.level, refused.code) == (Level.NONE, 1)
 
 
+GONE = f"""
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session):
+    session.config.option.store_url = {NO_SERVER!r}  # a server that went away after the start
+"""
+
+
 class TestSecrets:
     def test_no_password_of_the_url_is_shown(self, prove, tmp_path) -> None:
         page = tmp_path / "report.html"
-        url = "postgresql://ann:top%40secret%2B1@127.0.0.1:1/x"
-        options = (f"--store-url={url}", f"--contract-html={page}", QUICK, "--showlocals", "-ra")
-        proof = prove(tmp_path, *PYARGS, *options)
+        (tmp_path / "gone.py").write_text(GONE, "utf-8")
+        options = ("-pgone", URL, f"--contract-html={page}", QUICK, "--showlocals", "-ra")
+        proof = prove(tmp_path, *PYARGS, *options, PYTHONPATH=str(tmp_path))
         assert proof.run.counted(Outcome.FAILED) == 4
         texts = (proof.output, (tmp_path / "report.json").read_text(), page.read_text())
         for text in texts:

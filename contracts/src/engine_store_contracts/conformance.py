@@ -11,13 +11,12 @@ import pytest
 import typer
 from rich.console import Console
 
-import engine_store
 from engine_store.errors import ConfigurationError
 from engine_store.urls import mask_url
 from engine_store_contracts import report
 from engine_store_contracts.clauses import clauses_of
 from engine_store_contracts.display import Display, print_run
-from engine_store_contracts.harness import driver_of
+from engine_store_contracts.harness import driver_of, why_unreachable
 from engine_store_contracts.recorder import is_writable
 from engine_store_contracts.report import Level, Report, Run
 
@@ -107,12 +106,9 @@ def _run_suite(options: list[str], jobs: int, display: Display) -> int:
 
 def _check_reachable(url: str) -> None:
     """That the driver can open its database: else nothing can be run."""
-    try:
-        with driver_of(url).scratch(url) as scratch, engine_store.open(scratch) as store:
-            store.health()
-    except engine_store.EngineStoreError as error:
-        typer.echo(f"engine-store: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(NOTHING_RUN) from None
+    if (reason := why_unreachable(url)) is not None:
+        typer.echo(f"engine-store: {reason}", err=True)
+        raise typer.Exit(NOTHING_RUN)
 
 
 def _check_writable(*files: Path | None) -> None:

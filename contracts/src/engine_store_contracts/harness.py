@@ -11,6 +11,7 @@ from typing import Self
 import engine_store
 from engine_store.clock import Clock, utc_now
 from engine_store.config import DatabaseConfig
+from engine_store.errors import EngineStoreError
 from engine_store.plugins import load_driver
 from engine_store.protocols import AsyncStore, Capability, Driver, Store
 from engine_store.urls import parse_url
@@ -63,6 +64,16 @@ def driver_of(url: str) -> Driver:
     """The installed driver of a URL. Raises as `engine_store.plugins.load_driver`."""
     driver, _ = load_driver(parse_url(url).scheme)
     return driver
+
+
+def why_unreachable(url: str) -> str | None:
+    """Why the driver cannot open a database of its own beside that of the URL, in one line."""
+    try:
+        with driver_of(url).scratch(url) as scratch, engine_store.open(scratch) as store:
+            store.health()
+    except EngineStoreError as error:
+        return " ".join(str(error).split())
+    return None
 
 
 class UrlHarness(Harness):

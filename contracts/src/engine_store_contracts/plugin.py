@@ -17,7 +17,7 @@ import pytest
 from engine_store_contracts import recording
 from engine_store_contracts.clauses import clauses_of
 from engine_store_contracts.profiles import ProfileName
-from engine_store_contracts.recorder import Recorder, is_writable, make_printable
+from engine_store_contracts.recorder import Recorder, is_writable, make_printable, printable
 
 # Before anything imports them: pytest warns of what it can rewrite no more.
 pytest.register_assert_rewrite("engine_store_contracts.machine", "engine_store_contracts.suite")
@@ -87,6 +87,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.contract_seeds = [random.randrange(2**32)]  # noqa: S311 - no secret
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Recorder(config), "engine_store_recorder")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse to begin where no case could open its database: once, and not for each case."""
+    url: str | None = session.config.option.store_url
+    if url is None or hasattr(session.config, "workerinput"):
+        return
+    from engine_store_contracts.harness import why_unreachable
+
+    if (reason := why_unreachable(url)) is not None:
+        raise pytest.UsageError(printable(reason, url))
 
 
 @pytest.hookimpl(wrapper=True)

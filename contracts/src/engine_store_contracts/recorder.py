@@ -139,7 +139,7 @@ class Recorder:
         return self._cases[found["subject"]].setdefault(found["id"], fresh)
 
     def _note_problem(self, text: str) -> None:
-        self._problems.append(_printable(text, self._config.option.store_url))
+        self._problems.append(printable(text, self._config.option.store_url))
 
 
 def is_writable(file: Path) -> bool:
@@ -149,16 +149,16 @@ def is_writable(file: Path) -> bool:
 
 def make_printable(report: pytest.TestReport, url: str | None) -> None:
     """Take the password of `url` out of all that is told of a failure, to people or in files."""
-    if (text := _printable(report.longreprtext, url)) != report.longreprtext:
+    if (text := printable(report.longreprtext, url)) != report.longreprtext:
         report.longrepr = text
-    report.sections = [(name, _printable(text, url)) for name, text in report.sections]
+    report.sections = [(name, printable(text, url)) for name, text in report.sections]
     report.user_properties = [
-        (name, _printable(value, url) if isinstance(value, str) else value)
+        (name, printable(value, url) if isinstance(value, str) else value)
         for name, value in report.user_properties
     ]
 
 
-def _printable(text: str, url: str | None) -> str:
+def printable(text: str, url: str | None) -> str:
     """`text` without the password of `url`, and such that every file can have it."""
     for secret in _secrets(url) if url else ():
         text = text.replace(secret, "***")

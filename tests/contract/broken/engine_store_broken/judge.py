@@ -41,6 +41,12 @@ def seeds_of(case: str, seeds: Collection[int]) -> set[int]:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Let the cases be collected without a URL: each run has its own."""
+    session.config.option.store_url = "broken://"
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Say `ready`, then fork for each run asked for; the fork goes on to run its cases."""
     gc.freeze()  # so that no fork looks for garbage in what they share
