@@ -445,6 +445,8 @@ def test_a_workflow_is_deleted_with_its_tasks(run: Run, here: Run, filled: str) 
     gone = {"workflow_exec_id": "old", "tasks": 3, "dry_run": False}
     assert answered(delete("--yes", "--json", call=run), WORKFLOW_GONE) == gone
     assert (delete("--yes").code, delete("--dry-run").code) == (1, 1)
+    childless = here("workflows", "delete", "new", "--yes", "--url", filled)
+    assert (childless.code, childless.out) == (0, "deleted new and 0 tasks\n")
 
 
 def test_old_workflows_are_purged(run: Run, here: Run, filled: str) -> None:
