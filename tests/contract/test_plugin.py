@@ -219,6 +219,10 @@ class TestAUrlThatCannotBeOpened:
             f"ERROR: url: no folder can be made beside {place}/engine.db: No such file or directory"
         )
 
+    def test_to_collect_needs_no_database(self, prove, tmp_path) -> None:
+        proof = prove(tmp_path, *PYARGS, "--store-url=mysql://x", "--collect-only", "-q")
+        assert proof.code == 0
+
     def test_a_driver_that_is_missing(self, refuse) -> None:
         [said] = refuse(*PYARGS, "--store-url=mysql://x").splitlines()
         assert said.startswith("ERROR: ")

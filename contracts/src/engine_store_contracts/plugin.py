@@ -92,8 +92,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse to begin where no case could open its database: once, and not for each case."""
-    url: str | None = session.config.option.store_url
-    if url is None or hasattr(session.config, "workerinput"):
+    option = session.config.option
+    url: str | None = option.store_url
+    if url is None or option.collectonly or hasattr(session.config, "workerinput"):
         return
     from engine_store_contracts.harness import why_unreachable
 
