@@ -89,7 +89,7 @@ def test_every_command_has_its_options_on_the_page(pages, site):
 # --- in a browser ------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: while it is open, nothing else may run an event loop
 def browser() -> Iterator[Browser]:
     """Chromium, without a window."""
     if CHROMIUM is None:
