@@ -73,7 +73,7 @@ class PostgresServer:
         # Not below pytest's own folders: those of root are closed to everybody else.
         self._home = Path(tempfile.mkdtemp(prefix="es-postgres-")) if home is None else home
         self._settings = dict(settings or {})
-        self._as_user = _unprivileged()
+        self._as_user = unprivileged()
         self._process: subprocess.Popen[bytes] | None = None
         self._data = self._home / "data"
         self._sockets = self._home
@@ -260,7 +260,7 @@ def _postgres_url(text: str) -> str:
     return text
 
 
-def _unprivileged() -> dict[str, Any]:
+def unprivileged() -> dict[str, Any]:
     """How `subprocess` becomes a user that PostgreSQL accepts; nothing where this one is."""
     if os.geteuid() != 0:
         return {}
@@ -276,7 +276,7 @@ def _open_to_all(folder: Path) -> bool:
 def _home_for_anybody(home: Path) -> Path:
     """`home`, or where its user could not reach it a place that is always the same one."""
     above = next(folder for folder in home.parents if folder.exists())
-    if not _unprivileged() or _open_to_all(above):
+    if not unprivileged() or _open_to_all(above):
         return home
     known_by = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
     return Path(tempfile.gettempdir(), f"es-postgres-{known_by}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import socket
 import sqlite3
 import subprocess
@@ -38,11 +37,11 @@ from engine_store.protocols import Store
 from engine_store.telemetry import SlowOperations
 from engine_store_postgres.failures import translate
 from engine_store_sqlite.connections import set_wal
-from postgres_server import UNSAFE, PostgresServer, _unprivileged
+from pgbouncer import PROGRAM, pgbouncer
+from postgres_server import UNSAFE, PostgresServer
 
 PATIENCE = 30.0
 PASSWORD = "right"
-PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
 
 pytestmark = pytest.mark.xdist_group("symptoms")  # one worker, so that one server is started
 
@@ -500,11 +499,11 @@ def without_a_connection_left(stage: Stage) -> Iterator[str]:
 
 @symptom("Behind PgBouncer")
 def behind_a_pool_of_sessions(stage: Stage) -> Iterator[str]:
-    if PGBOUNCER is None:
+    if PROGRAM is None:
         pytest.skip("PgBouncer is not installed")
-    with pgbouncer(stage.server) as url:
+    with behind_pgbouncer(stage.server) as url:
         yield command("health", "--url", url)
-    with pgbouncer(stage.server, "ignore_startup_parameters = options") as url:
+    with behind_pgbouncer(stage.server, ignore_startup_parameters="options") as url:
         one, other = stage.open(url), stage.open(url)
 
         def use_often(store: Store) -> None:
@@ -516,48 +515,15 @@ def behind_a_pool_of_sessions(stage: Stage) -> Iterator[str]:
 
 
 @contextmanager
-def pgbouncer(server: Server, *settings: str) -> Iterator[str]:
+def behind_pgbouncer(server: Server, **settings: str) -> Iterator[str]:
     """The URL of a PgBouncer with one connection to the server, and further settings."""
-    assert PGBOUNCER is not None
     server.url()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="es-bouncer-", ignore_cleanup_errors=True) as home:
-        Path(home).chmod(0o755)  # its user may be another one
-        configuration = Path(home, "pgbouncer.ini")
-        target = f"host={server.running.socket_folder} port={server.port} user=postgres"
-        lines = (
-            "[databases]",
-            f"* = {target}",
-            "[pgbouncer]",
-            "listen_addr = 127.0.0.1",
-            f"listen_port = {port}",
-            "unix_socket_dir =",
-            "auth_type = any",
-            "user =",
-            "pool_mode = transaction",
-            "default_pool_size = 1",
-            *settings,
-        )
-        configuration.write_text("\n".join([*lines, ""]))
-        process = subprocess.Popen(
-            [PGBOUNCER, "--quiet", configuration], stderr=subprocess.DEVNULL, **_unprivileged()
-        )
-        try:
-            deadline = time.monotonic() + PATIENCE
-            while not _answers(port):
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-            yield f"postgresql://postgres@127.0.0.1:{port}/engine"
-        finally:
-            process.kill()
-            process.wait(PATIENCE)
-
-
-def _answers(port: int) -> bool:
-    """Whether somebody listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    target = f"host={server.running.socket_folder} port={server.port} user=postgres"
+    alone = {"listen_addr": "127.0.0.1", "default_pool_size": "1"}
+    with pgbouncer(target, port, {**alone, **settings}):
+        yield f"postgresql://postgres@127.0.0.1:{port}/engine"
 
 
 @symptom("The server may not be written")

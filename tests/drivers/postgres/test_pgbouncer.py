@@ -6,13 +6,8 @@ Its server connections are fewer than its clients', and change hands between tra
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from uuid import uuid4
 
 import attrs
@@ -35,11 +30,11 @@ from engine_store_contracts.suite.transactions import TransactionCases
 from engine_store_contracts.suite.trees import TreeCases
 from engine_store_contracts.suite.users import UserCases
 from engine_store_contracts.suite.versions import VersionCases
-from postgres_server import PostgresServer, _unprivileged
+from pgbouncer import PROGRAM, pgbouncer
+from postgres_server import PostgresServer
 
-PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+PORT = 6432
 SERVER_CONNECTIONS = 3
-PATIENCE = 20.0
 
 pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="PgBouncer is not installed"),
@@ -57,29 +52,13 @@ def server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="module")
 def bouncer(server: PostgresServer) -> Iterator[str]:
     """The URL of the pool; its database is the server's."""
-    assert PROGRAM is not None
-    with tempfile.TemporaryDirectory(prefix="es-bouncer-", ignore_cleanup_errors=True) as home:
-        Path(home).chmod(0o777)  # its user may be another one
-        configuration = Path(home, "pgbouncer.ini")
-        configuration.write_text(
-            f"[databases]\n* = host={server.socket_folder} user=postgres\n"
-            f"[pgbouncer]\nlisten_addr =\nlisten_port = 6432\nunix_socket_dir = {home}\n"
-            "auth_type = any\nuser =\npool_mode = transaction\nmax_client_conn = 300\n"
-            f"default_pool_size = {SERVER_CONNECTIONS}\nserver_idle_timeout = 5\n"
-        )
-        process = subprocess.Popen(
-            [PROGRAM, "--quiet", configuration], stderr=subprocess.PIPE, **_unprivileged()
-        )
-        url = f"postgresql://postgres@/postgres?host={home}&port=6432&pgbouncer=true"
-        deadline = time.monotonic() + PATIENCE
-        while not Path(home, ".s.PGSQL.6432").exists():
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            assert time.monotonic() < deadline
-        yield url
-        process.terminate()
-        process.wait(PATIENCE)
-        if process.stderr:
-            process.stderr.close()
+    settings = {
+        "max_client_conn": 300,
+        "default_pool_size": SERVER_CONNECTIONS,
+        "server_idle_timeout": 5,
+    }
+    with pgbouncer(f"host={server.socket_folder} user=postgres", PORT, settings) as folder:
+        yield f"postgresql://postgres@/postgres?host={folder}&port={PORT}&pgbouncer=true"
 
 
 @pytest.fixture
