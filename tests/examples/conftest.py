@@ -27,7 +27,7 @@ def store() -> Iterator[Store]:
         yield opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def examples() -> Path:
     """The folder that the examples are imported from."""
     return EXAMPLES
@@ -39,10 +39,16 @@ def _unmeasured_processes(unmeasured: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def environment() -> dict[str, str]:
-    """An environment that says nothing to the examples."""
+def clean_environment() -> dict[str, str]:
+    """An environment that says nothing to the examples. Nobody changes it."""
     said = ("QUICKSTART_", "ENGINE_STORE_", "COLUMNS", "COVERAGE_")
     return {name: value for name, value in os.environ.items() if not name.startswith(said)}
+
+
+@pytest.fixture
+def environment(clean_environment: dict[str, str]) -> dict[str, str]:
+    """The same, for a test to add to."""
+    return dict(clean_environment)
 
 
 @pytest.fixture

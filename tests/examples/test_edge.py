@@ -6,7 +6,6 @@ How fast or how small anything is, no test asks.
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -59,15 +58,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ran(folder: Path) -> subprocess.CompletedProcess[str]:
+def ran(
+    folder: Path, examples: Path, clean_environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
     """The one run of all measurements."""
-    example = Path(__file__).resolve().parents[2] / "examples" / "edge"
     options = ("--runs", str(RUNS), "--tasks", str(TASKS), "--json", "found.json")
     return subprocess.run(
-        [sys.executable, str(example), *options],
+        [sys.executable, str(examples / "edge"), *options],
         cwd=folder,
-        # Coverage brings memory and time of its own into the processes it measures.
-        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
+        env=clean_environment,  # coverage would bring memory and time of its own
         capture_output=True,
         text=True,
         timeout=120,

@@ -99,9 +99,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def service(place: Path, environment: dict[str, str]) -> Iterator[Service]:
+def service(place: Path, clean_environment: dict[str, str]) -> Iterator[Service]:
     """One service for all tests that do no harm to it."""
-    with served(place, environment) as service:
+    with served(place, clean_environment) as service:
         yield service
 
 
