@@ -70,10 +70,15 @@ def is_clause(number: str) -> bool:
     return "." in number or not any(other.startswith(f"{number}.") for other in CLAUSES)
 
 
+def is_in(number: str, section: str) -> bool:
+    """Whether `number` is the clause or section `section`, or a clause of it."""
+    return f"{number}.".startswith(f"{section}.")
+
+
 def clauses_of(number: str) -> list[str]:
     """The clause, or the section with all its clauses. Raises `ValueError` where there is none."""
     if number in CLAUSES:
-        return [known for known in CLAUSES if f"{known}.".startswith(f"{number}.")]
+        return [known for known in CLAUSES if is_in(known, number)]
     section = number.partition(".")[0]
     inside = [known for known in CLAUSES if known.startswith(f"{section}.")]
     if inside:

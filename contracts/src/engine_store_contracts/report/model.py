@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
-from engine_store_contracts.clauses import CLAUSES, is_clause
+from engine_store_contracts.clauses import CLAUSES, is_clause, is_in
 
 SCHEMA = 1
 """The version of the format. A reader of it can read every later addition."""
@@ -145,7 +145,7 @@ class Run:
         """The cases of the clauses and sections that were asked for."""
         if not self.selected:
             return self.cases
-        wanted = {number for number in CLAUSES for asked in self.selected if _is_in(number, asked)}
+        wanted = {number for number in CLAUSES for asked in self.selected if is_in(number, asked)}
         return tuple(case for case in self.cases if not wanted.isdisjoint(case.clauses))
 
     def _clause(self, number: str) -> Clause:
@@ -158,10 +158,6 @@ class Run:
             next((outcome for outcome in worst if counts[outcome]), Outcome.NOT_RUN),
             *(counts[outcome] for outcome in Outcome),
         )
-
-
-def _is_in(number: str, section: str) -> bool:
-    return f"{number}.".startswith(f"{section}.")
 
 
 @frozen
