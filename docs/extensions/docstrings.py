@@ -68,7 +68,7 @@ def _shown(default: object) -> str:
         return "UNSAVED"
     if isinstance(default, Enum):
         return f"{type(default).__name__}.{default.name}"
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a function, its stubs say
         return "..."
     return f"{type(default).__name__}()" if attrs.has(type(default)) else repr(default)
 

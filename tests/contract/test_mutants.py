@@ -76,9 +76,6 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen
         env={
             **{name: os.environ[name] for name in os.environ if not name.startswith(OUTER)},
             "PYTHONPATH": os.pathsep.join(map(str, PATHS)),
-            # The processes that cases start would compile everything anew, each of them.
-            "PYTHONDONTWRITEBYTECODE": "",
-            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
         },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
