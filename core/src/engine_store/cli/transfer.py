@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ def export(
     target: Path | BinaryIO = sys.stdout.buffer if file == STDIO else file
     with run.store() as store, _progress(run) as progress, _usable(file):
         counts = transfer.export(store, target, progress=progress)
+        sys.stdout.flush()  # here, where what the system says about it is told
     if file == STDIO:
         typer.echo(_counted(counts), err=True)
     else:
@@ -136,6 +138,8 @@ def _usable(file: Path) -> Iterator[None]:
     except BrokenPipeError:  # whoever reads the output has had enough
         raise
     except OSError as error:
+        if file == STDIO:  # what could not be written would be tried again at the very end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise ConfigurationError("file", f"{file}: {error.strerror}") from error
 
 
