@@ -1,0 +1,152 @@
+"""The four entities that a store keeps, each described once.
+
+Operations, the in-memory store, exports and checks read what they need from here, so that a new
+field or a new rule of an entity has one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import attrs
+from attrs import field, frozen
+
+from engine_store.checks import (
+    check_api_key,
+    check_api_key_filter,
+    check_restored,
+    check_task,
+    check_task_filter,
+    check_user,
+    check_user_filter,
+    check_workflow,
+    check_workflow_filter,
+)
+from engine_store.errors import (
+    ApiKeyNotFoundError,
+    NotFoundError,
+    TaskNotFoundError,
+    UserNotFoundError,
+    WorkflowNotFoundError,
+)
+from engine_store.models import (
+    ApiKey,
+    ApiKeyFilter,
+    TaskFilter,
+    TaskState,
+    User,
+    UserFilter,
+    WorkflowFilter,
+    WorkflowState,
+)
+
+R = TypeVar("R", User, ApiKey, WorkflowState, TaskState)
+F = TypeVar("F", UserFilter, ApiKeyFilter, WorkflowFilter, TaskFilter)
+
+
+@frozen(eq=False)
+class Entity(Generic[R, F]):
+    """One kind of row. Compared by identity.
+
+    `name` is the singular that arguments and exports use, `repository` the plural that stores,
+    tables and cursors use. `immutable` fields never change after creation; `created_at` is always
+    one of them (contract 2.8).
+    """
+
+    name: str
+    repository: str
+    model: type[R]
+    key_field: str
+    not_found: type[NotFoundError]
+    check_row: Callable[[R, str], None]
+    check_filter: Callable[[F], None]
+    everything: F
+    argument: str
+    immutable: tuple[str, ...] = ()
+    newest_first: bool = False
+    fields: tuple[str, ...] = field(init=False)
+    """The fields that are stored with the row, in the order of the model."""
+
+    def __attrs_post_init__(self) -> None:
+        names = tuple(name for name in attrs.fields_dict(self.model) if name != "tasks")
+        object.__setattr__(self, "fields", names)
+
+    @property
+    def label(self) -> str:
+        """What errors call it, such as `task execution`."""
+        return self.not_found.entity
+
+    def key(self, row: R) -> str:
+        """Return the id of a row."""
+        key: str = getattr(row, self.key_field)
+        return key
+
+    def position(self, row: R) -> tuple[datetime, str]:
+        """Return what lists are ordered by (contract 1.6)."""
+        return row.created_at, self.key(row)
+
+    def check(self, row: R) -> None:
+        """Raise `InvalidValueError` or `InvalidReferenceError` for a row no store creates."""
+        self.check_row(row, self.argument)
+
+    def check_restored(self, row: R) -> None:
+        """Raise as `check` does, and for a row without version or times (contract 2.9)."""
+        self.check(row)
+        check_restored(row, self.argument)
+
+
+USER = Entity(
+    name="user",
+    repository="users",
+    model=User,
+    key_field="user_id",
+    not_found=UserNotFoundError,
+    check_row=check_user,
+    check_filter=check_user_filter,
+    everything=UserFilter(),
+    argument="user",
+)
+API_KEY = Entity(
+    name="api_key",
+    repository="api_keys",
+    model=ApiKey,
+    key_field="key_id",
+    not_found=ApiKeyNotFoundError,
+    check_row=check_api_key,
+    check_filter=check_api_key_filter,
+    everything=ApiKeyFilter(),
+    argument="key",
+)
+WORKFLOW = Entity(
+    name="workflow",
+    repository="workflows",
+    model=WorkflowState,
+    key_field="workflow_exec_id",
+    not_found=WorkflowNotFoundError,
+    check_row=check_workflow,
+    check_filter=check_workflow_filter,
+    everything=WorkflowFilter(),
+    argument="workflow",
+    immutable=("workflow_id",),
+    newest_first=True,
+)
+TASK = Entity(
+    name="task",
+    repository="tasks",
+    model=TaskState,
+    key_field="task_exec_id",
+    not_found=TaskNotFoundError,
+    check_row=check_task,
+    check_filter=check_task_filter,
+    everything=TaskFilter(),
+    argument="task",
+    immutable=("workflow_exec_id", "parent_state_id"),
+)
+
+ENTITIES: tuple[Entity[Any, Any], ...] = (USER, API_KEY, WORKFLOW, TASK)
+"""In the order in which rows refer to one another."""
+
+BY_NAME: Mapping[str, Entity[Any, Any]] = {entity.name: entity for entity in ENTITIES}
+BY_MODEL: Mapping[type[Any], Entity[Any, Any]] = {entity.model: entity for entity in ENTITIES}

@@ -1,0 +1,37 @@
+"""What a running operation reports to whoever observes it.
+
+`engine_store.open` observes the operations of any driver where a plugin listens to them. What
+happens inside an operation, a lost race that is tried again, only the driver sees: it calls these
+functions, which do nothing while nobody observes.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Protocol
+
+from engine_store.errors import VersionConflictError
+
+
+class Observed(Protocol):
+    """An operation that is being observed."""
+
+    def conflicted(self, conflict: VersionConflictError) -> None: ...
+
+    def retried(self) -> None: ...
+
+
+CURRENT: ContextVar[Observed | None] = ContextVar("engine_store_observed", default=None)
+"""The operation that runs in this context."""
+
+
+def conflicted(conflict: VersionConflictError) -> None:
+    """Report a compare-and-set that lost and is tried again."""
+    if (operation := CURRENT.get()) is not None:
+        operation.conflicted(conflict)
+
+
+def retried() -> None:
+    """Report that an operation lost to concurrent ones and is about to wait before a new try."""
+    if (operation := CURRENT.get()) is not None:
+        operation.retried()
