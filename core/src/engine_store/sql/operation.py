@@ -1,17 +1,18 @@
-"""What an operation is, and how a session drives one.
+"""Operations: the bodies of repository methods, written without I/O.
 
 An operation is a generator function that checks its arguments, yields `Call`s, receives their
-rows and returns a model. Its mode says what it needs of the session that runs it. A procedure
-is a generator above operations: it yields `Step`s, each an operation of its own, and `Pause`s.
-Neither touches a connection or the clock of the machine, so the same body serves synchronous
+rows and returns a model. Its mode says what it needs of the session that runs it. A method made of
+steps is a generator above operations: it yields `Invocation`s, each an operation of its own, and
+`Pause`s. Neither touches a connection or the clock of the machine, so one body serves synchronous
 and asynchronous sessions, and a session may run an operation again from its start.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from attrs import frozen
@@ -27,7 +28,7 @@ own, unless the driver's transactions have one: what must be of one snapshot is 
 
 
 class Last(NamedTuple):
-    """A request behind which its operation asks for nothing: it may go together with the commit."""
+    """The last request of an operation: it may go to the database together with the commit."""
 
     request: Request
 
@@ -39,60 +40,59 @@ class Mode(Enum):
     """What an operation needs of the session that runs it."""
 
     READ = "read"
-    """One statement, which changes nothing."""
+    """One request, which writes nothing."""
     WRITE = "write"
-    """One statement that writes all or nothing; what follows only finds out why nothing."""
+    """One statement that writes all or nothing; what follows only reads, to find out why nothing
+    was written."""
     TRANSACT = "transact"
     """Statements that belong together: one transaction, which holds what the first one locks."""
     LOCK = "lock"
     """Reads a row and holds it: only inside a transaction of the caller."""
-    PROCEDURE = "procedure"
+    STEPS = "steps"
     """Steps, each an operation of its own."""
 
 
-class Contended(Exception):
-    """Nothing explains any more why a write did nothing: somebody wrote in between.
+class LostRace(Exception):
+    """The write matched no row and the follow-up read shows no reason: a concurrent writer won.
 
     Raised by an operation for its session, which runs it again from its start.
     """
 
 
 class Invocation(NamedTuple):
-    """An operation or procedure with its arguments; `name` is what reports call it."""
+    """An operation with its arguments. Yielded by a method made of steps, it is one of them."""
 
-    mode: Mode
-    name: str
     operation: Callable[..., Generator[Any, Any, Any]]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def mode(self) -> Mode:
+        """What the operation needs."""
+        return mode_of(self.operation)
+
+    @property
+    def name(self) -> str:
+        """What errors and reports call it, such as `tasks.update`."""
+        repository = self.operation.__self__.entity.repository  # type: ignore[attr-defined]
+        return f"{repository}.{self.operation.__name__}"
 
     def start(self) -> Generator[Any, Any, Any]:
-        """A new run of it, before its first line."""
+        """Return a new run of the operation, before its first request."""
         return self.operation(*self.args, **self.kwargs)
 
 
-class Step(NamedTuple):
-    """An operation to run, as yielded by a procedure."""
-
-    operation: Callable[..., Op[Any]]
-    args: tuple[Any, ...]
-
-    def named(self, name: str) -> Invocation:
-        """The invocation of this step by the procedure called `name`."""
-        return Invocation(mode_of(self.operation), name, self.operation, self.args, {})
-
-
 class Pause(NamedTuple):
-    """Seconds to wait, as yielded by a procedure."""
+    """Seconds to wait, as yielded by a method made of steps."""
 
     seconds: float
 
 
-Procedure: TypeAlias = Generator[Step | Pause, Any, T]
+Steps: TypeAlias = Generator[Invocation | Pause, Any, T]
 
 
 def read(function: _F) -> _F:
-    """Mark an operation that is one statement and changes nothing."""
+    """Mark an operation that is one request and writes nothing."""
     return _mark(function, Mode.READ)
 
 
@@ -111,9 +111,9 @@ def lock(function: _F) -> _F:
     return _mark(function, Mode.LOCK)
 
 
-def procedure(function: _F) -> _F:
-    """Mark a procedure."""
-    return _mark(function, Mode.PROCEDURE)
+def steps(function: _F) -> _F:
+    """Mark a method that is made of steps."""
+    return _mark(function, Mode.STEPS)
 
 
 def _mark(function: _F, mode: Mode) -> _F:
@@ -122,58 +122,29 @@ def _mark(function: _F, mode: Mode) -> _F:
 
 
 def mode_of(operation: Callable[..., Any]) -> Mode:
-    """The mode an operation was marked with."""
+    """Return the mode an operation was marked with."""
     mode: Mode = operation.mode  # type: ignore[attr-defined]
     return mode
 
 
-Execute: TypeAlias = Callable[[Request], Any]
-
-
 def first_request(op: Op[T]) -> Request:
-    """What an operation asks for first. It checks its arguments before."""
-    return _plain(next(op))
-
-
-def _plain(asked: Request | Last) -> Request:
+    """Return what an operation asks for first; it checks its arguments before."""
+    asked = next(op)
     return asked.request if isinstance(asked, Last) else asked
 
 
-def drive(op: Op[T], request: Request, execute: Execute) -> T:
-    """Run `op`, which has yielded `request`, to its end; `execute` runs the requests.
-
-    What `execute` raises ends the operation: an expected outcome is a row, not an error.
-    """
-    try:
-        while True:
-            request = _plain(op.send(execute(request)))
-    except StopIteration as done:
-        result: T = done.value
-        return result
-
-
-async def drive_async(
-    op: Op[T],
-    request: Request,
-    execute: Callable[[Request], Awaitable[Any]],
-    execute_last: Callable[[Request], Awaitable[Any]] | None = None,
-) -> T:
-    """`drive`, awaiting `execute`, or `execute_last` for a request that is known to be the last."""
-    rows = await execute(request)
-    try:
-        while True:
-            asked = op.send(rows)
-            if isinstance(asked, Last):
-                rows = await (execute_last or execute)(asked.request)
-            else:
-                rows = await execute(asked)
-    except StopIteration as done:
-        result: T = done.value
-        return result
+def check_reads(request: Request, by: Invocation) -> None:
+    """Raise `RuntimeError` if a request of an operation that may only read would write."""
+    for call in (request,) if isinstance(request, Call) else request:
+        if call.statement.writes:
+            raise RuntimeError(
+                f"{by.name}: {call.statement.name} writes, but a @read writes nothing and a @write "
+                "by its first request alone; mark the operation with @transact"
+            )
 
 
 def finish(op: Op[T], rows: Any) -> T:
-    """The result of an operation whose only request gave `rows`: its connection is free again."""
+    """Return the result of an operation whose only request gave `rows`."""
     try:
         op.send(rows)
     except StopIteration as done:
@@ -182,50 +153,54 @@ def finish(op: Op[T], rows: Any) -> T:
     raise RuntimeError("an operation that reads makes one request")
 
 
-def drive_procedure(
-    procedure: Procedure[T], run: Callable[[Step], Any], sleep: Callable[[float], None]
+async def drive(
+    op: Op[T],
+    request: Request,
+    execute: Callable[[Request], Awaitable[Any]],
+    execute_last: Callable[[Request], Awaitable[Any]] | None = None,
+    writes_once: Invocation | None = None,
 ) -> T:
-    """Run a procedure to its end: `run` runs its steps, `sleep` its pauses."""
+    """Run `op`, which has yielded `request`, to its end; `execute` runs the requests.
+
+    `execute_last` runs a request that is known to be the last one. If `op` is a run of
+    `writes_once`, only its first request may write. What `execute` raises ends the operation: an
+    expected outcome is a row, not an error.
+    """
+    rows = await execute(request)
     try:
-        action = next(procedure)
         while True:
-            try:
-                answer: object = None
-                if isinstance(action, Step):
-                    answer = run(action)
-                else:
-                    sleep(action.seconds)
-            except Exception as exc:  # noqa: BLE001 - as in drive
-                action = procedure.throw(exc)
-            else:
-                action = procedure.send(answer)
+            asked = op.send(rows)
+            run = execute
+            if isinstance(asked, Last):
+                run, asked = execute_last or execute, asked.request
+            if writes_once is not None:
+                check_reads(asked, writes_once)
+            rows = await run(asked)
     except StopIteration as done:
         result: T = done.value
         return result
-    finally:
-        procedure.close()
 
 
-async def drive_procedure_async(
-    procedure: Procedure[T],
-    run: Callable[[Step], Awaitable[Any]],
+async def drive_steps(
+    steps: Steps[T],
+    run: Callable[[Invocation], Awaitable[Any]],
     sleep: Callable[[float], Awaitable[None]],
 ) -> T:
-    """`drive_procedure` on an event loop."""
+    """Run a method made of steps to its end: `run` runs its operations, `sleep` its pauses."""
     try:
-        action = next(procedure)
+        action = next(steps)
         while True:
             try:
-                answer = await (run(action) if isinstance(action, Step) else sleep(action.seconds))
-            except Exception as exc:  # noqa: BLE001 - as in drive
-                action = procedure.throw(exc)
+                answer = await (sleep(action.seconds) if isinstance(action, Pause) else run(action))
+            except Exception as exc:  # noqa: BLE001 - it is for the method to catch
+                action = steps.throw(exc)
             else:
-                action = procedure.send(answer)
+                action = steps.send(answer)
     except StopIteration as done:
         result: T = done.value
         return result
     finally:
-        procedure.close()
+        steps.close()
 
 
 @frozen
@@ -241,7 +216,7 @@ class Backoff:
     longest: float = 0.2
 
     def pauses(self) -> Iterator[Pause]:
-        """A pause behind each attempt; when they run out, so have the attempts."""
+        """Yield a pause for each attempt; when they run out, so have the attempts."""
         for attempt in range(self.attempts):
             bound = min(self.longest, self.first * 2 ** min(attempt, 32))
             yield Pause(random.uniform(0, bound))  # noqa: S311 - jitter, no secret

@@ -1,14 +1,16 @@
 """Models to rows and back, the same for every SQL driver.
 
-A row is a tuple in the order of the `*_COLUMNS` here, which is the order of the model's fields.
-JSON goes to the database as text and comes back as text or bytes, so that no driver's own JSON
-loader can change a number. What databases differ in, a driver says in its `Codec`.
+A row is a tuple in the order of its entity's `fields`. JSON goes to the database as text and comes
+back as text or bytes, so that no driver's own JSON loader can change a number. What databases
+differ in, a driver says in its `Codec`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -16,63 +18,61 @@ import orjson
 from attrs import frozen
 
 from engine_store.clock import UNSAVED
+from engine_store.entities import TASK, WORKFLOW, Entity, R
 from engine_store.models import (
-    ApiKey,
-    Component,
     ErrorInfo,
-    ExecutionType,
-    Role,
-    Status,
     TaskState,
     UsageEntry,
     UsageSummary,
-    User,
     WorkflowState,
 )
 from engine_store.values import Document, fold_email
 
 Row = Sequence[Any]
+Convert = Callable[[Any], Any]
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 @frozen
 class Codec:
     """How a driver passes and receives what its database may have no type for."""
 
-    write_time: Callable[[datetime], Any]
-    read_time: Callable[[Any], datetime]
-    write_collection: Callable[[Collection[str]], Any]
+    write_time: Callable[[datetime], Any] = _same
+    read_time: Callable[[Any], datetime] = _same
+    write_collection: Callable[[Collection[str]], Any] = list
 
-
-USER_COLUMNS = tuple(attrs.fields_dict(User))
-API_KEY_COLUMNS = tuple(attrs.fields_dict(ApiKey))
-WORKFLOW_COLUMNS = tuple(name for name in attrs.fields_dict(WorkflowState) if name != "tasks")
-TASK_COLUMNS = tuple(attrs.fields_dict(TaskState))
-_TASK_EXEC_ID = TASK_COLUMNS.index("task_exec_id")
-_WORKFLOW_PLACES = tuple(TASK_COLUMNS.index(name) for name in WORKFLOW_COLUMNS)
 
 _loads = orjson.loads
-_STATUS: dict[str, Status] = {status.value: status for status in Status}
-_COMPONENT: dict[str, Component] = {component.value: component for component in Component}
-_EXECUTION_TYPE: dict[str, ExecutionType] = {kind.value: kind for kind in ExecutionType}
 _NO_USAGE = UsageSummary()
 _NO_USAGE_TEXT = "[]"
-
 
 # --- JSON --------------------------------------------------------------------------------------
 
 
 def write_document(document: Document | None) -> str | None:
-    """The JSON text of a document that passed `check_document`."""
+    """Return the JSON text of a document that passed `check_document`."""
     return None if document is None else orjson.dumps(document).decode()
 
 
+def read_document(text: str | bytes | None) -> Document | None:
+    """Return what `write_document` wrote."""
+    return None if text is None else _loads(text)
+
+
 def write_error(error: ErrorInfo | None) -> str | None:
-    """The JSON text of an error."""
+    """Return the JSON text of an error."""
     return None if error is None else orjson.dumps(attrs.asdict(error)).decode()
 
 
+def _read_error(text: str | bytes | None) -> ErrorInfo | None:
+    return None if text is None else ErrorInfo(**_loads(text))
+
+
 def write_usage(usage: UsageSummary) -> str:
-    """The JSON text of a usage summary: an array of its entries."""
+    """Return the JSON text of a usage summary: an array of its entries."""
     if not usage.entries:
         return _NO_USAGE_TEXT
     entries = [
@@ -83,7 +83,9 @@ def write_usage(usage: UsageSummary) -> str:
 
 
 def read_usage(text: str | bytes) -> UsageSummary:
-    """What `write_usage` wrote."""
+    """Return what `write_usage` wrote."""
+    if text == _NO_USAGE_TEXT:
+        return _NO_USAGE
     entries = _loads(text)
     return UsageSummary(tuple([_read_entry(entry) for entry in entries])) if entries else _NO_USAGE
 
@@ -97,205 +99,138 @@ def _read_entry(fields: dict[str, Any]) -> UsageEntry:
     return UsageEntry(**fields)
 
 
-def _read_error(text: str | bytes | None) -> ErrorInfo | None:
-    return None if text is None else ErrorInfo(**_loads(text))
-
-
 # --- rows --------------------------------------------------------------------------------------
 
 
-@frozen
 class Rows:
     """Encodes models as parameters and decodes rows, with a driver's codec."""
 
-    codec: Codec
+    def __init__(self, codec: Codec) -> None:
+        """Rows as `codec` writes and reads them."""
+        self.codec = codec
 
     def time(self, time: datetime | None) -> Any:
-        """A time as a parameter, or None."""
+        """Return a time as a parameter, or None."""
         return None if time is None else self.codec.write_time(time)
 
-    def stated(self, created_at: datetime) -> Any:
-        """`created_at` of a state to be written; None where it states none."""
-        return None if created_at == UNSAVED else self.codec.write_time(created_at)
-
-    def stamps(self, state: User | WorkflowState | TaskState) -> dict[str, Any]:
-        """The parameters of a state that says what a store has set (contract 2.9)."""
-        write_time = self.codec.write_time
-        return {
-            "version": state.version,
-            "created_at": write_time(state.created_at),
-            "updated_at": write_time(state.updated_at),
-        }
-
     def collection(self, values: Collection[str] | None) -> Any:
-        """A collection of strings as a parameter, or None."""
+        """Return a collection of strings as a parameter, or None."""
         return None if values is None else self.codec.write_collection(values)
 
-    def user_parameters(self, user: User) -> dict[str, Any]:
-        """The parameters of a user to be written."""
-        return {
-            "user_id": user.user_id,
-            "email": user.email,
-            "email_folded": fold_email(user.email),
-            "role": user.role.value,
-            "version": user.version,
-            "created_at": self.stated(user.created_at),
-        }
+    def decoder(self, entity: Entity[R, Any]) -> Callable[[Row], R]:
+        """Return what makes a model of a row."""
+        types = _types(entity)
+        converters = [
+            (place, convert)
+            for place, name in enumerate(entity.fields)
+            if (convert := self._reads(types[name])) is not None
+        ]
+        model: Callable[..., R] = entity.model
 
-    def user(self, row: Row) -> User:
-        """The user in a row of `USER_COLUMNS`."""
-        user_id, email, role, version, created_at, updated_at = row
-        read_time = self.codec.read_time
-        return User(
-            user_id, email, Role(role), version, read_time(created_at), read_time(updated_at)
-        )
+        def decode(row: Row) -> R:
+            values = list(row)
+            for place, convert in converters:
+                values[place] = convert(values[place])
+            return model(*values)
 
-    def api_key_parameters(self, key: ApiKey) -> dict[str, Any]:
-        """The parameters of an API key to be written."""
-        return {
-            "key_id": key.key_id,
-            "user_id": key.user_id,
-            "prefix": key.prefix,
-            "fingerprint": key.fingerprint,
-            "hash": key.hash,
-            "last_used": self.time(key.last_used),
-        }
+        return decode
 
-    def api_key(self, row: Row) -> ApiKey:
-        """The API key in a row of `API_KEY_COLUMNS`."""
-        key_id, user_id, prefix, fingerprint, hash_, created_at, last_used = row
-        read_time = self.codec.read_time
-        return ApiKey(
-            key_id,
-            user_id,
-            prefix,
-            bytes(fingerprint),
-            bytes(hash_),
-            read_time(created_at),
-            None if last_used is None else read_time(last_used),
-        )
+    def encoder(self, entity: Entity[R, Any]) -> Callable[[R], dict[str, Any]]:
+        """Return what makes parameters of a model that is to be written.
 
-    def workflow_parameters(self, state: WorkflowState) -> dict[str, Any]:
-        """The parameters of a workflow state to be written."""
-        return {
-            "workflow_exec_id": state.workflow_exec_id,
-            "workflow_id": state.workflow_id,
-            "status": state.status.value,
-            "input": write_document(state.input),
-            "output": write_document(state.output),
-            "error": write_error(state.error),
-            "usage": write_usage(state.usage),
-            "version": state.version,
-            "created_at": self.stated(state.created_at),
-        }
-
-    def workflow(self, row: Row) -> WorkflowState:
-        """The workflow state in a row of `WORKFLOW_COLUMNS`, without its tasks."""
-        (
-            workflow_exec_id,
-            workflow_id,
-            status,
-            input_,
-            output,
-            error,
-            usage,
-            version,
-            created_at,
-            updated_at,
-        ) = row
-        read_time = self.codec.read_time
-        return WorkflowState(
-            workflow_exec_id,
-            workflow_id,
-            _STATUS[status],
-            None if input_ is None else _loads(input_),
-            None if output is None else _loads(output),
-            None if error is None else _read_error(error),
-            _NO_USAGE if usage == _NO_USAGE_TEXT else read_usage(usage),
-            version,
-            read_time(created_at),
-            read_time(updated_at),
-        )
-
-    def workflow_with_tasks(self, rows: Sequence[Row]) -> WorkflowState | None:
-        """The workflow state with its tasks in rows of `TASK_COLUMNS`, which come in any order.
-
-        One row is the workflow's, with null where only a task has a value. None: there is none.
+        The times that a store sets are left to it: `created_at` is None unless the state has one,
+        and `updated_at` is not there.
         """
-        state: WorkflowState | None = None
-        tasks = []
-        for row in rows:
-            if row[_TASK_EXEC_ID] is None:
-                state = self.workflow([row[place] for place in _WORKFLOW_PLACES])
-            else:
-                tasks.append(self.task(row))
-        if state is None:
-            return None
-        tasks.sort(key=lambda task: (task.created_at, task.task_exec_id))
-        return attrs.evolve(state, tasks={task.task_id: task for task in tasks})
+        types = _types(entity)
+        names = tuple(name for name in entity.fields if name not in ("created_at", "updated_at"))
+        values_of = attrgetter(*names)
+        converters = [
+            (name, convert) for name in names if (convert := self._writes(types[name])) is not None
+        ]
+        write_time, has_email = self.codec.write_time, "email" in names
 
-    def task_parameters(self, state: TaskState) -> dict[str, Any]:
-        """The parameters of a task state to be written."""
-        return {
-            "workflow_exec_id": state.workflow_exec_id,
-            "task_exec_id": state.task_exec_id,
-            "task_id": state.task_id,
-            "workflow_id": state.workflow_id,
-            "component": state.component.value,
-            "execution_type": state.execution_type.value,
-            "status": state.status.value,
-            "parent_state_id": state.parent_state_id,
-            "agent_id": state.agent_id,
-            "action_id": state.action_id,
-            "tool_id": state.tool_id,
-            "input": write_document(state.input),
-            "output": write_document(state.output),
-            "error": write_error(state.error),
-            "usage": write_usage(state.usage),
-            "version": state.version,
-            "created_at": self.stated(state.created_at),
+        def encode(state: Any) -> dict[str, Any]:
+            parameters = dict(zip(names, values_of(state), strict=True))
+            for name, convert in converters:
+                parameters[name] = convert(parameters[name])
+            created_at = state.created_at
+            parameters["created_at"] = None if created_at == UNSAVED else write_time(created_at)
+            if has_email:
+                parameters["email_folded"] = fold_email(state.email)
+            return parameters
+
+        return encode
+
+    def as_saved(self, entity: Entity[R, Any], state: R) -> dict[str, Any]:
+        """Return the parameters that a store sets, as they are in a restored state (2.9)."""
+        found: dict[str, Any] = {}
+        for name in ("version", "created_at", "updated_at"):
+            if name in entity.fields:
+                value = getattr(state, name)
+                found[name] = value if name == "version" else self.codec.write_time(value)
+        return found
+
+    def _reads(self, type_: str) -> Convert | None:
+        """Return what a column of a field's type becomes; None: it stays as it is."""
+        if enum := _ENUMS.get(type_):
+            return {member.value: member for member in enum}.__getitem__
+        readers: dict[str, Convert] = {
+            "bytes": bytes,
+            "Document | None": read_document,
+            "ErrorInfo | None": _read_error,
+            "UsageSummary": read_usage,
         }
+        if (read_time := self.codec.read_time) is not _same:
+            readers["datetime"] = read_time
+            readers["datetime | None"] = lambda value: None if value is None else read_time(value)
+        return readers.get(type_)
 
-    def task(self, row: Row) -> TaskState:
-        """The task state in a row of `TASK_COLUMNS`."""
-        (
-            workflow_exec_id,
-            task_exec_id,
-            task_id,
-            workflow_id,
-            component,
-            execution_type,
-            status,
-            parent_state_id,
-            agent_id,
-            action_id,
-            tool_id,
-            input_,
-            output,
-            error,
-            usage,
-            version,
-            created_at,
-            updated_at,
-        ) = row
-        read_time = self.codec.read_time
-        return TaskState(
-            workflow_exec_id,
-            task_exec_id,
-            task_id,
-            workflow_id,
-            _COMPONENT[component],
-            _EXECUTION_TYPE[execution_type],
-            _STATUS[status],
-            parent_state_id,
-            agent_id,
-            action_id,
-            tool_id,
-            None if input_ is None else _loads(input_),
-            None if output is None else _loads(output),
-            None if error is None else _read_error(error),
-            _NO_USAGE if usage == _NO_USAGE_TEXT else read_usage(usage),
-            version,
-            read_time(created_at),
-            read_time(updated_at),
-        )
+    def _writes(self, type_: str) -> Convert | None:
+        """Return what a field becomes as a parameter; None: it stays as it is."""
+        if type_ in _ENUMS:
+            return attrgetter("value")
+        writers: dict[str, Convert] = {
+            "Document | None": write_document,
+            "ErrorInfo | None": write_error,
+            "UsageSummary": write_usage,
+            "datetime | None": self.time,
+        }
+        return writers.get(type_)
+
+
+def _types(entity: Entity[Any, Any]) -> dict[str, str]:
+    """Return the type of each field, in the words of the model."""
+    return {field.name: str(field.type) for field in attrs.fields(entity.model)}
+
+
+def _enums() -> dict[str, type[StrEnum]]:
+    from engine_store.models import states
+
+    return {name: kind for name, kind in vars(states).items() if isinstance(kind, type)}
+
+
+_ENUMS = _enums()
+_TASK_EXEC_ID = TASK.fields.index("task_exec_id")
+_WORKFLOW_PLACES = tuple(TASK.fields.index(name) for name in WORKFLOW.fields)
+
+
+def workflow_with_tasks(
+    rows: Sequence[Row],
+    workflow_of: Callable[[Row], WorkflowState],
+    task_of: Callable[[Row], TaskState],
+) -> WorkflowState | None:
+    """Return the workflow state with its tasks, from rows of task columns in any order.
+
+    One row is the workflow's, with null in the columns that only a task has. None: there is none.
+    """
+    state: WorkflowState | None = None
+    tasks = []
+    for row in rows:
+        if row[_TASK_EXEC_ID] is None:
+            state = workflow_of([row[place] for place in _WORKFLOW_PLACES])
+        else:
+            tasks.append(task_of(row))
+    if state is None:
+        return None
+    tasks.sort(key=TASK.position)
+    return attrs.evolve(state, tasks={task.task_id: task for task in tasks})

@@ -1,4 +1,4 @@
-"""Named SQL statements, kept by each driver in `.sql` files.
+"""Named SQL statements, kept in `.sql` files.
 
 A file holds statements and fragments, each below a heading:
 
@@ -6,23 +6,36 @@ A file holds statements and fragments, each below a heading:
     user_id, email, role
 
     -- name: list_users :many
-    -- Users in creation order; a page starts behind (:after_created_at, :after_id).
+    -- Users in creation order; a page starts after (:after_created_at, :after_id).
     SELECT {user_columns}
-    FROM users
+    FROM {schema}.users
     WHERE true
       AND role = :role --? role
     ORDER BY created_at, user_id
 
-`:one` gives a row or None, `:many` a list of rows, `:none` nothing. `{name}` is replaced by the
-fragment of that name when the file is loaded. A line that ends in `--? name` is left out of a
-call whose parameter `name` is None: one readable text serves every filter, and the planner sees
-only the conditions that are there. Values are always bound, never formatted in.
+    -- name: delete_user! :one
+    DELETE FROM {schema}.users
+    WHERE user_id = :user_id
+    RETURNING user_id
+
+`:one` gives a row or None, `:many` a list of rows, `:none` nothing. A `!` after the name says that
+the statement writes. `{name}` is replaced by the fragment of that name when the file is loaded. A
+line that ends in `--? name` is left out of a call whose parameter `name` is None: one readable
+text serves every filter, and the planner sees only the conditions that are there. Values are
+always bound, never formatted in.
+
+A statement may have several parts, each but the last one ended by a `;` at the end of its line.
+They run in order and the last one gives the rows. A part that matches no row ends the statement:
+it gives None, or no rows.
+
+The kit has a default text for each statement whose SQL is the standard's; a driver's file that
+has a statement or a fragment of the same name overrides it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -32,7 +45,7 @@ from attrs import Factory, field, frozen
 from engine_store.errors import ConfigurationError
 
 _HEADING = re.compile(
-    r"^-- (?:(name): (\w+) :(one|many|none)|(fragment): (\w+))[ \t]*$", re.MULTILINE
+    r"^-- (?:(name): (\w+)(!?) :(one|many|none)|(fragment): (\w+))[ \t]*$", re.MULTILINE
 )
 _LIKE_A_HEADING = re.compile(r"^[ \t]*--[ \t]*(?:name|fragment)\b.*$", re.MULTILINE)
 _COMMENT = re.compile(r"^\s*--(?!\?).*\n?", re.MULTILINE)
@@ -40,6 +53,10 @@ _OPTIONAL = re.compile(r"\s*--\?\s*(\w+)\s*$")
 PARAMETER = re.compile(r"(?<!:):([a-z_]\w*)")
 """A parameter in the text of a statement; `::` is a cast."""
 _FRAGMENT = re.compile(r"\{(\w+)\}")
+_PART = re.compile(r";[ \t]*\n")
+
+DEFAULTS = "engine_store.sql.queries"
+"""The package with the default texts."""
 
 
 class Result(Enum):
@@ -65,33 +82,31 @@ class Statement:
     result: Result
     lines: tuple[tuple[str, str | None], ...]
     """Each line, and the parameter without which it is left out."""
+    writes: bool = False
     _texts: dict[tuple[bool, ...], str] = field(factory=dict, init=False, repr=False, eq=False)
     optional: tuple[str, ...] = field(
         init=False,
         default=Factory(lambda self: _unique(name for _, name in self.lines if name), True),
     )
-    parameters: frozenset[str] = field(
-        init=False,
-        default=Factory(
-            lambda self: frozenset(
-                name for line, _ in self.lines for name in PARAMETER.findall(line)
-            ),
-            True,
-        ),
-    )
-
     _whole: str = field(
         init=False,
         repr=False,
         default=Factory(lambda self: "\n".join(line for line, _ in self.lines), True),
     )
+    parameters: frozenset[str] = field(
+        init=False,
+        default=Factory(lambda self: frozenset(PARAMETER.findall(self._whole)), True),
+    )
+    has_parts: bool = field(
+        init=False, default=Factory(lambda self: _PART.search(self._whole) is not None, True)
+    )
 
     def __call__(self, **parameters: Any) -> Call:
-        """This statement with `parameters`."""
+        """Return this statement with `parameters`."""
         return Call(self, parameters)
 
     def text(self, parameters: Mapping[str, Any]) -> str:
-        """The SQL for a call with these parameters."""
+        """Return the SQL for a call with these parameters, all of its parts."""
         if not self.optional:
             return self._whole
         present = tuple([parameters[name] is not None for name in self.optional])
@@ -104,12 +119,16 @@ class Statement:
             self._texts[present] = text
         return text
 
+    def parts(self, parameters: Mapping[str, Any]) -> list[str]:
+        """Return the SQL of each part for a call with these parameters."""
+        return _PART.split(self.text(parameters))
+
 
 class Queries:
     """The statements of a driver, as attributes by name."""
 
     def __init__(self, statements: Iterable[Statement]) -> None:
-        """Statements of one driver; names must be unique."""
+        """Raise `ConfigurationError` if two statements have one name."""
         for statement in statements:
             if statement.name in self.__dict__:
                 raise ConfigurationError(statement.name, "two statements have this name")
@@ -118,50 +137,73 @@ class Queries:
     def __getattr__(self, name: str) -> Statement:
         raise AttributeError(f"no statement is named {name!r}")
 
+    def __contains__(self, name: str) -> bool:
+        return name in self.__dict__
+
     def all(self) -> dict[str, Statement]:
-        """Every statement by name."""
+        """Return every statement by name."""
         return dict(self.__dict__)
 
 
 def load_queries(package: str, **names: str) -> Queries:
-    """The statements in the `.sql` files among the resources of `package`.
+    """Return the statements of a driver: its own `.sql` files, over the kit's default texts.
 
     `names` are fragments that the driver knows and its files do not, such as the name of a schema.
     """
-    texts = [
-        resource.read_text("utf-8")
-        for resource in sorted(files(package).iterdir(), key=lambda resource: resource.name)
-        if resource.name.endswith(".sql")
-    ]
-    return Queries(parse_statements("\n".join(texts), **names))
+    own, defaults = _texts_of(package), _texts_of(DEFAULTS)
+    return Queries(parse_statements(own, defaults=defaults, **names))
 
 
-def parse_statements(text: str, **names: str) -> list[Statement]:
-    """The statements in `text`, with `names` as further fragments.
+def _texts_of(package: str) -> str:
+    resources = sorted(files(package).iterdir(), key=lambda resource: resource.name)
+    texts = [one.read_text("utf-8") for one in resources if one.name.endswith(".sql")]
+    return "\n".join(texts)
 
-    Raises `ConfigurationError` for a heading that is not as above, two fragments of one name, and
-    a fragment that is not there.
+
+class _Block(NamedTuple):
+    """A heading with its body."""
+
+    name: str
+    result: Result | None
+    """None for a fragment."""
+    writes: bool
+    body: str
+
+
+def parse_statements(text: str, *, defaults: str = "", **names: str) -> list[Statement]:
+    """Return the statements in `text`, and those in `defaults` that `text` does not have.
+
+    `names` are further fragments. Raises `ConfigurationError` for a heading that is not as above,
+    two statements or fragments of one name, and a fragment that is not there.
     """
+    own = list(_blocks(text))
+    taken = {(block.name, block.result is None) for block in own}
+    if len(taken) < len(own):
+        known = [(block.name, block.result is None) for block in own]
+        double = next(name for name, is_fragment in known if known.count((name, is_fragment)) > 1)
+        raise ConfigurationError(double, "two statements or fragments have this name")
+    blocks = own + [one for one in _blocks(defaults) if (one.name, one.result is None) not in taken]
+    fragments = dict(names)
+    for block in blocks:
+        if block.result is None:
+            fragments[block.name] = block.body.strip()
+    return [
+        Statement(block.name, block.result, _lines(block.name, block.body, fragments), block.writes)
+        for block in blocks
+        if block.result is not None
+    ]
+
+
+def _blocks(text: str) -> Iterator[_Block]:
     for line in _LIKE_A_HEADING.findall(text):
         if not _HEADING.fullmatch(line):
             raise ConfigurationError(line, "expected '-- name: x :one' or '-- fragment: x'")
-    for name, value in names.items():
-        text = text.replace(f"{{{name}}}", value)
-    statements, fragments = [], {}
     headings = list(_HEADING.finditer(text))
     ends = [*(heading.start() for heading in headings[1:]), len(text)]
-    for heading, end in zip(headings, ends, strict=False):  # an end too many where there is none
-        _, name, result, _, fragment = heading.groups()
-        body = text[heading.end() : end]
-        if name:
-            statements.append((name, Result(result), body))
-        elif fragment in fragments:
-            raise ConfigurationError(fragment, "two fragments have this name")
-        else:
-            fragments[fragment] = _COMMENT.sub("", body).strip()
-    return [
-        Statement(name, result, _lines(name, body, fragments)) for name, result, body in statements
-    ]
+    for heading, end in zip(headings, ends, strict=False):  # an end too many if there is none
+        _, name, mark, result, _, fragment = heading.groups()
+        body = _COMMENT.sub("", text[heading.end() : end])
+        yield _Block(name or fragment, Result(result) if result else None, bool(mark), body)
 
 
 def _lines(
@@ -173,7 +215,9 @@ def _lines(
         except KeyError:
             raise ConfigurationError(name, f"no fragment is named {match.group(1)!r}") from None
 
-    text = _FRAGMENT.sub(fragment, _COMMENT.sub("", body).strip().rstrip(";"))
+    text = body.strip().rstrip(";")
+    for _ in fragments:  # a fragment may name another one, but not itself
+        text = _FRAGMENT.sub(fragment, text)
     found = []
     for line in text.splitlines():
         match = _OPTIONAL.search(line)

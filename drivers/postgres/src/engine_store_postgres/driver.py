@@ -1,36 +1,42 @@
-"""The plugin: opening PostgreSQL stores from a configuration."""
+"""The driver: opening PostgreSQL stores from a configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
+from uuid import uuid4
 
-from engine_store.cancellation import whole
+import psycopg
+from psycopg import sql
+
 from engine_store.config import Config, DatabaseConfig, Finding
-from engine_store.errors import ConfigurationError
+from engine_store.errors import ConfigurationError, UnavailableError
 from engine_store.migrations import load_migrations
 from engine_store.plugins import hookimpl
 from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
-from engine_store.sql.observe import observer
-from engine_store.sql.operations import Context
-from engine_store.sql.rows import Codec, Rows
+from engine_store.sql.blocking import run
+from engine_store.sql.dialect import Dialect
+from engine_store.sql.operations import Bindings
+from engine_store.sql.repositories import OperationSet
+from engine_store.sql.rows import Rows
 from engine_store.sql.statements import Queries, load_queries
-from engine_store.sql.store import RepositoryClasses
+from engine_store.sql.stores import AsyncSqlStore, SqlEngine, SqlStore, prepare
+from engine_store_postgres.failures import may_retry, translate, translated
 from engine_store_postgres.migrator import PostgresMigrator
-from engine_store_postgres.options import PostgresOptions, read_options
-from engine_store_postgres.pools import AsyncPool, Pool, SyncPool
-from engine_store_postgres.scratch import scratch
-from engine_store_postgres.store import AsyncPostgresStore, PostgresStore
-from engine_store_postgres.wires import run
+from engine_store_postgres.options import PostgresOptions, Target, read_options
+from engine_store_postgres.pool import AsyncPostgresPool, PostgresPool
 
-NAME = "postgres"
 MIGRATIONS = load_migrations("engine_store_postgres.migrations")
 
-CODEC = Codec(
-    write_time=lambda time: time,
-    read_time=lambda time: time,  # in UTC, as the session is
-    write_collection=list[str],
+DIALECT = Dialect(
+    name="postgres",
+    product="PostgreSQL",
+    errors=psycopg.Error,
+    translate=translate,
+    may_retry=may_retry,
+    failure_aborts=True,
+    begin_migration=("BEGIN", "SET LOCAL statement_timeout = 0"),
 )
 
 _CAPABILITIES = {
@@ -38,49 +44,82 @@ _CAPABILITIES = {
     "vectors": Capability("vectors", True, "with the extension pgvector"),
 }
 
+_LONGEST_PREFIX = 30
+"""Of a name of at most 63 characters, 33 of which tell scratch schemas apart."""
+
 
 @cache
 def queries_of(schema: str) -> Queries:
-    """The statements for a schema."""
+    """Return the statements for a schema."""
     return load_queries("engine_store_postgres.queries", schema=f'"{schema}"')
 
 
 class PostgresDriver:
     """`engine_store.protocols.Driver` for psycopg 3."""
 
-    name = NAME
+    name = DIALECT.name
 
     def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
         return _CAPABILITIES
 
     def scratch(self, url: str) -> AbstractContextManager[str]:
-        return scratch(url)
+        return _scratch(url)
 
     def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
         target, options = read_options(config)
-        pool = SyncPool(target, options)
-        migrator = _migrator(pool, options, config, context)
-        try:
-            run(_prepare(pool, migrator, options, config))
-        except BaseException:
-            run(pool.close())
-            raise
-        return PostgresStore(
-            pool, _classes(options, context), migrator, observer(context.hooks, NAME)
-        )
+        opening = _Opening(PostgresPool(target, options), options, config, context)
+        run(opening.prepare())
+        return SqlStore(opening.engine)
 
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
         target, options = read_options(config)
-        pool = AsyncPool(target, options)
-        migrator = _migrator(pool, options, config, context)
-        try:
-            await _prepare(pool, migrator, options, config)
-        except BaseException:
-            await whole(pool.close())
-            raise
-        return AsyncPostgresStore(
-            pool, _classes(options, context), migrator, observer(context.hooks, NAME)
+        opening = _Opening(AsyncPostgresPool(target, options), options, config, context)
+        await opening.prepare()
+        return AsyncSqlStore(opening.engine)
+
+
+class _Opening:
+    """A store that is being opened, of either side."""
+
+    def __init__(
+        self,
+        pool: PostgresPool | AsyncPostgresPool,
+        options: PostgresOptions,
+        config: DatabaseConfig,
+        context: OpenContext,
+    ) -> None:
+        queries, timeout = queries_of(options.schema), config.migration_timeout
+        self._config = config
+        self._needs_vectors = (options.pgvector or config.vectors) and config.check_schema
+        self._migrator = PostgresMigrator(
+            pool, DIALECT, queries, MIGRATIONS, options.schema, context, timeout
         )
+        operations = OperationSet.of(Bindings(queries, Rows(DIALECT.codec), context.clock))
+        self.engine = SqlEngine(pool, DIALECT, operations, self._migrator, self._probe)
+
+    async def prepare(self) -> None:
+        """Check that the database can be reached and fits, then bring its schema up."""
+        await prepare(self.engine, self._check, migrate=self._config.auto_migrate)
+
+    async def _check(self) -> None:
+        await self._migrator.check(behind=self._config.may_be_behind)
+        if self._needs_vectors:  # before the first step: it may be impossible
+            await self._migrator.enable_pgvector(auto_migrate=self._config.auto_migrate)
+
+    async def _probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
+        """Return why the store cannot be written, and what the server says of itself."""
+        migrator = self._migrator
+        async with migrator.reading() as connection:
+            state = await connection.run(migrator.call(migrator.queries.server_state))
+        server, standby, read_only, may_write = state
+        problem = None
+        if standby:
+            problem = "the server is a standby"
+        elif read_only == "on":
+            problem = "transactions are read-only by default_transaction_read_only"
+        elif may_write is False:
+            problem = f"the user lacks a privilege to write the tables of schema {migrator.schema}"
+        return problem, {"server_version": server}
 
 
 _DRIVER = PostgresDriver()
@@ -120,24 +159,24 @@ def engine_store_settings() -> type[PostgresOptions]:
     return PostgresOptions
 
 
-def _migrator(
-    pool: Pool, options: PostgresOptions, config: DatabaseConfig, context: OpenContext
-) -> PostgresMigrator:
-    queries, timeout = queries_of(options.schema), config.migration_timeout
-    return PostgresMigrator(pool, MIGRATIONS, queries, options.schema, context, timeout)
+@contextmanager
+def _scratch(url: str) -> Iterator[str]:
+    """Yield `url` with a schema of its own, which is dropped at the end."""
+    target, options = read_options(DatabaseConfig(url=url))
+    schema = f"{options.schema[:_LONGEST_PREFIX]}_{uuid4().hex}"
+    address, _, query = url.partition("?")
+    others = [pair for pair in query.split("&") if pair and not pair.startswith("schema=")]
+    try:
+        yield f"{address}?{'&'.join([*others, f'schema={schema}'])}"
+    except BaseException:
+        with suppress(UnavailableError):  # what happened before is what matters
+            _drop(target, schema)
+        raise
+    _drop(target, schema)
 
 
-def _classes(options: PostgresOptions, context: OpenContext) -> RepositoryClasses:
-    return RepositoryClasses(Context(queries_of(options.schema), Rows(CODEC), context.clock))
-
-
-async def _prepare(
-    pool: Pool, migrator: PostgresMigrator, options: PostgresOptions, config: DatabaseConfig
-) -> None:
-    """Check that the database can be reached and fits, then bring its schema up."""
-    await pool.open()
-    await migrator.check(behind=config.may_be_behind)
-    if (options.pgvector or config.vectors) and config.check_schema:  # first: it may be impossible
-        await migrator.enable_pgvector(auto_migrate=config.auto_migrate)
-    if config.auto_migrate:
-        await migrator.up()
+def _drop(target: Target, schema: str) -> None:
+    drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema))
+    with translated(), psycopg.connect(target.conninfo, autocommit=True) as connection:
+        connection.execute("SET client_min_messages = warning")  # not what it drops, one by one
+        connection.execute(drop)

@@ -49,7 +49,7 @@ _SERVER_GONE = {"25P03", "25P04", "57P01", "57P02", "57P03", "57P05"}
 _LOST = "the connection to the server was lost; whether a write that was under way happened is not \
 known: read before you write again"
 
-_RERUN = {"40001", "40P01", "23505", "23503"}
+_RETRIED = {"40001", "40P01", "23505", "23503"}
 """A write that lost to a concurrent one. Statements are guarded, so that a unique key or a foreign
 key is violated only by what was committed after the guard had looked."""
 
@@ -57,9 +57,9 @@ _TRANSACTION_GONE = {"40001", "40P01"}
 """The transaction as a whole has to be run again: its locks or its snapshot are in the way."""
 
 
-def may_rerun(error: BaseException, *, in_transaction: bool) -> bool:
-    """Whether the operation that raised `error` may succeed when it runs again from its start."""
-    if not isinstance(error, psycopg.Error) or error.sqlstate not in _RERUN:
+def may_retry(error: Exception, in_transaction: bool) -> bool:
+    """Whether the operation that raised `error` may succeed if it runs again from its start."""
+    if not isinstance(error, psycopg.Error) or error.sqlstate not in _RETRIED:
         return False
     return not (in_transaction and error.sqlstate in _TRANSACTION_GONE)
 
@@ -86,7 +86,7 @@ def _translate(error: psycopg.Error) -> EngineStoreError | psycopg.Error:
         return UnavailableError(f"PostgreSQL: {_RETRIABLE[code]}", retriable=True)
     if code in _LASTING:
         return UnavailableError(f"PostgreSQL: {_LASTING[code]}", retriable=False)
-    if code in _RERUN:
+    if code in _RETRIED:
         return UnavailableError("PostgreSQL: other writers were faster every time; try again")
     if code in _SERVER_GONE or (code or "").startswith("08"):
         return UnavailableError(f"PostgreSQL: {_LOST}")

@@ -1,33 +1,94 @@
-"""Connections: one that writes, several that read, and what each is set to."""
+"""Connections of the standard library's `sqlite3`, and what each is set to."""
 
 from __future__ import annotations
 
 import os
 import random
 import sqlite3
-import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from shutil import rmtree
+from typing import Any
 from urllib.parse import quote
 
-from attrs import evolve
+from engine_store.errors import UnavailableError
+from engine_store.sql.dbapi import DbapiConnection
+from engine_store.sql.statements import Call, Result
+from engine_store_sqlite.failures import is_busy, translate
+from engine_store_sqlite.options import SqliteOptions
 
-from engine_store.errors import StoreClosedError, UnavailableError
-from engine_store_sqlite import forks
-from engine_store_sqlite.failures import is_busy, translate, translated
-from engine_store_sqlite.options import Location, SqliteOptions
-from engine_store_sqlite.pools import LONGEST_POLL, Readers, Writer
+LONGEST_POLL = 0.01
+"""Seconds between tries for a lock, at most. SQLite's own busy handler sleeps up to 0.1 s and lets
+one of eight busy processes starve for seconds."""
+
+_lost: set[Path] = set()
+"""In a forked child: files to which there was a connection when it was forked."""
+
+
+def lose(path: Path) -> None:
+    """Note that this process, a forked child, cannot use `path` safely.
+
+    SQLite notes in memory which locks the process has on a file, for all connections to it. In the
+    child the note is untrue (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_across_a_fork_).
+    """
+    _lost.add(path)
+
+
+def check_not_lost(path: Path) -> None:
+    """Raise `UnavailableError` if this process cannot use `path` safely."""
+    if path in _lost:
+        raise UnavailableError(
+            f"this process was forked in the middle of a transaction, and SQLite cannot use {path} "
+            "here; fork outside of transactions, or start the process anew",
+            retriable=False,
+        )
+
+
+class SqliteConnection(DbapiConnection):
+    """A connection as the kit uses it. A statement needs no cursor of its own to be made."""
+
+    raw: sqlite3.Connection
+
+    def __init__(
+        self,
+        raw: sqlite3.Connection,
+        give_back: Callable[[SqliteConnection], None] | None = None,
+    ) -> None:
+        """The connection `raw`; `release` gives it back."""
+        super().__init__(raw, "named", give_back)
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.raw.in_transaction
+
+    async def execute(self, script: str) -> None:
+        # Not `executescript`, which would commit the transaction first.
+        statement = ""
+        for line in script.splitlines(keepends=True):
+            statement += line
+            if sqlite3.complete_statement(statement):
+                self.raw.execute(statement)
+                statement = ""
+        if statement.strip():
+            self.raw.execute(statement)
+
+    def _command(self, text: str) -> None:
+        self.raw.execute(text)
+
+    def _fetch(self, call: Call) -> Any:
+        statement, parameters = call
+        cursor = self.raw.execute(statement.text(parameters), parameters)
+        return cursor.fetchone() if statement.result is Result.ONE else cursor.fetchall()
 
 
 def connect(
     path: Path, options: SqliteOptions, *, read_only: bool, mode: str = "rw"
 ) -> sqlite3.Connection:
-    """A connection to an existing file. Raises `sqlite3.Error`, `UnavailableError`.
+    """Connect to an existing file. Raises `sqlite3.Error`, `UnavailableError`.
 
     With `mode` "ro" it leaves the file and its log as they are, also when it is the last to close.
     """
-    forks.check_not_lost(path)
+    check_not_lost(path)
     connection = sqlite3.connect(
         f"file://{quote(os.fsencode(path))}?mode={mode}",
         uri=True,
@@ -58,7 +119,7 @@ def _pragmas(options: SqliteOptions, *, read_only: bool) -> list[str]:
 
 
 def set_wal(connection: sqlite3.Connection, timeout: float) -> None:
-    """Write-ahead logging: readers and the writer do not wait for each other.
+    """Turn on write-ahead logging: readers and the writer do not wait for each other.
 
     The change needs the file for itself for a moment and does not call SQLite's busy handler
     (https://www.sqlite.org/wal.html#persistence_of_wal_mode), so racing starters try again here.
@@ -83,119 +144,25 @@ def set_wal(connection: sqlite3.Connection, timeout: float) -> None:
             return
 
 
-class Connections:
-    """The writer and the readers of one store; new ones on both sides of a fork."""
+def begin_immediate(connection: sqlite3.Connection, deadline: float, timeout: float) -> None:
+    """Begin a transaction that holds the write lock. Raises `UnavailableError` at the deadline.
 
-    def __init__(self, location: Location, options: SqliteOptions) -> None:
-        """Connections to an existing file, or to a new private database for `:memory:`."""
-        self.options = options
-        self.location = location
-        self.closed = False
-        self.stays: str | None = None
-        """Why a forked child cannot use the store, where it cannot."""
-        self._lost = False
-        self._paused: list[Writer | Readers] = []
-        self._directory: str | None = None
-        if location.path is None:
-            self._directory = _temporary_directory()
-            self.path = Path(self._directory, "memory.db")
-            self.path.touch(mode=0o600)
-            self.options = evolve(options, synchronous="off")
-            self.stays = "an in-memory store stays with the process that opened it"
+    `timeout` is what the error says was waited for.
+    """
+    longest = LONGEST_POLL / 16
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            if not is_busy(error):
+                raise translate(error) from error
+            if time.monotonic() >= deadline:
+                raise UnavailableError(
+                    f"another process held the write lock for {timeout:g} s; try again, or raise "
+                    "busy_timeout",
+                    retriable=True,
+                ) from error
         else:
-            self.path = location.path
-        wait = self.options.busy_timeout
-        self.writer = Writer(self._open_writer, wait)
-        self.readers = Readers(self._open_reader, self.options.readers, wait)
-        forks.watch(self)
-        try:
-            self.writer.open()
-            if self._directory is not None:
-                self._unlink()
-        except BaseException:
-            self.close()
-            raise
-
-    def _open_writer(self) -> sqlite3.Connection:
-        with translated():
-            connection = connect(self.path, self.options, read_only=False)
-        try:
-            set_wal(connection, self.options.busy_timeout)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _open_reader(self) -> sqlite3.Connection:
-        with translated():
-            return connect(self.path, self.options, read_only=True)
-
-    def _unlink(self) -> None:
-        """Open every reader and take the file's name away: nothing outlives the process.
-
-        SQLite's own `:memory:` belongs to one connection, so that readers would wait for, or look
-        into, an open transaction; and a shared cache does not do WAL. A nameless file in the
-        temporary directory keeps every promise of a real one, and no commit waits for the disk.
-        """
-        taken = [self.readers.take() for _ in range(self.options.readers)]
-        for connection in (self.writer.connection, *taken):  # a first read opens the WAL
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        for connection in taken:
-            self.readers.give(connection)
-        self._remove_directory()
-
-    def _remove_directory(self) -> None:
-        if self._directory is not None:
-            rmtree(self._directory, ignore_errors=True)
-
-    def check_open(self) -> None:
-        """Raise `StoreClosedError` after `close`, `UnavailableError` where a fork lost it."""
-        if self.closed:
-            raise StoreClosedError
-        if self._lost:
-            forks.check_not_lost(self.path)
-            raise UnavailableError(
-                f"{self.stays}; open another one in the forked child", retriable=False
-            )
-
-    def close(self) -> None:
-        """Close every connection; those in use are closed as they are given back."""
-        self.closed = True
-        if not self._lost:
-            self.writer.close()
-            self.readers.close()
-        self._remove_directory()
-
-    def before_fork(self) -> None:
-        """Close every connection, where none is in use. That of a memory cannot be opened again."""
-        if self._directory is None and not self._lost:
-            pools = (self.writer, self.readers)
-            self._paused = [pool for pool in pools if pool.pause(forks.PATIENCE)]
-
-    def after_fork_in_parent(self) -> None:
-        """Let connections be opened again."""
-        paused, self._paused = self._paused, []
-        for pool in paused:
-            pool.resume()
-
-    def after_fork_in_child(self) -> None:
-        """Let connections be opened; or let go of the parent's, without even closing them."""
-        paused, self._paused = self._paused, []
-        if len(paused) == 2:
-            for pool in paused:
-                pool.restart()
-            self._lost = self.stays is not None
-        elif not self._lost:
-            self._lost = self.writer.abandoned = True
-            forks.keep_forever(self.writer, self.readers)
-            if self._directory is None:
-                forks.lost_files.add(self.path)
-
-
-def _temporary_directory() -> str:
-    try:
-        return tempfile.mkdtemp(prefix="engine-store-")
-    except OSError as error:
-        raise UnavailableError(
-            f"an in-memory store needs a temporary directory: {error}", retriable=False
-        ) from error
+            return
+        time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
+        longest = min(longest * 2, LONGEST_POLL)

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine_store.errors import EngineStoreError, InvalidValueError, UnavailableError
+from engine_store.errors import InvalidValueError, UnavailableError
 
 _RETRIABLE = {
     sqlite3.SQLITE_BUSY: "another connection holds the lock",
@@ -31,7 +31,7 @@ _LASTING = {
 }
 
 
-def primary_code(error: sqlite3.Error) -> int | None:
+def primary_code(error: Exception) -> int | None:
     """SQLite's primary result code; None where the error is the Python module's own."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
@@ -46,7 +46,7 @@ def is_busy(error: sqlite3.Error) -> bool:
     )
 
 
-def translate(error: sqlite3.Error) -> EngineStoreError | sqlite3.Error:
+def translate(error: Exception) -> Exception:
     """The store's error for SQLite's; one that only a mistake of ours can cause stays as it is."""
     code = primary_code(error)
     if code in _RETRIABLE:

@@ -1,22 +1,25 @@
-"""What is where the database is to be, checked before anything changes."""
+"""The file of a database: checked before anything changes, made, and tried beside another one."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from urllib.parse import quote
 
+from engine_store.config import DatabaseConfig
 from engine_store.errors import ConfigurationError, ForeignDatabaseError, SchemaBehindError
 from engine_store.migrations import Applied, Migration, check_current, check_history
-from engine_store.sql.statements import Queries
-from engine_store_sqlite.connections import connect
+from engine_store_sqlite.connections import SqliteConnection, connect
 from engine_store_sqlite.failures import primary_code, translate
-from engine_store_sqlite.migrator import APPLICATION_ID, read_applied
-from engine_store_sqlite.options import SqliteOptions
+from engine_store_sqlite.migrator import APPLICATION_ID
+from engine_store_sqlite.options import SqliteOptions, read_options
+
+ReadApplied = Callable[[SqliteConnection], tuple[Applied, ...]]
+"""Reads the record of applied steps on a connection."""
 
 OLDEST_SQLITE = (3, 38, 0)
 """STRICT tables came with 3.37, JSON functions in every build with 3.38."""
@@ -35,12 +38,12 @@ def check_sqlite(found: tuple[int, ...]) -> None:
 def check_file(
     path: Path,
     options: SqliteOptions,
-    steps: tuple[Migration, ...],
-    queries: Queries,
+    steps: Sequence[Migration],
+    read_applied: ReadApplied,
     *,
     behind: bool,
 ) -> None:
-    """That `path` can be opened as a database with these migrations; nothing is changed.
+    """Check that `path` can be opened as a database with these migrations; nothing is changed.
 
     With `behind` its schema may lack steps.
 
@@ -50,7 +53,7 @@ def check_file(
         _check_place(path)
         has_contents = path.exists() and path.stat().st_size > 0
     if has_contents:
-        applied = _read_history(path, options, queries)
+        applied = _read_history(path, options, read_applied)
         (check_history if behind else check_current)(steps, applied)
     elif not behind:
         raise SchemaBehindError(database=0, code=len(steps))
@@ -101,7 +104,9 @@ def _check_place(path: Path) -> None:
         raise ConfigurationError("url", f"{path} may not be read; change its permissions")
 
 
-def _read_history(path: Path, options: SqliteOptions, queries: Queries) -> tuple[Applied, ...]:
+def _read_history(
+    path: Path, options: SqliteOptions, read_applied: ReadApplied
+) -> tuple[Applied, ...]:
     """The applied steps of the database in a file that is not empty."""
     # The last connection to close empties the log into the file, unless it may only read. Where
     # there is no log, it would leave one behind.
@@ -114,8 +119,29 @@ def _read_history(path: Path, options: SqliteOptions, queries: Queries) -> tuple
             (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             if application != APPLICATION_ID and (application or objects):
                 raise ForeignDatabaseError(str(path), "the database of another program")
-            return read_applied(connection, queries)
+            return read_applied(SqliteConnection(connection))
     except sqlite3.DatabaseError as error:
         if primary_code(error) == sqlite3.SQLITE_NOTADB:
             raise ForeignDatabaseError(str(path), "data that is no SQLite database") from error
         raise translate(error) from error
+
+
+@contextmanager
+def scratch(url: str) -> Iterator[str]:
+    """Yield the URL of a file of the same name in a folder of its own, beside the file of `url`.
+
+    In memory every store has a database of its own already. Raises `ConfigurationError`.
+    """
+    location, _ = read_options(DatabaseConfig(url=url))
+    if location.path is None:
+        yield url
+        return
+    try:
+        folder = TemporaryDirectory(dir=location.path.parent, prefix=f"{location.path.stem}-")
+    except OSError as error:
+        reason = f"no folder can be made beside {location.path}: {error.strerror}"
+        raise ConfigurationError("url", reason) from error
+    with folder:
+        path = quote(os.fsencode(os.path.join(folder.name, location.path.name)))  # noqa: PTH118
+        _, mark, query = url.partition("?")
+        yield f"sqlite:///{path}{mark}{query}"

@@ -1,123 +1,250 @@
-"""What the operations of all repositories share."""
+"""What the operations of the repositories share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from enum import Enum
+from typing import Any, ClassVar, Generic, TypeVar
 
 import attrs
 from attrs import frozen
 
-from engine_store.checks import encode_cursor
+from engine_store.checks import check_restored, check_usage, decode_cursor, encode_cursor
 from engine_store.clock import UNSAVED, Clock
-from engine_store.errors import InvalidValueError, VersionConflictError
-from engine_store.models import Page, TaskState, User, WorkflowState
-from engine_store.sql.operation import Backoff, Op, Procedure, Step
-from engine_store.sql.rows import Row, Rows
-from engine_store.sql.statements import Queries
+from engine_store.entities import Entity, R
+from engine_store.errors import (
+    AlreadyExistsError,
+    EngineStoreError,
+    ImmutableFieldError,
+    InvalidValueError,
+    VersionConflictError,
+)
+from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
+from engine_store.observing import conflicted, retried
+from engine_store.sql.operation import Backoff, Invocation, Last, LostRace, Op, Steps, transact
+from engine_store.sql.rows import Row, Rows, read_usage, write_usage
+from engine_store.sql.statements import Call, Queries, Statement
+from engine_store.values import check_id, check_limit
 
-_S = TypeVar("_S", User, WorkflowState, TaskState)
-_E = TypeVar("_E")
+S = TypeVar("S", User, WorkflowState, TaskState)
 
 
 @frozen
-class Context:
-    """What operations are made with: the driver's statements and rows, and the store's clock."""
+class Bindings:
+    """What operations are made with: the driver's statements and rows, and the store's clock.
+
+    After `lock_after` attempts `modify` locks the row before it reads it; None: it never does.
+    """
 
     queries: Queries
     rows: Rows
     clock: Clock
     backoff: Backoff = Backoff()
+    lock_after: int | None = None
 
 
-class Operations:
+class Operations(Generic[R]):
     """The base of a repository's operations; public methods are the repository's methods."""
 
-    def __init__(self, context: Context) -> None:
-        """Operations on the statements of `context`."""
-        self._q = context.queries
-        self._rows = context.rows
-        self._clock = context.clock
-        self._backoff = context.backoff
+    entity: ClassVar[Entity[Any, Any]]
+
+    def __init__(self, bindings: Bindings) -> None:
+        """Operations on the statements of `bindings`."""
+        self._q = bindings.queries
+        self._rows = bindings.rows
+        self._clock = bindings.clock
+        self._backoff = bindings.backoff
+        self._lock_after = bindings.lock_after
+        self._decode: Callable[[Row], R] = bindings.rows.decoder(self.entity)
+        self._encode: Callable[[R], dict[str, Any]] = bindings.rows.encoder(self.entity)
 
     def _now(self) -> Any:
-        """The time now, as a parameter."""
+        """Return the time now, as a parameter."""
         now = self._clock()
         return self._rows.codec.write_time(now if now.tzinfo is UTC else now.astimezone(UTC))
 
-    def _new(self) -> dict[str, Any]:
-        """What a store sets of a new state, as parameters."""
-        now = self._now()
-        return {"version": 1, "created_at": now, "updated_at": now}
+    def _one(self, call: Call, key: str, field: str = "id") -> Op[R]:
+        """Read one row. Raises the entity's `NotFoundError`."""
+        row = yield call
+        if row is None:
+            raise self.entity.not_found(key, field)
+        return self._decode(row)
 
-    def _by_task_id(self, rows: Sequence[Row]) -> dict[str, TaskState]:
-        """The tasks in rows of one execution for each `task_id`."""
-        return {task.task_id: task for task in map(self._rows.task, rows)}
+    def _page(
+        self,
+        filter: Any,
+        limit: int,
+        cursor: str | None,
+        request: Callable[[dict[str, Any]], Call],
+    ) -> Op[Page[R]]:
+        """Read a page of at most `limit` rows; one more is asked for, to know whether it is last.
+
+        `request` makes the call, given the parameters that say where the page starts.
+        """
+        self.entity.check_filter(filter)
+        check_limit(limit)
+        time, key = decode_cursor(self.entity.repository, cursor) or (None, None)
+        if any(_is_empty(value) for value in attrs.astuple(filter, recurse=False)):
+            return Page(())
+        edge = "before" if self.entity.newest_first else "after"
+        position = {f"{edge}_created_at": self._rows.time(time), f"{edge}_id": key}
+        rows = yield request({**position, "limit": limit + 1})
+        items = tuple(map(self._decode, rows[:limit]))
+        if len(rows) <= limit:
+            return Page(items)
+        last = self.entity.position(items[-1])
+        return Page(items, encode_cursor(self.entity.repository, *last))
+
+
+class Action(Enum):
+    """How a state is written."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UPSERT = "upsert"
+
+
+class StateOperations(Operations[S]):
+    """What the repositories of states, which have versions, share (contract 2)."""
+
+    def _create(self, statement: Statement, state: S) -> Op[S]:
+        self.entity.check(state)
+        now = self._now()
+        return self._write(
+            statement, state, Action.CREATE, version=1, created_at=now, updated_at=now
+        )
+
+    def _restore(self, statement: Statement, state: S) -> Op[S]:
+        self.entity.check(state)
+        check_restored(state, self.entity.argument)
+        saved = self._rows.as_saved(self.entity, state)
+        return self._write(statement, state, Action.CREATE, **saved)
+
+    def _update(self, statement: Statement, state: S) -> Op[S]:
+        self.entity.check(state)
+        return self._write(statement, state, Action.UPDATE, now=self._now())
+
+    def _upsert(self, statement: Statement, state: S) -> Op[S]:
+        self.entity.check(state)
+        return self._write(statement, state, Action.UPSERT, now=self._now())
+
+    def _write(self, statement: Statement, state: S, action: Action, **stamps: Any) -> Op[S]:
+        row = yield statement(**self._encode(state) | stamps)
+        if row is None:
+            raise (yield from self._why_refused(state, action))
+        return self._decode(row)
+
+    def _why_refused(self, given: S, action: Action) -> Op[EngineStoreError]:
+        """Return why a write did nothing. Raises `LostRace` if no reason is to be seen."""
+        label, key_field = self.entity.label, self.entity.key_field
+        key = self.entity.key(given)
+        row, *others = yield (self._stored(key), *self._others(given, action))
+        stored = None if row is None else self._decode(row)
+        if stored is None and action is Action.UPDATE:
+            return self.entity.not_found(key)
+        if stored is not None:
+            if action is Action.CREATE:
+                return AlreadyExistsError(label, key_field, key)
+            if (field := _changed_field(self.entity, stored, given)) is not None:
+                return ImmutableFieldError(label, key, field)
+            if action is Action.UPDATE and given.version != stored.version:
+                return VersionConflictError(label, key, given.version, stored.version)
+        if (obstacle := self._obstacle(given, stored, others)) is not None:
+            return obstacle
+        raise LostRace
+
+    def _stored(self, key: str) -> Call:
+        """Return the call that reads the row of this id."""
+        raise NotImplementedError
+
+    def _others(self, given: S, action: Action) -> Sequence[Call]:
+        """Return the calls that read which other rows may stand against a write."""
+        return ()
+
+    def _obstacle(
+        self, given: S, stored: S | None, others: Sequence[Row | None]
+    ) -> EngineStoreError | None:
+        """Return the error for what `others`, the rows of `_others`, have against a write."""
+        return None
 
     def _modify(
         self,
-        get: Callable[..., Op[_S]],
-        update: Callable[..., Op[_S]],
         key: str,
-        fn: Callable[[_S], _S],
-    ) -> Procedure[_S]:
+        fn: Callable[[S], S],
+        get: Callable[[str], Op[S]],
+        update: Callable[[S], Op[S]],
+        get_for_update: Callable[[str], Op[S]] | None = None,
+    ) -> Steps[S]:
         """Read, apply, compare-and-set, and again after a conflict (contract 2.6)."""
         conflict: VersionConflictError
-        for pause in self._backoff.pauses():
-            state: _S = yield Step(get, (key,))
-            changed = fn(state)
+        for attempt, pause in enumerate(self._backoff.pauses()):
+            if attempt == self._lock_after and get_for_update is not None:
+                args = (key, fn, get_for_update, update)
+                return (yield Invocation(self._modify_locked, args))  # type: ignore[no-any-return]
+            state: S = yield Invocation(get, (key,))
+            changed = self._changed(fn, state)
             if changed is state:
                 return state
-            if type(changed) is not type(state):
-                raise InvalidValueError(
-                    "fn",
-                    f"expected it to return a {type(state).__name__}, "
-                    f"found {type(changed).__name__}",
-                )
-            if _key(changed) != key:
-                raise InvalidValueError("fn", f"expected it to keep the id {key!r}")
             try:
-                stored: _S = yield Step(update, (attrs.evolve(changed, version=state.version),))
+                return (yield Invocation(update, (changed,)))  # type: ignore[no-any-return]
             except VersionConflictError as lost:
                 conflict = lost
+                conflicted(lost)
+                retried()
                 yield pause
-            else:
-                return stored
         raise conflict
 
+    @transact
+    def _modify_locked(
+        self,
+        key: str,
+        fn: Callable[[S], S],
+        get_for_update: Callable[[str], Op[S]],
+        update: Callable[[S], Op[S]],
+    ) -> Op[S]:
+        """Lock, apply, update: nobody can win the race for a row that is held."""
+        state = yield from get_for_update(key)
+        changed = self._changed(fn, state)
+        return state if changed is state else (yield from update(changed))
 
-def page(
-    rows: Sequence[Row],
-    limit: int,
-    decode: Callable[[Row], _E],
-    position: Callable[[_E], tuple[str, datetime, str]],
-) -> Page[_E]:
-    """A page of at most `limit` of `rows`, which were asked for with one more than that.
+    def _changed(self, fn: Callable[[S], S], state: S) -> S:
+        """Return what `fn` makes of `state`, to be written over the version it was made of."""
+        changed = fn(state)
+        if changed is state:
+            return state
+        if type(changed) is not type(state):
+            expected, found = type(state).__name__, type(changed).__name__
+            raise InvalidValueError("fn", f"expected it to return a {expected}, found {found}")
+        if (key := self.entity.key(state)) != self.entity.key(changed):
+            raise InvalidValueError("fn", f"expected it to keep the id {key!r}")
+        return attrs.evolve(changed, version=state.version)
 
-    `position` gives the kind, `created_at` and id that a cursor behind an item is made of.
-    """
-    items = tuple([decode(row) for row in rows[:limit]])
-    more = len(rows) > limit
-    return Page(items, encode_cursor(*position(items[-1])) if more else None)
+    def _merge_usage(
+        self, key: str, usage: UsageSummary, lock: Statement, write: Statement
+    ) -> Op[S]:
+        """Add `usage` to what is stored, while the row is held (contract 2.7)."""
+        field = self.entity.key_field
+        check_id(key, field)
+        check_usage(usage)
+        row = yield lock(**{field: key})
+        if row is None:
+            raise self.entity.not_found(key)
+        merged = read_usage(row[0]).merge(usage)
+        check_usage(merged)
+        row = yield Last(write(**{field: key}, usage=write_usage(merged), now=self._now()))
+        return self._decode(row)
 
 
-def changed_field(stored: _S, given: _S, *fields: str) -> str | None:
-    """The immutable field that `given` states otherwise than it is stored (contract 2.8).
+def _is_empty(value: object) -> bool:
+    """Whether a filter's collection matches nothing; not every database can be asked for that."""
+    return isinstance(value, Collection) and not isinstance(value, str) and not value
 
-    One of `fields`, else `created_at`; None where neither does.
-    """
-    for field in fields:
+
+def _changed_field(entity: Entity[Any, Any], stored: Any, given: Any) -> str | None:
+    """Return the immutable field that `given` has otherwise than `stored` (contract 2.8)."""
+    for field in entity.immutable:
         if getattr(given, field) != getattr(stored, field):
             return field
-    return None if given.created_at in (UNSAVED, stored.created_at) else "created_at"
-
-
-def _key(state: User | WorkflowState | TaskState) -> str:
-    match state:
-        case User():
-            return state.user_id
-        case WorkflowState():
-            return state.workflow_exec_id
-        case TaskState():
-            return state.task_exec_id
+    created_at: datetime = given.created_at
+    return None if created_at in (UNSAVED, stored.created_at) else "created_at"

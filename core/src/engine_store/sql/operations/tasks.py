@@ -2,75 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 
-from engine_store.checks import (
-    check_restored,
-    check_task,
-    check_task_filter,
-    check_usage,
-    decode_cursor,
-)
-from engine_store.errors import (
-    AlreadyExistsError,
-    EngineStoreError,
-    ImmutableFieldError,
-    InvalidReferenceError,
-    TaskNotFoundError,
-    VersionConflictError,
-)
-from engine_store.models import (
-    Page,
-    Progress,
-    Status,
-    TaskFilter,
-    TaskState,
-    UsageSummary,
-)
+from engine_store.entities import TASK
+from engine_store.errors import EngineStoreError, InvalidReferenceError, TaskNotFoundError
+from engine_store.models import Page, Progress, Status, TaskFilter, TaskState, UsageSummary
 from engine_store.rules import progress
-from engine_store.sql.operation import (
-    Contended,
-    Last,
-    Op,
-    Procedure,
-    lock,
-    procedure,
-    read,
-    transact,
-    write,
-)
-from engine_store.sql.operations.base import Operations, changed_field, page
-from engine_store.sql.rows import read_usage, write_usage
+from engine_store.sql.operation import Op, Steps, lock, read, steps, transact, write
+from engine_store.sql.operations.base import Action, StateOperations
+from engine_store.sql.rows import Row, read_usage
 from engine_store.sql.statements import Call
-from engine_store.values import (
-    Document,
-    check_choice,
-    check_id,
-    check_int,
-    check_limit,
-    check_optional_id,
-)
-
-_ENTITY = TaskNotFoundError.entity
-_IMMUTABLE = ("workflow_exec_id", "parent_state_id")
-_ALL = TaskFilter()
+from engine_store.values import Document, check_choice, check_id, check_int, check_optional_id
 
 
-class TaskOperations(Operations):
+class TaskOperations(StateOperations[TaskState]):
     """`engine_store.protocols.TaskRepository`, as operations."""
+
+    entity = TASK
 
     @read
     def get(self, task_exec_id: str, *, workflow_exec_id: str | None = None) -> Op[TaskState]:
         check_id(task_exec_id, "task_exec_id")
         check_optional_id(workflow_exec_id, "workflow_exec_id")
-        row = yield self._q.get_task(task_exec_id=task_exec_id, workflow_exec_id=workflow_exec_id)
-        if row is None:
-            raise TaskNotFoundError(task_exec_id)
-        return self._rows.task(row)
+        return self._one(self._stored(task_exec_id, workflow_exec_id), task_exec_id)
 
     @lock
     def get_for_update(
@@ -78,71 +34,40 @@ class TaskOperations(Operations):
     ) -> Op[TaskState]:
         check_id(task_exec_id, "task_exec_id")
         check_optional_id(workflow_exec_id, "workflow_exec_id")
-        row = yield self._q.lock_task(task_exec_id=task_exec_id, workflow_exec_id=workflow_exec_id)
-        if row is None:
-            raise TaskNotFoundError(task_exec_id)
-        return self._rows.task(row)
+        call = self._q.lock_task(task_exec_id=task_exec_id, workflow_exec_id=workflow_exec_id)
+        return self._one(call, task_exec_id)
 
     @read
     def list(
-        self, filter: TaskFilter = _ALL, *, limit: int = 100, cursor: str | None = None
+        self, filter: TaskFilter = TASK.everything, *, limit: int = 100, cursor: str | None = None
     ) -> Op[Page[TaskState]]:
-        check_task_filter(filter)
-        check_limit(limit)
-        after, after_id = decode_cursor("tasks", cursor) or (None, None)
-        rows = yield self._list(
-            filter, after_created_at=self._rows.time(after), after_id=after_id, limit=limit + 1
-        )
-        return page(rows, limit, self._rows.task, _position)
+        return self._page(filter, limit, cursor, lambda page: self._list(filter, **page))
 
     @write
     def create(self, task: TaskState) -> Op[TaskState]:
-        check_task(task)
-        return (yield from self._insert(task, self._new()))
+        return self._create(self._q.create_task, task)
 
     @write
     def restore(self, task: TaskState) -> Op[TaskState]:
-        check_task(task)
-        check_restored(task, "task")
-        return (yield from self._insert(task, self._rows.stamps(task)))
+        return self._restore(self._q.create_task, task)
 
     @write
     def update(self, task: TaskState) -> Op[TaskState]:
-        check_task(task)
-        row = yield self._q.update_task(**self._rows.task_parameters(task), now=self._now())
-        if row is None:
-            raise (yield from self._why_not_updated(task))
-        return self._rows.task(row)
+        return self._update(self._q.update_task, task)
 
     @write
     def upsert(self, task: TaskState) -> Op[TaskState]:
-        check_task(task)
-        row = yield self._q.upsert_task(**self._rows.task_parameters(task), now=self._now())
-        if row is None:
-            raise (yield from self._why_not_replaced(task))
-        return self._rows.task(row)
+        return self._upsert(self._q.upsert_task, task)
 
-    @procedure
-    def modify(
-        self, task_exec_id: str, fn: Callable[[TaskState], TaskState]
-    ) -> Procedure[TaskState]:
-        return self._modify(self.get, self.update, task_exec_id, fn)
+    @steps
+    def modify(self, task_exec_id: str, fn: Callable[[TaskState], TaskState]) -> Steps[TaskState]:
+        return self._modify(task_exec_id, fn, self.get, self.update, self.get_for_update)
 
     @transact
     def merge_usage(self, task_exec_id: str, usage: UsageSummary) -> Op[TaskState]:
-        check_id(task_exec_id, "task_exec_id")
-        check_usage(usage)
-        row = yield self._q.lock_task_usage(task_exec_id=task_exec_id)
-        if row is None:
-            raise TaskNotFoundError(task_exec_id)
-        merged = read_usage(row[0]).merge(usage)
-        check_usage(merged)
-        row = yield Last(
-            self._q.set_task_usage(
-                task_exec_id=task_exec_id, usage=write_usage(merged), now=self._now()
-            )
+        return self._merge_usage(
+            task_exec_id, usage, self._q.lock_task_usage, self._q.set_task_usage
         )
-        return self._rows.task(row)
 
     @read
     def usage(self, task_exec_id: str) -> Op[UsageSummary]:
@@ -158,10 +83,8 @@ class TaskOperations(Operations):
     ) -> Op[tuple[TaskState, ...]]:
         check_id(parent_state_id, "parent_state_id")
         check_optional_id(workflow_exec_id, "workflow_exec_id")
-        return (
-            yield from self._all(
-                TaskFilter(workflow_exec_id=workflow_exec_id, parent_state_id=parent_state_id)
-            )
+        return self._all(
+            TaskFilter(workflow_exec_id=workflow_exec_id, parent_state_id=parent_state_id)
         )
 
     @read
@@ -171,12 +94,10 @@ class TaskOperations(Operations):
         check_id(parent_state_id, "parent_state_id")
         check_id(task_id, "task_id")
         check_optional_id(workflow_exec_id, "workflow_exec_id")
-        row = yield self._q.latest_child(
+        call = self._q.latest_child(
             parent_state_id=parent_state_id, task_id=task_id, workflow_exec_id=workflow_exec_id
         )
-        if row is None:
-            raise TaskNotFoundError(task_id, "task_id")
-        return self._rows.task(row)
+        return self._one(call, task_id, "task_id")
 
     @read
     def children_outputs(
@@ -194,31 +115,25 @@ class TaskOperations(Operations):
     def in_workflow(self, workflow_exec_id: str) -> Op[Mapping[str, TaskState]]:
         check_id(workflow_exec_id, "workflow_exec_id")
         rows = yield self._q.latest_tasks(workflow_exec_id=workflow_exec_id)
-        return self._by_task_id(rows)
+        return {task.task_id: task for task in map(self._decode, rows)}
 
     @read
     def by_status(self, workflow_exec_id: str, status: Status) -> Op[tuple[TaskState, ...]]:
         check_id(workflow_exec_id, "workflow_exec_id")
         check_choice(status, Status, "status")
-        return (
-            yield from self._all(TaskFilter(workflow_exec_id=workflow_exec_id, statuses=[status]))
-        )
+        return self._all(TaskFilter(workflow_exec_id=workflow_exec_id, statuses=[status]))
 
     @read
     def by_agent(self, workflow_exec_id: str, agent_id: str) -> Op[tuple[TaskState, ...]]:
         check_id(workflow_exec_id, "workflow_exec_id")
         check_id(agent_id, "agent_id")
-        return (
-            yield from self._all(TaskFilter(workflow_exec_id=workflow_exec_id, agent_id=agent_id))
-        )
+        return self._all(TaskFilter(workflow_exec_id=workflow_exec_id, agent_id=agent_id))
 
     @read
     def by_tool(self, workflow_exec_id: str, tool_id: str) -> Op[tuple[TaskState, ...]]:
         check_id(workflow_exec_id, "workflow_exec_id")
         check_id(tool_id, "tool_id")
-        return (
-            yield from self._all(TaskFilter(workflow_exec_id=workflow_exec_id, tool_id=tool_id))
-        )
+        return self._all(TaskFilter(workflow_exec_id=workflow_exec_id, tool_id=tool_id))
 
     @read
     def tree(
@@ -232,7 +147,7 @@ class TaskOperations(Operations):
         )
         if not rows:
             raise TaskNotFoundError(root)
-        return tuple(map(self._rows.task, rows))
+        return tuple(map(self._decode, rows))
 
     @read
     def progress(
@@ -262,58 +177,25 @@ class TaskOperations(Operations):
     def _all(self, filter: TaskFilter) -> Op[tuple[TaskState, ...]]:
         """Everything that matches, unpaged."""
         rows = yield self._list(filter, after_created_at=None, after_id=None, limit=None)
-        return tuple(map(self._rows.task, rows))
+        return tuple(map(self._decode, rows))
 
-    def _insert(self, task: TaskState, stamps: dict[str, Any]) -> Op[TaskState]:
-        row = yield self._q.create_task(**self._rows.task_parameters(task) | stamps)
-        if row is None:
-            raise (yield from self._why_not_created(task))
-        return self._rows.task(row)
+    def _stored(self, key: str, workflow_exec_id: str | None = None) -> Call:
+        return self._q.get_task(task_exec_id=key, workflow_exec_id=workflow_exec_id)
 
-    def _why_not_created(self, given: TaskState) -> Op[EngineStoreError]:
-        stored, missing = yield from self._stored_and_missing(given)
+    def _others(self, given: TaskState, action: Action) -> Sequence[Call]:
+        if action is Action.UPDATE:  # what is stored refers to what is there
+            return ()
+        workflow = self._q.get_workflow(workflow_exec_id=given.workflow_exec_id)
+        if given.parent_state_id is None:
+            return (workflow,)
+        return workflow, self._stored(given.parent_state_id, given.workflow_exec_id)
+
+    def _obstacle(
+        self, given: TaskState, stored: TaskState | None, others: Sequence[Row | None]
+    ) -> EngineStoreError | None:
         if stored is not None:
-            return AlreadyExistsError(_ENTITY, "task_exec_id", given.task_exec_id)
-        if missing is not None:
-            return InvalidReferenceError(_ENTITY, missing, str(getattr(given, missing)))
-        raise Contended
-
-    def _why_not_updated(self, given: TaskState) -> Op[EngineStoreError]:
-        key = given.task_exec_id
-        row = yield self._q.get_task(task_exec_id=key, workflow_exec_id=None)
-        if row is None:
-            return TaskNotFoundError(key)
-        stored = self._rows.task(row)
-        if (field := changed_field(stored, given, *_IMMUTABLE)) is not None:
-            return ImmutableFieldError(_ENTITY, key, field)
-        if given.version != stored.version:
-            return VersionConflictError(_ENTITY, key, given.version, stored.version)
-        raise Contended
-
-    def _why_not_replaced(self, given: TaskState) -> Op[EngineStoreError]:
-        stored, missing = yield from self._stored_and_missing(given)
-        if stored is not None and (field := changed_field(stored, given, *_IMMUTABLE)) is not None:
-            return ImmutableFieldError(_ENTITY, given.task_exec_id, field)
-        if stored is None and missing is not None:
-            return InvalidReferenceError(_ENTITY, missing, str(getattr(given, missing)))
-        raise Contended
-
-    def _stored_and_missing(self, given: TaskState) -> Op[tuple[TaskState | None, str | None]]:
-        """The stored task of this id, and the field of `given` that refers to what is not there."""
-        row, workflow, parent = yield (
-            self._q.get_task(task_exec_id=given.task_exec_id, workflow_exec_id=None),
-            self._q.get_workflow(workflow_exec_id=given.workflow_exec_id),
-            self._q.get_task(
-                task_exec_id=given.parent_state_id, workflow_exec_id=given.workflow_exec_id
-            ),
-        )
-        missing = None
-        if workflow is None:
-            missing = "workflow_exec_id"
-        elif given.parent_state_id is not None and parent is None:
-            missing = "parent_state_id"
-        return None if row is None else self._rows.task(row), missing
-
-
-def _position(state: TaskState) -> tuple[str, datetime, str]:
-    return "tasks", state.created_at, state.task_exec_id
+            return None
+        for field, row in zip(("workflow_exec_id", "parent_state_id"), others, strict=False):
+            if row is None:
+                return InvalidReferenceError(TASK.label, field, str(getattr(given, field)))
+        return None

@@ -2,86 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from engine_store.checks import check_restored, check_user, check_user_filter, decode_cursor
+from engine_store.entities import USER
 from engine_store.errors import (
     AlreadyBootstrappedError,
-    AlreadyExistsError,
     EmailExistsError,
     EngineStoreError,
-    ImmutableFieldError,
     InvalidValueError,
     UserNotFoundError,
-    VersionConflictError,
 )
 from engine_store.models import Page, Role, User, UserFilter
-from engine_store.sql.operation import (
-    Contended,
-    Op,
-    Procedure,
-    procedure,
-    read,
-    transact,
-    write,
-)
-from engine_store.sql.operations.base import Operations, changed_field, page
-from engine_store.values import check_email, check_id, check_limit, fold_email
-
-_ENTITY = UserNotFoundError.entity
-_ALL = UserFilter()
+from engine_store.sql.operation import Op, Steps, read, steps, transact, write
+from engine_store.sql.operations.base import Action, StateOperations
+from engine_store.sql.rows import Row
+from engine_store.sql.statements import Call
+from engine_store.values import check_email, check_id, fold_email
 
 
-class UserOperations(Operations):
+class UserOperations(StateOperations[User]):
     """`engine_store.protocols.UserRepository`, as operations."""
+
+    entity = USER
 
     @read
     def get(self, user_id: str) -> Op[User]:
         check_id(user_id, "user_id")
-        row = yield self._q.get_user(user_id=user_id)
-        if row is None:
-            raise UserNotFoundError(user_id)
-        return self._rows.user(row)
+        return self._one(self._q.get_user(user_id=user_id), user_id)
 
     @read
     def get_by_email(self, email: str) -> Op[User]:
         check_email(email, "email")
-        row = yield self._q.get_user_by_email(email_folded=fold_email(email))
-        if row is None:
-            raise UserNotFoundError(email, "email")
-        return self._rows.user(row)
+        call = self._q.get_user_by_email(email_folded=fold_email(email))
+        return self._one(call, email, "email")
 
     @read
     def list(
-        self, filter: UserFilter = _ALL, *, limit: int = 100, cursor: str | None = None
+        self, filter: UserFilter = USER.everything, *, limit: int = 100, cursor: str | None = None
     ) -> Op[Page[User]]:
-        check_user_filter(filter)
-        check_limit(limit)
-        after, after_id = decode_cursor("users", cursor) or (None, None)
-        rows = yield self._q.list_users(
-            role=filter.role and filter.role.value,
-            after_created_at=self._rows.time(after),
-            after_id=after_id,
-            limit=limit + 1,
+        return self._page(
+            filter,
+            limit,
+            cursor,
+            lambda page: self._q.list_users(role=filter.role and filter.role.value, **page),
         )
-        return page(rows, limit, self._rows.user, _position)
 
     @write
     def create(self, user: User) -> Op[User]:
-        check_user(user)
-        return (yield from self._insert(user, self._new()))
+        return self._create(self._q.create_user, user)
 
     @write
     def restore(self, user: User) -> Op[User]:
-        check_user(user)
-        check_restored(user, "user")
-        return (yield from self._insert(user, self._rows.stamps(user)))
+        return self._restore(self._q.create_user, user)
 
     @transact
     def create_initial_admin_if_none(self, user: User) -> Op[User]:
-        check_user(user)
+        self.entity.check(user)
         if user.role is not Role.ADMIN:
             raise InvalidValueError("user.role", f"expected admin, found {user.role.value}")
         _, admin = yield self._q.lock_admins(), self._q.find_admin()
@@ -91,23 +67,15 @@ class UserOperations(Operations):
 
     @write
     def update(self, user: User) -> Op[User]:
-        check_user(user)
-        row = yield self._q.update_user(**self._rows.user_parameters(user), now=self._now())
-        if row is None:
-            raise (yield from self._why_not_updated(user))
-        return self._rows.user(row)
+        return self._update(self._q.update_user, user)
 
     @write
     def upsert(self, user: User) -> Op[User]:
-        check_user(user)
-        row = yield self._q.upsert_user(**self._rows.user_parameters(user), now=self._now())
-        if row is None:
-            raise (yield from self._why_not_replaced(user))
-        return self._rows.user(row)
+        return self._upsert(self._q.upsert_user, user)
 
-    @procedure
-    def modify(self, user_id: str, fn: Callable[[User], User]) -> Procedure[User]:
-        return self._modify(self.get, self.update, user_id, fn)
+    @steps
+    def modify(self, user_id: str, fn: Callable[[User], User]) -> Steps[User]:
+        return self._modify(user_id, fn, self.get, self.update)
 
     @write
     def delete(self, user_id: str) -> Op[None]:
@@ -115,50 +83,16 @@ class UserOperations(Operations):
         if (yield self._q.delete_user(user_id=user_id)) is None:
             raise UserNotFoundError(user_id)
 
-    def _insert(self, user: User, stamps: dict[str, Any]) -> Op[User]:
-        row = yield self._q.create_user(**self._rows.user_parameters(user) | stamps)
-        if row is None:
-            raise (yield from self._why_not_created(user))
-        return self._rows.user(row)
+    def _stored(self, key: str) -> Call:
+        return self._q.get_user(user_id=key)
 
-    def _why_not_created(self, user: User) -> Op[EngineStoreError]:
-        stored, rival = yield from self._stored_and_rival(user)
-        if stored is not None:
-            return AlreadyExistsError(_ENTITY, "user_id", user.user_id)
-        if rival is not None:
-            return EmailExistsError(_ENTITY, "email", user.email)
-        raise Contended
+    def _others(self, given: User, action: Action) -> Sequence[Call]:
+        return (self._q.get_user_by_email(email_folded=fold_email(given.email)),)
 
-    def _why_not_updated(self, user: User) -> Op[EngineStoreError]:
-        stored, rival = yield from self._stored_and_rival(user)
-        if stored is None:
-            return UserNotFoundError(user.user_id)
-        if (field := changed_field(stored, user)) is not None:
-            return ImmutableFieldError(_ENTITY, user.user_id, field)
-        if stored.version != user.version:
-            return VersionConflictError(_ENTITY, user.user_id, user.version, stored.version)
-        if rival is not None:
-            return EmailExistsError(_ENTITY, "email", user.email)
-        raise Contended
-
-    def _why_not_replaced(self, user: User) -> Op[EngineStoreError]:
-        stored, rival = yield from self._stored_and_rival(user)
-        if stored is not None and (field := changed_field(stored, user)) is not None:
-            return ImmutableFieldError(_ENTITY, user.user_id, field)
-        if rival is not None:
-            return EmailExistsError(_ENTITY, "email", user.email)
-        raise Contended
-
-    def _stored_and_rival(self, user: User) -> Op[tuple[User | None, User | None]]:
-        """The stored user of this id, and another one that has its email."""
-        stored, holder = yield (
-            self._q.get_user(user_id=user.user_id),
-            self._q.get_user_by_email(email_folded=fold_email(user.email)),
-        )
-        found = None if stored is None else self._rows.user(stored)
-        rival = None if holder is None else self._rows.user(holder)
-        return found, None if rival is None or rival.user_id == user.user_id else rival
-
-
-def _position(user: User) -> tuple[str, datetime, str]:
-    return "users", user.created_at, user.user_id
+    def _obstacle(
+        self, given: User, stored: User | None, others: Sequence[Row | None]
+    ) -> EngineStoreError | None:
+        (holder,) = others
+        if holder is None or self._decode(holder).user_id == given.user_id:
+            return None
+        return EmailExistsError(USER.label, "email", given.email)

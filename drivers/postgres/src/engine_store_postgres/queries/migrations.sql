@@ -1,4 +1,4 @@
--- name: create_migrations :none
+-- name: create_migrations! :none
 -- The record of applied steps.
 CREATE TABLE IF NOT EXISTS {schema}.engine_store_migrations (
   version bigint PRIMARY KEY,
@@ -12,7 +12,7 @@ SELECT 1
 FROM pg_namespace
 WHERE nspname = :schema
 
--- name: create_schema :none
+-- name: create_schema! :none
 CREATE SCHEMA IF NOT EXISTS {schema}
 
 -- name: list_names :many
@@ -33,19 +33,6 @@ FROM pg_class
 JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE nspname = :schema
   AND relname = 'engine_store_migrations'
-
--- name: list_applied :many
-SELECT version, name, checksum, applied_at
-FROM {schema}.engine_store_migrations
-ORDER BY version
-
--- name: record_applied :none
-INSERT INTO {schema}.engine_store_migrations (version, name, checksum, applied_at)
-VALUES (:version, :name, :checksum, :applied_at)
-
--- name: forget_applied :none
-DELETE FROM {schema}.engine_store_migrations
-WHERE version = :version
 
 -- name: try_migration_lock :one
 -- Held to the end of the transaction. Tried, not waited for: who waits inside a statement has a
@@ -135,5 +122,5 @@ SELECT installed_version
 FROM pg_available_extensions
 WHERE name = 'vector'
 
--- name: create_pgvector :none
+-- name: create_pgvector! :none
 CREATE EXTENSION IF NOT EXISTS vector

@@ -1,8 +1,3 @@
--- fragment: task_columns
-workflow_exec_id, task_exec_id, task_id, workflow_id, component, execution_type, status,
-parent_state_id, agent_id, action_id, tool_id, input, output, error, usage, version, created_at,
-updated_at
-
 -- fragment: task_values
 :workflow_exec_id::text, :task_exec_id::text, :task_id::text, :workflow_id::text, :component::text,
 :execution_type::text, :status::text, :parent_state_id::text, :agent_id::text, :action_id::text,
@@ -22,12 +17,6 @@ WHERE whole.workflow_exec_id = :workflow_exec_id
         AND parent.task_exec_id = :parent_state_id
     )
   )
-
--- name: get_task :one
-SELECT {task_columns}
-FROM {schema}.tasks
-WHERE task_exec_id = :task_exec_id
-  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
 
 -- name: lock_task :one
 SELECT {task_columns}
@@ -61,7 +50,7 @@ LIMIT :limit --? limit
 ORDER BY created_at, task_exec_id --? statuses
 LIMIT :limit --? statuses
 
--- name: create_task :one
+-- name: create_task! :one
 -- A new one or a restored one. No row: the id is taken, or the workflow or the parent is missing.
 INSERT INTO {schema}.tasks ({task_columns})
 SELECT {task_values}, :version::bigint, :created_at::timestamptz, :updated_at::timestamptz
@@ -70,7 +59,7 @@ FOR KEY SHARE OF whole
 ON CONFLICT DO NOTHING
 RETURNING {task_columns}
 
--- name: update_task :one
+-- name: update_task! :one
 -- Compare-and-set. No row: missing, another version, or an immutable field differs.
 UPDATE {schema}.tasks
 SET task_id = :task_id,
@@ -94,7 +83,7 @@ WHERE workflow_exec_id = :workflow_exec_id
   AND created_at = :created_at --? created_at
 RETURNING {task_columns}
 
--- name: upsert_task :one
+-- name: upsert_task! :one
 -- No row: an immutable field differs from what is stored, or a reference of a new one is missing.
 INSERT INTO {schema}.tasks AS stored ({task_columns})
 SELECT {task_values}, 1, :now::timestamptz, :now::timestamptz
@@ -125,18 +114,13 @@ WHERE stored.parent_state_id IS NOT DISTINCT FROM excluded.parent_state_id
   AND stored.created_at = :created_at --? created_at
 RETURNING {task_columns}
 
--- name: get_task_usage :one
-SELECT usage
-FROM {schema}.tasks
-WHERE task_exec_id = :task_exec_id
-
 -- name: lock_task_usage :one
 SELECT usage
 FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
 FOR NO KEY UPDATE
 
--- name: set_task_usage :one
+-- name: set_task_usage! :one
 UPDATE {schema}.tasks
 SET usage = :usage,
     version = version + 1,
@@ -191,31 +175,6 @@ FROM (
 ) AS found
 WHERE is_latest OR is_latest_root
 ORDER BY created_at, task_exec_id
-
--- name: latest_child :one
-SELECT {task_columns}
-FROM {schema}.tasks
-WHERE parent_state_id = :parent_state_id
-  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-  AND task_id = :task_id
-ORDER BY created_at DESC, task_exec_id DESC
-LIMIT 1
-
--- name: children_outputs :many
--- In creation order: of several executions of a task the last row is the latest.
-SELECT task_id, output
-FROM {schema}.tasks
-WHERE parent_state_id = :parent_state_id
-  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-  AND output IS NOT NULL
-ORDER BY created_at, task_exec_id
-
--- name: count_children :many
-SELECT status, count(*)
-FROM {schema}.tasks
-WHERE parent_state_id = :parent_state_id
-  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-GROUP BY status
 
 -- name: task_tree :many
 -- A task and its descendants down to :max_depth levels below it. The recursion carries keys alone.

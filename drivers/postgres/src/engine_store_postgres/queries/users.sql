@@ -1,37 +1,9 @@
--- fragment: user_columns
-user_id, email, role, version, created_at, updated_at
-
--- name: get_user :one
-SELECT {user_columns}
-FROM {schema}.users
-WHERE user_id = :user_id
-
--- name: get_user_by_email :one
-SELECT {user_columns}
-FROM {schema}.users
-WHERE email_folded = :email_folded
-
--- name: list_users :many
-SELECT {user_columns}
-FROM {schema}.users
-WHERE true
-  AND role = :role --? role
-  AND (created_at, user_id) > (:after_created_at, :after_id) --? after_id
-ORDER BY created_at, user_id
-LIMIT :limit
-
 -- name: lock_admins :none
 -- Nobody else makes a user, or changes one, until the end of the transaction. A statement of its
 -- own: the next one sees what was committed while this one waited.
 LOCK TABLE {schema}.users IN SHARE ROW EXCLUSIVE MODE
 
--- name: find_admin :one
-SELECT user_id
-FROM {schema}.users
-WHERE role = 'admin'
-LIMIT 1
-
--- name: create_user :one
+-- name: create_user! :one
 -- A new one or a restored one. No row: the id or the email is taken.
 INSERT INTO {schema}.users
   (user_id, email, email_folded, role, version, created_at, updated_at)
@@ -39,7 +11,7 @@ VALUES (:user_id, :email, :email_folded, :role, :version, :created_at, :updated_
 ON CONFLICT DO NOTHING
 RETURNING {user_columns}
 
--- name: update_user :one
+-- name: update_user! :one
 -- Compare-and-set. No row: missing, another version, another created_at, or the email is taken.
 UPDATE {schema}.users
 SET email = :email,
@@ -58,7 +30,7 @@ WHERE user_id = :user_id
   )
 RETURNING {user_columns}
 
--- name: upsert_user :one
+-- name: upsert_user! :one
 -- No row: another created_at is stored, or the email is taken.
 INSERT INTO {schema}.users AS stored
   (user_id, email, email_folded, role, version, created_at, updated_at)
@@ -80,9 +52,3 @@ SET email = excluded.email,
 WHERE true
   AND stored.created_at = :created_at --? created_at
 RETURNING {user_columns}
-
--- name: delete_user :one
--- The user's API keys go with it, by the foreign key.
-DELETE FROM {schema}.users
-WHERE user_id = :user_id
-RETURNING user_id

@@ -1,13 +1,5 @@
--- fragment: workflow_columns
-workflow_exec_id, workflow_id, status, input, output, error, usage, version, created_at, updated_at
-
 -- fragment: workflow_values
 :workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage
-
--- name: get_workflow :one
-SELECT {workflow_columns}
-FROM {schema}.workflows
-WHERE workflow_exec_id = :workflow_exec_id
 
 -- name: lock_workflow :one
 -- Holds the row; nobody adds a task to the workflow meanwhile, because a new task needs the row.
@@ -53,14 +45,14 @@ WHERE workflow_id = :workflow_id
 ORDER BY created_at DESC, workflow_exec_id DESC
 LIMIT 1
 
--- name: create_workflow :one
+-- name: create_workflow! :one
 -- A new one or a restored one. No row: the id is taken.
 INSERT INTO {schema}.workflows ({workflow_columns})
 VALUES ({workflow_values}, :version, :created_at, :updated_at)
 ON CONFLICT DO NOTHING
 RETURNING {workflow_columns}
 
--- name: update_workflow :one
+-- name: update_workflow! :one
 -- Compare-and-set. No row: missing, another version, or an immutable field differs.
 UPDATE {schema}.workflows
 SET status = :status,
@@ -76,7 +68,7 @@ WHERE workflow_exec_id = :workflow_exec_id
   AND created_at = :created_at --? created_at
 RETURNING {workflow_columns}
 
--- name: upsert_workflow :one
+-- name: upsert_workflow! :one
 -- No row: an immutable field differs from what is stored.
 INSERT INTO {schema}.workflows AS stored ({workflow_columns})
 VALUES ({workflow_values}, 1, :now, :now)
@@ -92,7 +84,7 @@ WHERE stored.workflow_id = excluded.workflow_id
   AND stored.created_at = :created_at --? created_at
 RETURNING {workflow_columns}
 
--- name: set_workflow_status :one
+-- name: set_workflow_status! :one
 -- No row: missing, or a guard does not hold.
 UPDATE {schema}.workflows
 SET status = :status,
@@ -109,19 +101,13 @@ FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 FOR NO KEY UPDATE
 
--- name: set_workflow_usage :one
+-- name: set_workflow_usage! :one
 UPDATE {schema}.workflows
 SET usage = :usage,
     version = version + 1,
     updated_at = greatest(updated_at, :now)
 WHERE workflow_exec_id = :workflow_exec_id
 RETURNING {workflow_columns}
-
--- name: delete_workflow :one
--- The tasks go with it, by the foreign key.
-DELETE FROM {schema}.workflows
-WHERE workflow_exec_id = :workflow_exec_id
-RETURNING workflow_exec_id
 
 -- name: lock_purgeable :many
 -- The next batch, longest untouched first, without what somebody else is at: another purge has it.
@@ -152,6 +138,6 @@ SELECT count(*)
 FROM {schema}.tasks
 WHERE workflow_exec_id = ANY (:workflow_exec_ids::text[])
 
--- name: delete_workflows :none
+-- name: delete_workflows! :none
 DELETE FROM {schema}.workflows
 WHERE workflow_exec_id = ANY (:workflow_exec_ids::text[])

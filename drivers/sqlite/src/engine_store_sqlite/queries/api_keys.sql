@@ -1,47 +1,15 @@
--- fragment: api_key_columns
-key_id, user_id, prefix, fingerprint, hash, created_at, last_used
-
--- name: get_api_key :one
-SELECT {api_key_columns}
-FROM api_keys
-WHERE key_id = :key_id
-
--- name: get_api_key_by_fingerprint :one
-SELECT {api_key_columns}
-FROM api_keys
-WHERE fingerprint = :fingerprint
-
--- name: get_api_key_by_prefix :one
-SELECT {api_key_columns}
-FROM api_keys
-WHERE prefix = :prefix
-
--- name: list_api_keys :many
-SELECT {api_key_columns}
-FROM api_keys
-WHERE true
-  AND user_id = :user_id --? user_id
-  AND (created_at, key_id) > (:after_created_at, :after_id) --? after_id
-ORDER BY created_at, key_id
-LIMIT :limit
-
--- name: create_api_key :one
+-- name: create_api_key! :one
 -- A new one or a restored one. No row: the id, the fingerprint or the prefix is taken, or the user
 -- is missing.
-INSERT INTO api_keys (key_id, user_id, prefix, fingerprint, hash, created_at, last_used)
+INSERT INTO {schema}.api_keys (key_id, user_id, prefix, fingerprint, hash, created_at, last_used)
 SELECT :key_id, :user_id, :prefix, :fingerprint, :hash, :created_at, :last_used
-WHERE EXISTS (SELECT 1 FROM users WHERE user_id = :user_id)
+WHERE EXISTS (SELECT 1 FROM {schema}.users WHERE user_id = :user_id)
 ON CONFLICT DO NOTHING
 RETURNING {api_key_columns}
 
--- name: touch_api_key :one
+-- name: touch_api_key! :one
 -- Never backwards: the later of what is stored and what is given.
-UPDATE api_keys
+UPDATE {schema}.api_keys
 SET last_used = max(coalesce(last_used, :used), :used)
 WHERE key_id = :key_id
 RETURNING {api_key_columns}
-
--- name: delete_api_key :one
-DELETE FROM api_keys
-WHERE key_id = :key_id
-RETURNING key_id

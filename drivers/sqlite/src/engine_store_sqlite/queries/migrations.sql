@@ -1,6 +1,6 @@
--- name: create_migrations :none
+-- name: create_migrations! :none
 -- The record of applied steps.
-CREATE TABLE IF NOT EXISTS engine_store_migrations (
+CREATE TABLE IF NOT EXISTS {schema}.engine_store_migrations (
   version INTEGER NOT NULL PRIMARY KEY,
   name TEXT NOT NULL,
   checksum TEXT NOT NULL,
@@ -13,15 +13,11 @@ FROM sqlite_schema
 WHERE type = 'table'
   AND name = 'engine_store_migrations'
 
--- name: list_applied :many
-SELECT version, name, checksum, applied_at
-FROM engine_store_migrations
-ORDER BY version
+-- name: has_schema :one
+-- Whether the file is marked as ours: "ESTR" in ASCII.
+SELECT 1
+FROM pragma_application_id
+WHERE application_id = 1163088978
 
--- name: record_applied :none
-INSERT INTO engine_store_migrations (version, name, checksum, applied_at)
-VALUES (:version, :name, :checksum, :applied_at)
-
--- name: forget_applied :none
-DELETE FROM engine_store_migrations
-WHERE version = :version
+-- name: create_schema! :none
+PRAGMA application_id = 1163088978

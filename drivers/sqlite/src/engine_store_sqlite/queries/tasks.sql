@@ -1,34 +1,23 @@
--- fragment: task_columns
-workflow_exec_id, task_exec_id, task_id, workflow_id, component, execution_type, status,
-parent_state_id, agent_id, action_id, tool_id, input, output, error, usage, version, created_at,
-updated_at
-
 -- fragment: task_values
 :workflow_exec_id, :task_exec_id, :task_id, :workflow_id, :component, :execution_type, :status,
 :parent_state_id, :agent_id, :action_id, :tool_id, :input, :output, :error, :usage
 
 -- fragment: references_exist
-EXISTS (SELECT 1 FROM workflows WHERE workflow_exec_id = :workflow_exec_id)
+EXISTS (SELECT 1 FROM {schema}.workflows WHERE workflow_exec_id = :workflow_exec_id)
 AND (
   :parent_state_id IS NULL
   OR EXISTS (
     SELECT 1
-    FROM tasks AS parent
+    FROM {schema}.tasks AS parent
     WHERE parent.workflow_exec_id = :workflow_exec_id
       AND parent.task_exec_id = :parent_state_id
   )
 )
 
--- name: get_task :one
-SELECT {task_columns}
-FROM tasks
-WHERE task_exec_id = :task_exec_id
-  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-
 -- name: lock_task :one
 -- The write lock of the transaction holds the row.
 SELECT {task_columns}
-FROM tasks
+FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
 
@@ -36,7 +25,7 @@ WHERE task_exec_id = :task_exec_id
 -- A page starts behind (:after_created_at, :after_id); without a limit, all. SQLite is told what
 -- it has no statistics for: a workflow has few tasks beside an agent, a parent fewer still.
 SELECT {task_columns}
-FROM tasks
+FROM {schema}.tasks
 WHERE true
   AND likelihood(workflow_exec_id = :workflow_exec_id, 0.000001) --? workflow_exec_id
   AND status IN (SELECT value FROM json_each(:statuses)) --? statuses
@@ -51,17 +40,17 @@ WHERE true
 ORDER BY created_at, task_exec_id
 LIMIT :limit --? limit
 
--- name: create_task :one
+-- name: create_task! :one
 -- A new one or a restored one. No row: the id is taken, or the workflow or the parent is missing.
-INSERT INTO tasks ({task_columns})
+INSERT INTO {schema}.tasks ({task_columns})
 SELECT {task_values}, :version, :created_at, :updated_at
 WHERE {references_exist}
 ON CONFLICT DO NOTHING
 RETURNING {task_columns}
 
--- name: update_task :one
+-- name: update_task! :one
 -- Compare-and-set. No row: missing, another version, or an immutable field differs.
-UPDATE tasks
+UPDATE {schema}.tasks
 SET task_id = :task_id,
     workflow_id = :workflow_id,
     component = :component,
@@ -83,9 +72,9 @@ WHERE task_exec_id = :task_exec_id
   AND created_at = :created_at --? created_at
 RETURNING {task_columns}
 
--- name: upsert_task :one
+-- name: upsert_task! :one
 -- No row: an immutable field differs from what is stored, or a reference of a new one is missing.
-INSERT INTO tasks ({task_columns})
+INSERT INTO {schema}.tasks ({task_columns})
 SELECT {task_values}, 1, :now, :now
 WHERE {references_exist}
 ON CONFLICT (task_exec_id) DO UPDATE
@@ -108,18 +97,13 @@ WHERE tasks.workflow_exec_id = excluded.workflow_exec_id
   AND tasks.created_at = :created_at --? created_at
 RETURNING {task_columns}
 
--- name: get_task_usage :one
-SELECT usage
-FROM tasks
-WHERE task_exec_id = :task_exec_id
-
 -- name: lock_task_usage :one
 SELECT usage
-FROM tasks
+FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
 
--- name: set_task_usage :one
-UPDATE tasks
+-- name: set_task_usage! :one
+UPDATE {schema}.tasks
 SET usage = :usage,
     version = version + 1,
     updated_at = max(updated_at, :now)
@@ -129,11 +113,11 @@ RETURNING {task_columns}
 -- name: latest_tasks :many
 -- The latest execution of each task_id of a workflow, in creation order.
 SELECT {task_columns}
-FROM tasks
+FROM {schema}.tasks
 WHERE workflow_exec_id = :workflow_exec_id
   AND NOT EXISTS (
     SELECT 1
-    FROM tasks AS later
+    FROM {schema}.tasks AS later
     WHERE later.workflow_exec_id = tasks.workflow_exec_id
       AND later.task_id = tasks.task_id
       AND (later.created_at, later.task_exec_id) > (tasks.created_at, tasks.task_exec_id)
@@ -146,15 +130,15 @@ ORDER BY created_at, task_exec_id
 SELECT
   workflow_exec_id, NULL, NULL, workflow_id, NULL, NULL, status, NULL, NULL, NULL, NULL, input,
   output, error, usage, version, created_at, updated_at
-FROM workflows
+FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 UNION ALL
 SELECT {task_columns}
-FROM tasks
+FROM {schema}.tasks
 WHERE workflow_exec_id = :workflow_exec_id
   AND NOT EXISTS (
     SELECT 1
-    FROM tasks AS later
+    FROM {schema}.tasks AS later
     WHERE later.workflow_exec_id = tasks.workflow_exec_id
       AND later.task_id = tasks.task_id
       AND (later.created_at, later.task_exec_id) > (tasks.created_at, tasks.task_exec_id)
@@ -168,61 +152,36 @@ FROM (
   SELECT {task_columns},
     NOT EXISTS (
       SELECT 1
-      FROM tasks AS later
+      FROM {schema}.tasks AS later
       WHERE later.workflow_exec_id = tasks.workflow_exec_id
         AND later.task_id = tasks.task_id
         AND (later.created_at, later.task_exec_id) > (tasks.created_at, tasks.task_exec_id)
     ) AS is_latest,
     parent_state_id IS NULL AND NOT EXISTS (
       SELECT 1
-      FROM tasks AS later
+      FROM {schema}.tasks AS later
       WHERE later.workflow_exec_id = tasks.workflow_exec_id
         AND later.task_id = tasks.task_id
         AND later.parent_state_id IS NULL
         AND (later.created_at, later.task_exec_id) > (tasks.created_at, tasks.task_exec_id)
     ) AS is_latest_root
-  FROM tasks
+  FROM {schema}.tasks
   WHERE workflow_exec_id = :workflow_exec_id
 ) AS found
 WHERE is_latest OR is_latest_root
 ORDER BY created_at, task_exec_id
 
--- name: latest_child :one
-SELECT {task_columns}
-FROM tasks
-WHERE parent_state_id = :parent_state_id
-  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-  AND task_id = :task_id
-ORDER BY created_at DESC, task_exec_id DESC
-LIMIT 1
-
--- name: children_outputs :many
--- In creation order: of several executions of a task the last row is the latest.
-SELECT task_id, output
-FROM tasks
-WHERE parent_state_id = :parent_state_id
-  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-  AND output IS NOT NULL
-ORDER BY created_at, task_exec_id
-
--- name: count_children :many
-SELECT status, count(*)
-FROM tasks
-WHERE parent_state_id = :parent_state_id
-  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-GROUP BY status
-
 -- name: task_tree :many
 -- A task and its descendants down to :max_depth levels below it.
 WITH RECURSIVE tree (row_id, task_exec_id, depth) AS (
   SELECT rowid, task_exec_id, 0
-  FROM tasks
+  FROM {schema}.tasks
   WHERE task_exec_id = :root
     AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
   UNION ALL
   SELECT child.rowid, child.task_exec_id, tree.depth + 1
   FROM tree
-  JOIN tasks AS child ON child.parent_state_id = tree.task_exec_id
+  JOIN {schema}.tasks AS child ON child.parent_state_id = tree.task_exec_id
   WHERE tree.depth < :max_depth
 )
 SELECT
@@ -231,5 +190,5 @@ SELECT
   tasks.tool_id, tasks.input, tasks.output, tasks.error, tasks.usage, tasks.version,
   tasks.created_at, tasks.updated_at
 FROM tree
-JOIN tasks ON tasks.rowid = tree.row_id
+JOIN {schema}.tasks ON tasks.rowid = tree.row_id
 ORDER BY tree.depth, tasks.created_at, tasks.task_exec_id

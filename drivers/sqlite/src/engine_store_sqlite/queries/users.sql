@@ -1,45 +1,17 @@
--- fragment: user_columns
-user_id, email, role, version, created_at, updated_at
-
--- name: get_user :one
-SELECT {user_columns}
-FROM users
-WHERE user_id = :user_id
-
--- name: get_user_by_email :one
-SELECT {user_columns}
-FROM users
-WHERE email_folded = :email_folded
-
--- name: list_users :many
-SELECT {user_columns}
-FROM users
-WHERE true
-  AND role = :role --? role
-  AND (created_at, user_id) > (:after_created_at, :after_id) --? after_id
-ORDER BY created_at, user_id
-LIMIT :limit
-
 -- name: lock_admins :none
 -- Nothing to do: the write lock of the transaction keeps everybody from making an admin.
 SELECT 1
 
--- name: find_admin :one
-SELECT user_id
-FROM users
-WHERE role = 'admin'
-LIMIT 1
-
--- name: create_user :one
+-- name: create_user! :one
 -- A new one or a restored one. No row: the id or the email is taken.
-INSERT INTO users (user_id, email, email_folded, role, version, created_at, updated_at)
+INSERT INTO {schema}.users (user_id, email, email_folded, role, version, created_at, updated_at)
 VALUES (:user_id, :email, :email_folded, :role, :version, :created_at, :updated_at)
 ON CONFLICT DO NOTHING
 RETURNING {user_columns}
 
--- name: update_user :one
+-- name: update_user! :one
 -- Compare-and-set. No row: missing, another version, another created_at, or the email is taken.
-UPDATE users
+UPDATE {schema}.users
 SET email = :email,
     email_folded = :email_folded,
     role = :role,
@@ -50,19 +22,19 @@ WHERE user_id = :user_id
   AND created_at = :created_at --? created_at
   AND NOT EXISTS (
     SELECT 1
-    FROM users AS other
+    FROM {schema}.users AS other
     WHERE other.email_folded = :email_folded
       AND other.user_id <> :user_id
   )
 RETURNING {user_columns}
 
--- name: upsert_user :one
+-- name: upsert_user! :one
 -- No row: another created_at is stored, or the email is taken.
-INSERT INTO users (user_id, email, email_folded, role, version, created_at, updated_at)
+INSERT INTO {schema}.users (user_id, email, email_folded, role, version, created_at, updated_at)
 SELECT :user_id, :email, :email_folded, :role, 1, :now, :now
 WHERE NOT EXISTS (
   SELECT 1
-  FROM users AS other
+  FROM {schema}.users AS other
   WHERE other.email_folded = :email_folded
     AND other.user_id <> :user_id
 )
@@ -75,9 +47,3 @@ SET email = excluded.email,
 WHERE true
   AND users.created_at = :created_at --? created_at
 RETURNING {user_columns}
-
--- name: delete_user :one
--- The user's API keys go with it, by the foreign key.
-DELETE FROM users
-WHERE user_id = :user_id
-RETURNING user_id

@@ -1,21 +1,13 @@
--- fragment: workflow_columns
-workflow_exec_id, workflow_id, status, input, output, error, usage, version, created_at, updated_at
-
--- name: get_workflow :one
-SELECT {workflow_columns}
-FROM workflows
-WHERE workflow_exec_id = :workflow_exec_id
-
 -- name: lock_workflow :one
 -- The write lock of the transaction holds the row.
 SELECT {workflow_columns}
-FROM workflows
+FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 
 -- name: list_workflows :many
 -- Newest first; a page starts behind (:before_created_at, :before_id).
 SELECT {workflow_columns}
-FROM workflows
+FROM {schema}.workflows
 WHERE true
   AND workflow_id = :workflow_id --? workflow_id
   AND status IN (SELECT value FROM json_each(:statuses)) --? statuses
@@ -30,11 +22,11 @@ LIMIT :limit
 -- The newest execution, of those with a fitting task where one is asked for. The unary plus keeps
 -- SQLite from looking through every task of an agent or tool for each execution.
 SELECT {workflow_columns}
-FROM workflows
+FROM {schema}.workflows
 WHERE workflow_id = :workflow_id
   AND EXISTS ( --? by_task
     SELECT 1 --? by_task
-    FROM tasks --? by_task
+    FROM {schema}.tasks --? by_task
     WHERE tasks.workflow_exec_id = workflows.workflow_exec_id --? by_task
       AND tasks.task_id = :task_id --? task_id
       AND +tasks.agent_id = :agent_id --? agent_id
@@ -43,9 +35,9 @@ WHERE workflow_id = :workflow_id
 ORDER BY created_at DESC, workflow_exec_id DESC
 LIMIT 1
 
--- name: create_workflow :one
+-- name: create_workflow! :one
 -- A new one or a restored one. No row: the id is taken.
-INSERT INTO workflows ({workflow_columns})
+INSERT INTO {schema}.workflows ({workflow_columns})
 VALUES (
   :workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage, :version,
   :created_at, :updated_at
@@ -53,9 +45,9 @@ VALUES (
 ON CONFLICT DO NOTHING
 RETURNING {workflow_columns}
 
--- name: update_workflow :one
+-- name: update_workflow! :one
 -- Compare-and-set. No row: missing, another version, or an immutable field differs.
-UPDATE workflows
+UPDATE {schema}.workflows
 SET status = :status,
     input = :input,
     output = :output,
@@ -69,9 +61,9 @@ WHERE workflow_exec_id = :workflow_exec_id
   AND created_at = :created_at --? created_at
 RETURNING {workflow_columns}
 
--- name: upsert_workflow :one
+-- name: upsert_workflow! :one
 -- No row: an immutable field differs from what is stored.
-INSERT INTO workflows ({workflow_columns})
+INSERT INTO {schema}.workflows ({workflow_columns})
 VALUES (
   :workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage, 1, :now, :now
 )
@@ -87,9 +79,9 @@ WHERE workflows.workflow_id = excluded.workflow_id
   AND workflows.created_at = :created_at --? created_at
 RETURNING {workflow_columns}
 
--- name: set_workflow_status :one
+-- name: set_workflow_status! :one
 -- No row: missing, or a guard does not hold.
-UPDATE workflows
+UPDATE {schema}.workflows
 SET status = :status,
     version = version + 1,
     updated_at = max(updated_at, :now)
@@ -100,27 +92,21 @@ RETURNING {workflow_columns}
 
 -- name: lock_workflow_usage :one
 SELECT usage
-FROM workflows
+FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 
--- name: set_workflow_usage :one
-UPDATE workflows
+-- name: set_workflow_usage! :one
+UPDATE {schema}.workflows
 SET usage = :usage,
     version = version + 1,
     updated_at = max(updated_at, :now)
 WHERE workflow_exec_id = :workflow_exec_id
 RETURNING {workflow_columns}
 
--- name: delete_workflow :one
--- The tasks go with it, by the foreign key.
-DELETE FROM workflows
-WHERE workflow_exec_id = :workflow_exec_id
-RETURNING workflow_exec_id
-
 -- name: lock_purgeable :many
 -- The next batch, longest untouched first.
 SELECT workflow_exec_id
-FROM workflows
+FROM {schema}.workflows
 WHERE status IN (SELECT value FROM json_each(:statuses))
   AND updated_at < :older_than
 ORDER BY updated_at, workflow_exec_id
@@ -128,16 +114,16 @@ LIMIT :limit
 
 -- name: count_purgeable :one
 SELECT count(DISTINCT workflows.workflow_exec_id), count(tasks.task_exec_id)
-FROM workflows
-LEFT JOIN tasks USING (workflow_exec_id)
+FROM {schema}.workflows
+LEFT JOIN {schema}.tasks USING (workflow_exec_id)
 WHERE workflows.status IN (SELECT value FROM json_each(:statuses))
   AND workflows.updated_at < :older_than
 
 -- name: count_tasks_of :one
 SELECT count(*)
-FROM tasks
+FROM {schema}.tasks
 WHERE workflow_exec_id IN (SELECT value FROM json_each(:workflow_exec_ids))
 
--- name: delete_workflows :none
-DELETE FROM workflows
+-- name: delete_workflows! :none
+DELETE FROM {schema}.workflows
 WHERE workflow_exec_id IN (SELECT value FROM json_each(:workflow_exec_ids))

@@ -1,0 +1,32 @@
+"""Coroutines on connections that never suspend, run without an event loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine returns that never waits for an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a blocking session waited for an event loop")
+
+
+class Blocking:
+    """The base of pools that block their thread: time passes in it, and nothing cancels."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Block the thread."""
+        time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs this
+
+    async def shield(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns."""
+        return await work

@@ -1,0 +1,100 @@
+"""The seam between the kit and a driver: a connection, and the pool it comes from.
+
+Both are awaited. On a blocking connection nothing in them suspends, so that `blocking.run` drives
+a whole operation in one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from engine_store.protocols import Place
+from engine_store.sql.operation import Request
+
+T = TypeVar("T")
+
+
+class Connection(Protocol):
+    """A connection, in one caller's hands. Its methods raise the errors of its library."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, be it broken."""
+        ...
+
+    async def run(
+        self, request: Request, before: Sequence[str] = (), after: Sequence[str] = ()
+    ) -> Any:
+        """Return the rows of a call, or of each of several, between the commands around them.
+
+        In one round trip where the database can. What fails ends it: nothing after that is run.
+        """
+        ...
+
+    async def execute(self, script: str) -> None:
+        """Run a script of statements without parameters, each but the last ended by `;\\n`."""
+        ...
+
+    async def rollback(self) -> None:
+        """End the transaction, if one is open. Raises nothing: a broken connection is released."""
+        ...
+
+    async def release(self) -> None:
+        """Give the connection back to its pool, in whatever state."""
+        ...
+
+
+class Pool(Protocol):
+    """The connections of one store."""
+
+    place: Place
+    """Which database it connects to."""
+
+    async def open(self) -> None:
+        """Connect for the first time. Raises `UnavailableError` with the reason."""
+        ...
+
+    async def acquire(self, *, write: bool = False, timeout: float | None = None) -> Connection:
+        """Return a connection for the caller alone, until its `release`.
+
+        Waits at most `timeout` seconds, or as long as the store's settings say. Raises
+        `StoreClosedError`, `UnavailableError`.
+        """
+        ...
+
+    def check_open(self) -> None:
+        """Raise `StoreClosedError` after `close`, `UnavailableError` if a fork lost the pool."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
+    async def shield(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns; a cancellation waits for its end."""
+        ...
+
+    def figures(self) -> Mapping[str, int | float | str]:
+        """Return what changes as the store is used: connections, sizes of files."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection; those in use are closed as they are released."""
+        ...
+
+
+class BlockingPool(Pool, Protocol):
+    """A pool whose methods block their thread instead of suspending."""
+
+    writers: int
+    """How many transactions can write at once."""
+
+    readers: int
+    """How many calls can read at once."""
+
+    timeout: float
+    """Seconds for which a call waits for its turn to write."""
+
+    stays: str | None
+    """Why a forked child cannot use the store; None: it can."""

@@ -1,0 +1,220 @@
+"""Any connection of a DB-API 2.0 module as a `Connection`, and a pool of them.
+
+The module's connections have to be in autocommit mode: transactions are begun by name.
+See https://peps.python.org/pep-0249/.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from re import Match
+from typing import Any, Generic, TypeVar
+
+from engine_store.errors import StoreClosedError
+from engine_store.protocols import Place
+from engine_store.sql import forks
+from engine_store.sql.blocking import Blocking
+from engine_store.sql.operation import Request
+from engine_store.sql.pool import ConnectionPool
+from engine_store.sql.statements import PARAMETER, Call, Result
+
+_POSITIONAL = {"qmark": "?", "format": "%s"}
+_NAMED = {"named": ":{name}", "pyformat": "%({name})s"}
+
+
+@lru_cache(maxsize=1024)
+def placeholders(text: str, style: str) -> tuple[str, tuple[str, ...] | None]:
+    """Return SQL with the placeholders of a module's `paramstyle`, and the names in their order.
+
+    The names are None if the style takes parameters by name. `numeric` is `$1` here, as
+    PostgreSQL itself has it, with a number for each name.
+    """
+    if style == "named":
+        return text, None
+    names: list[str] = []
+
+    def placeholder(match: Match[str]) -> str:
+        name = match[1]
+        if style in _NAMED:
+            return _NAMED[style].format(name=name)
+        if style == "numeric":
+            if name not in names:
+                names.append(name)
+            return f"${names.index(name) + 1}"
+        names.append(name)
+        return _POSITIONAL[style]
+
+    if style in ("format", "pyformat"):
+        text = text.replace("%", "%%")
+    bound = PARAMETER.sub(placeholder, text)
+    return bound, None if style in _NAMED else tuple(names)
+
+
+_ENDS = re.compile(r"(?i)\s*(?:commit|rollback(?!\s+(?:work\s+)?to\b))")
+_BEGINS = re.compile(r"(?i)\s*(?:begin|start\s+transaction)\b")
+
+
+class DbapiConnection:
+    """A DB-API connection as `engine_store.sql.connection.Connection`."""
+
+    def __init__(
+        self, raw: Any, style: str, give_back: Callable[[Any], None] | None = None
+    ) -> None:
+        """A connection of a module with the `paramstyle` `style`; `release` gives it back."""
+        self.raw = raw
+        self._style = style
+        self._give_back = give_back
+        self._in_transaction = False
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, as far as commands tell."""
+        return self._in_transaction
+
+    async def run(
+        self, request: Request, before: Sequence[str] = (), after: Sequence[str] = ()
+    ) -> Any:
+        """Return the rows of a call, or of each of several, one statement after the other."""
+        for command in before:
+            self._command(command)
+        if isinstance(request, Call):
+            rows = self._fetch(request)
+        else:
+            rows = [self._fetch(call) for call in request]
+        for command in after:
+            self._command(command)
+        return rows
+
+    async def execute(self, script: str) -> None:
+        """Run the statements of a script one by one."""
+        for statement in script.split(";\n"):
+            if statement.strip().rstrip(";"):
+                self._command(statement.strip().rstrip(";"))
+
+    async def rollback(self) -> None:
+        """End the transaction, if one is open."""
+        if self.in_transaction:
+            with suppress(Exception):  # a broken connection: its pool sees it
+                self._command("ROLLBACK")
+
+    async def release(self) -> None:
+        """Give the connection back to its pool."""
+        if self._give_back is not None:
+            self._give_back(self)
+
+    def close(self) -> None:
+        """Close the connection, also a broken one."""
+        with suppress(Exception):
+            self.raw.close()
+
+    def _command(self, text: str) -> None:
+        cursor = self.raw.cursor()
+        try:
+            cursor.execute(text)
+        finally:
+            cursor.close()
+        if _BEGINS.match(text):
+            self._in_transaction = True
+        elif _ENDS.match(text):
+            self._in_transaction = False
+
+    def _fetch(self, call: Call) -> Any:
+        statement, parameters = call
+        cursor = self.raw.cursor()
+        try:
+            for part in statement.parts(parameters):
+                text, names = placeholders(part, self._style)
+                cursor.execute(
+                    text, parameters if names is None else [parameters[n] for n in names]
+                )
+                rows = cursor.fetchall() if cursor.description else []
+                if not rows and cursor.rowcount == 0:
+                    break  # a part that matches no row ends the statement
+        finally:
+            cursor.close()
+        if statement.result is Result.ONE:
+            return rows[0] if rows else None
+        return list(rows) if statement.result is Result.MANY else None
+
+
+D = TypeVar("D", bound=DbapiConnection)
+
+
+class DbapiPool(Blocking, forks.Forkable, Generic[D]):
+    """`engine_store.sql.connection.BlockingPool` of connections that all read and write.
+
+    A forked child gets connections of its own.
+    """
+
+    def __init__(
+        self, connect: Callable[[], D], place: Place, *, size: int = 8, timeout: float = 10.0
+    ) -> None:
+        """A pool of at most `size` connections that `connect` makes.
+
+        `connect` raises `UnavailableError` with the reason; the kit gives its connections back
+        here.
+        """
+        self.place = place
+        self.readers = self.writers = size
+        self.timeout = timeout
+        self.stays: str | None = None
+        self._closed = False
+        self._connect = connect
+        busy = (
+            f"all {size} connections were busy for {{seconds}} s; try again, raise pool_size, or "
+        )
+        self._pool = ConnectionPool(
+            self._connected, size, timeout, f"{busy}keep transactions short"
+        )
+        forks.watch(self)
+
+    def _connected(self) -> D:
+        connection = self._connect()
+        connection._give_back = self._release  # noqa: SLF001 - it is this pool's connection
+        return connection
+
+    def is_usable(self, connection: D) -> bool:
+        """Whether an idle connection can still be used. A driver may ask the server."""
+        return True
+
+    async def open(self) -> None:
+        """Connect for the first time."""
+        self._pool.release(self._pool.acquire())
+
+    async def acquire(self, *, write: bool = False, timeout: float | None = None) -> D:
+        """Return a connection for the caller alone; one that is not usable is replaced."""
+        self.check_open()
+        connection = self._pool.acquire(timeout)
+        while not self.is_usable(connection):
+            self._pool.discard(connection)
+            connection = self._pool.acquire(timeout)
+        return connection
+
+    def _release(self, connection: D) -> None:
+        self._pool.release(connection)
+
+    def check_open(self) -> None:
+        """Raise `StoreClosedError` after `close`."""
+        if self._closed:
+            raise StoreClosedError
+
+    def figures(self) -> Mapping[str, int | float | str]:
+        """Return how many connections there are, idle ones, and calls that wait."""
+        return {
+            "pool_size": self._pool.idle + self._pool.in_use,
+            "pool_max": self.writers,
+            "pool_available": self._pool.idle,
+            "requests_waiting": self._pool.waiting,
+        }
+
+    async def close(self) -> None:
+        """Close every connection; those in use are closed as they are released."""
+        self._closed = True
+        self._pool.close()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew."""
+        self._pool.forget()

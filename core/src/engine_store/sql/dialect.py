@@ -1,0 +1,63 @@
+"""What databases differ in, as facts and a few functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from engine_store.sql.operation import Backoff
+from engine_store.sql.rows import Codec
+
+
+def _may_not(error: Exception, in_transaction: bool) -> bool:
+    return False
+
+
+@frozen
+class Dialect:
+    """The facts of one database that sessions, transactions and the migrator go by."""
+
+    name: str
+    """What configurations, health and reports call the driver."""
+
+    product: str
+    """What messages call the database."""
+
+    errors: type[Exception]
+    """The base class of what its library raises."""
+
+    translate: Callable[[Exception], Exception]
+    """Return the store's error for one of `errors`; one that only a bug causes stays as it is."""
+
+    codec: Codec = Codec()
+
+    may_retry: Callable[[Exception, bool], bool] = _may_not
+    """Whether an operation that raised one of `errors` may succeed if it runs again from its
+    start; the second argument: inside a transaction of the caller, which stays."""
+
+    retries: Backoff = Backoff(attempts=15, first=0.001, longest=0.2)
+    """The waits before operations that lost to concurrent ones run again. Of the parties to a
+    deadlock one goes on each time, so more attempts would help nobody."""
+
+    begin: tuple[str, ...] = ("BEGIN",)
+    """How a transaction begins. Empty: a connection that is acquired to write is in one already,
+    because the database's lock has to be waited for."""
+
+    commits_each_statement: bool = True
+    """Whether a statement outside of a transaction commits by itself, all or nothing, so that a
+    write needs no BEGIN."""
+
+    failure_aborts: bool = False
+    """Whether a failed statement aborts its transaction, so that each operation inside one needs
+    a savepoint before it."""
+
+    transactional_ddl: bool = True
+    """Whether a migration step rolls back as a whole. If not, the record says before a step that
+    it runs, and the migration lock is of the session and not of the transaction."""
+
+    begin_migration: tuple[str, ...] = ("BEGIN",)
+    """How the transaction of a migration step begins."""
+
+    lock_after: int | None = None
+    """After so many lost races `modify` locks the row before it reads it; None: it never does."""

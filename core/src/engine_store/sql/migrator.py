@@ -1,0 +1,245 @@
+"""Applying, reverting and verifying the schema (contract 8).
+
+A step takes the migration lock, looks at what is applied, runs, and writes its row. So a step runs
+once however many processes are at it. In a database with transactional DDL that is one
+transaction, and a crash leaves whole steps. In another one the record says before a step that it
+runs, the step counts as not applied from then on, and its statements may run again.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from engine_store import migrations
+from engine_store.errors import MigrationDriftError, MigrationLockError, UnavailableError
+from engine_store.migrations import (
+    NO_TRANSACTION,
+    Applied,
+    Direction,
+    Migration,
+    MigrationPlan,
+    MigrationStatus,
+)
+from engine_store.protocols import OpenContext
+from engine_store.sql.connection import Connection, Pool
+from engine_store.sql.dialect import Dialect
+from engine_store.sql.statements import Call, Queries, Statement
+
+T = TypeVar("T")
+
+LONGEST_POLL = 0.05
+"""Seconds between two tries for the lock, at most."""
+
+
+class SqlMigrator:
+    """`engine_store.protocols.AsyncMigrator`; on a blocking pool its coroutines never suspend."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        dialect: Dialect,
+        queries: Queries,
+        steps: Sequence[Migration],
+        context: OpenContext,
+        timeout: float,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        """A migrator that waits at most `timeout` seconds for another one.
+
+        `names` are bound to the parameters of its statements that are called so, such as `schema`.
+        """
+        self.pool = pool
+        self.queries = queries
+        self._dialect = dialect
+        self.steps = tuple(steps)
+        self._clock = context.clock
+        self._hooks = context.hooks
+        self._timeout = timeout
+        self._names = dict(names or {})
+
+    async def status(self) -> tuple[MigrationStatus, ...]:
+        return migrations.status(self.steps, await self.applied())
+
+    async def plan(self, target: int | None = None) -> MigrationPlan:
+        return migrations.plan(self.steps, await self.applied(), target)
+
+    async def up(self, target: int | None = None) -> MigrationPlan:
+        return await self._migrate(Direction.UP, target)
+
+    async def down(self, target: int) -> MigrationPlan:
+        return await self._migrate(Direction.DOWN, target)
+
+    async def verify(self) -> None:
+        await self.check(behind=False)
+        async with self.reading() as connection:
+            differences = await self.differences(connection)
+        if differences:
+            raise MigrationDriftError(tuple(differences))
+
+    async def check(self, *, behind: bool) -> None:
+        """Check that the database fits the code; with `behind` it may lack steps. Changes nothing.
+
+        Raises `SchemaError`, and what `check_database` raises.
+        """
+        async with self.reading() as connection:
+            await self.check_database(connection)
+            applied = await self.applied_on(connection)
+        (migrations.check_history if behind else migrations.check_current)(self.steps, applied)
+
+    async def check_database(self, connection: Connection) -> None:
+        """Check what else has to be true of the database. Changes nothing.
+
+        Raises `ConfigurationError`, `ForeignDatabaseError`.
+        """
+
+    async def applied(self) -> tuple[Applied, ...]:
+        """Return the database's record of applied steps; none if it has no record."""
+        async with self.reading() as connection:
+            return await self.applied_on(connection)
+
+    async def applied_on(self, connection: Connection) -> tuple[Applied, ...]:
+        """Return `applied`, on a connection that the caller has."""
+        return await read_applied(connection, self.queries, self._dialect, self.call)
+
+    async def differences(self, connection: Connection) -> Sequence[str]:
+        """Return in what the schema differs from what the steps make, a sentence each."""
+        raise NotImplementedError
+
+    # --- running steps ---------------------------------------------------------------------------
+
+    async def _migrate(self, direction: Direction, target: int | None) -> MigrationPlan:
+        deadline = time.monotonic() + self._timeout
+        ran: list[Migration] = []
+        # Looked at first without the lock: mostly there is nothing to do.
+        while self._left(direction, await self.applied(), target):
+            async with self._locked(deadline) as connection:
+                applied = await self.applied_on(connection)
+                left = self._left(direction, applied, target)
+                if not left:
+                    break
+                if not applied and direction is Direction.UP:
+                    await self._prepare(connection)
+                await self._run(connection, left[0], direction)
+            ran.append(left[0])
+            self._hooks.engine_store_migration_applied(
+                driver=self._dialect.name, migration=left[0], direction=direction
+            )
+        return MigrationPlan(direction, tuple(ran))
+
+    def _left(
+        self, direction: Direction, applied: tuple[Applied, ...], target: int | None
+    ) -> tuple[Migration, ...]:
+        plan = migrations.plan(self.steps, applied, target)
+        return plan.steps if plan.direction is direction else ()
+
+    async def _prepare(self, connection: Connection) -> None:
+        """Make the schema and the record, if they are not there."""
+        if await connection.run(self.call(self.queries.has_schema)) is None:
+            await connection.run(self.call(self.queries.create_schema))
+        await connection.run(self.call(self.queries.create_migrations))
+
+    async def _run(self, connection: Connection, step: Migration, direction: Direction) -> None:
+        """Run a step and record it, and commit both."""
+        up = direction is Direction.UP
+        text = step.up_sql if up else step.down_sql
+        record = {"version": step.version, "name": step.name, "checksum": step.checksum}
+        if not self._dialect.transactional_ddl:
+            await connection.run(self.call(self.queries.record_started, **record))
+        if text.startswith(NO_TRANSACTION):
+            await self.run_outside(connection, text)
+        else:
+            await connection.execute(text)
+        if up:
+            record["applied_at"] = self._now()
+            await connection.run(self.call(self.queries.record_applied, **record))
+        else:
+            await connection.run(self.call(self.queries.forget_applied, version=step.version))
+        if connection.in_transaction:
+            await connection.execute("COMMIT")
+
+    async def run_outside(self, connection: Connection, text: str) -> None:
+        """Run a step that cannot be in a transaction, while `connection` holds the lock."""
+        raise NotImplementedError
+
+    def _now(self) -> Any:
+        now: datetime = self._clock()
+        return self._dialect.codec.write_time(now.astimezone(UTC))
+
+    @asynccontextmanager
+    async def _locked(self, deadline: float) -> AsyncIterator[Connection]:
+        """Hold the migration lock, in a transaction that is rolled back unless it commits.
+
+        Raises `MigrationLockError` at the deadline: nobody goes on without the lock.
+        """
+        while True:
+            async with self._trying(deadline) as connection:
+                call = self.call(self.queries.try_migration_lock)
+                (held,) = await connection.run(call, self._dialect.begin_migration)
+                if held:
+                    try:
+                        yield connection
+                    finally:
+                        if not self._dialect.transactional_ddl:
+                            call = self.call(self.queries.release_migration_lock)
+                            await self.pool.shield(connection.run(call))
+                    return
+            if time.monotonic() >= deadline:
+                raise MigrationLockError(self._timeout)
+            await self.pool.sleep(random.uniform(0, LONGEST_POLL))  # noqa: S311 - jitter
+
+    @asynccontextmanager
+    async def _trying(self, deadline: float) -> AsyncIterator[Connection]:
+        """Acquire a connection that writes, with the store's errors for the database's."""
+        left = max(0.0, deadline - time.monotonic())
+        try:
+            connection = await self.pool.acquire(write=True, timeout=left)
+        except UnavailableError as error:
+            if error.retriable and not self._dialect.begin:  # what acquires it holds the lock
+                raise MigrationLockError(self._timeout) from error
+            raise
+        try:
+            yield connection
+        except self._dialect.errors as error:
+            raise self._dialect.translate(error) from error
+        finally:
+            await self.pool.shield(connection.rollback())
+            await connection.release()
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """Acquire a connection that reads, with the store's errors for the database's."""
+        self.pool.check_open()
+        connection = await self.pool.acquire()
+        try:
+            yield connection
+        except self._dialect.errors as error:
+            raise self._dialect.translate(error) from error
+        finally:
+            await connection.release()
+
+    def call(self, statement: Statement, **parameters: Any) -> Call:
+        """Return a call with `parameters`, and with the names that the statement binds."""
+        names = {name: value for name, value in self._names.items() if name in statement.parameters}
+        return statement(**names, **parameters)
+
+
+async def read_applied(
+    connection: Connection,
+    queries: Queries,
+    dialect: Dialect,
+    call: Callable[[Statement], Call] = Statement.__call__,
+) -> tuple[Applied, ...]:
+    """Return a database's record of applied steps; none if it has no record."""
+    if await connection.run(call(queries.has_migrations)) is None:
+        return ()
+    return tuple(
+        Applied(version, name, checksum, dialect.codec.read_time(applied_at))
+        for version, name, checksum, applied_at in await connection.run(call(queries.list_applied))
+    )

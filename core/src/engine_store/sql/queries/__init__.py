@@ -1,0 +1,1 @@
+"""The default texts of statements."""

@@ -1,0 +1,312 @@
+"""The repositories of SQL stores: each method runs the operation of the same name.
+
+The docstring and the signature that `help` shows are those of the Protocol; a test holds the
+operations to the same parameters and types.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Generator
+from functools import cached_property
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from attrs import frozen
+
+from engine_store.protocols import (
+    ApiKeyRepository,
+    AsyncApiKeyRepository,
+    AsyncTaskRepository,
+    AsyncUserRepository,
+    AsyncWorkflowRepository,
+    TaskRepository,
+    UserRepository,
+    WorkflowRepository,
+)
+from engine_store.sql.blocking import run
+from engine_store.sql.operation import Invocation
+from engine_store.sql.operations import (
+    ApiKeyOperations,
+    Bindings,
+    TaskOperations,
+    UserOperations,
+    WorkflowOperations,
+)
+from engine_store.sql.operations.base import Operations
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Self_ = TypeVar("Self_")
+
+
+class Runs(Protocol):
+    """What runs operations: a session, or a transaction."""
+
+    def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]: ...
+
+
+class _Repository:
+    """The base of repositories. A subclass names the Protocol it implements as its last base."""
+
+    def __init__(self, operations: Operations[Any], session: Runs) -> None:
+        """A repository whose operations are run by `session`."""
+        self._operations = operations
+        self._session = session
+
+    def __init_subclass__(cls) -> None:
+        """Give each method the docstring and the signature of the Protocol."""
+        protocol = cls.__bases__[-1]
+        for name, method in vars(cls).items():
+            if not name.startswith("_") and inspect.isfunction(method):
+                promised = getattr(protocol, name)
+                method.__doc__ = promised.__doc__
+                method.__qualname__ = f"{cls.__qualname__}.{name}"
+                method.__signature__ = inspect.signature(promised)  # type: ignore[attr-defined]
+
+
+def _blocking(
+    operation: Callable[Concatenate[Self_, P], Generator[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], T]:
+    """Return the method that runs an operation and returns its result."""
+    name = operation.__name__
+
+    def method(self: _Repository, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        invocation = Invocation(getattr(self._operations, name), args, kwargs)
+        result: T = run(self._session.run(invocation))
+        return result
+
+    method.__name__ = name
+    return method
+
+
+def _awaited(
+    operation: Callable[Concatenate[Self_, P], Generator[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """Return the method that runs an operation when it is awaited."""
+    name = operation.__name__
+
+    def method(self: _Repository, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        return self._session.run(Invocation(getattr(self._operations, name), args, kwargs))
+
+    method.__name__ = name
+    return method
+
+
+class SqlUserRepository(_Repository, UserRepository):
+    """Users."""
+
+    get = _blocking(UserOperations.get)
+    get_by_email = _blocking(UserOperations.get_by_email)
+    list = _blocking(UserOperations.list)
+    create = _blocking(UserOperations.create)
+    restore = _blocking(UserOperations.restore)
+    create_initial_admin_if_none = _blocking(UserOperations.create_initial_admin_if_none)
+    update = _blocking(UserOperations.update)
+    upsert = _blocking(UserOperations.upsert)
+    modify = _blocking(UserOperations.modify)
+    delete = _blocking(UserOperations.delete)
+
+
+class SqlApiKeyRepository(_Repository, ApiKeyRepository):
+    """API keys."""
+
+    get = _blocking(ApiKeyOperations.get)
+    get_by_fingerprint = _blocking(ApiKeyOperations.get_by_fingerprint)
+    get_by_prefix = _blocking(ApiKeyOperations.get_by_prefix)
+    list = _blocking(ApiKeyOperations.list)
+    create = _blocking(ApiKeyOperations.create)
+    restore = _blocking(ApiKeyOperations.restore)
+    touch = _blocking(ApiKeyOperations.touch)
+    delete = _blocking(ApiKeyOperations.delete)
+
+
+class SqlWorkflowRepository(_Repository, WorkflowRepository):
+    """Workflow executions."""
+
+    get = _blocking(WorkflowOperations.get)
+    get_for_update = _blocking(WorkflowOperations.get_for_update)
+    list = _blocking(WorkflowOperations.list)
+    latest = _blocking(WorkflowOperations.latest)
+    create = _blocking(WorkflowOperations.create)
+    restore = _blocking(WorkflowOperations.restore)
+    update = _blocking(WorkflowOperations.update)
+    upsert = _blocking(WorkflowOperations.upsert)
+    modify = _blocking(WorkflowOperations.modify)
+    set_status = _blocking(WorkflowOperations.set_status)
+    merge_usage = _blocking(WorkflowOperations.merge_usage)
+    complete = _blocking(WorkflowOperations.complete)
+    delete = _blocking(WorkflowOperations.delete)
+    purge = _blocking(WorkflowOperations.purge)
+
+
+class SqlTaskRepository(_Repository, TaskRepository):
+    """Task executions."""
+
+    get = _blocking(TaskOperations.get)
+    get_for_update = _blocking(TaskOperations.get_for_update)
+    list = _blocking(TaskOperations.list)
+    create = _blocking(TaskOperations.create)
+    restore = _blocking(TaskOperations.restore)
+    update = _blocking(TaskOperations.update)
+    upsert = _blocking(TaskOperations.upsert)
+    modify = _blocking(TaskOperations.modify)
+    merge_usage = _blocking(TaskOperations.merge_usage)
+    usage = _blocking(TaskOperations.usage)
+    children = _blocking(TaskOperations.children)
+    child = _blocking(TaskOperations.child)
+    children_outputs = _blocking(TaskOperations.children_outputs)
+    in_workflow = _blocking(TaskOperations.in_workflow)
+    by_status = _blocking(TaskOperations.by_status)
+    by_agent = _blocking(TaskOperations.by_agent)
+    by_tool = _blocking(TaskOperations.by_tool)
+    tree = _blocking(TaskOperations.tree)
+    progress = _blocking(TaskOperations.progress)
+
+
+class AsyncSqlUserRepository(_Repository, AsyncUserRepository):
+    """Users."""
+
+    get = _awaited(UserOperations.get)
+    get_by_email = _awaited(UserOperations.get_by_email)
+    list = _awaited(UserOperations.list)
+    create = _awaited(UserOperations.create)
+    restore = _awaited(UserOperations.restore)
+    create_initial_admin_if_none = _awaited(UserOperations.create_initial_admin_if_none)
+    update = _awaited(UserOperations.update)
+    upsert = _awaited(UserOperations.upsert)
+    modify = _awaited(UserOperations.modify)
+    delete = _awaited(UserOperations.delete)
+
+
+class AsyncSqlApiKeyRepository(_Repository, AsyncApiKeyRepository):
+    """API keys."""
+
+    get = _awaited(ApiKeyOperations.get)
+    get_by_fingerprint = _awaited(ApiKeyOperations.get_by_fingerprint)
+    get_by_prefix = _awaited(ApiKeyOperations.get_by_prefix)
+    list = _awaited(ApiKeyOperations.list)
+    create = _awaited(ApiKeyOperations.create)
+    restore = _awaited(ApiKeyOperations.restore)
+    touch = _awaited(ApiKeyOperations.touch)
+    delete = _awaited(ApiKeyOperations.delete)
+
+
+class AsyncSqlWorkflowRepository(_Repository, AsyncWorkflowRepository):
+    """Workflow executions."""
+
+    get = _awaited(WorkflowOperations.get)
+    get_for_update = _awaited(WorkflowOperations.get_for_update)
+    list = _awaited(WorkflowOperations.list)
+    latest = _awaited(WorkflowOperations.latest)
+    create = _awaited(WorkflowOperations.create)
+    restore = _awaited(WorkflowOperations.restore)
+    update = _awaited(WorkflowOperations.update)
+    upsert = _awaited(WorkflowOperations.upsert)
+    modify = _awaited(WorkflowOperations.modify)
+    set_status = _awaited(WorkflowOperations.set_status)
+    merge_usage = _awaited(WorkflowOperations.merge_usage)
+    complete = _awaited(WorkflowOperations.complete)
+    delete = _awaited(WorkflowOperations.delete)
+    purge = _awaited(WorkflowOperations.purge)
+
+
+class AsyncSqlTaskRepository(_Repository, AsyncTaskRepository):
+    """Task executions."""
+
+    get = _awaited(TaskOperations.get)
+    get_for_update = _awaited(TaskOperations.get_for_update)
+    list = _awaited(TaskOperations.list)
+    create = _awaited(TaskOperations.create)
+    restore = _awaited(TaskOperations.restore)
+    update = _awaited(TaskOperations.update)
+    upsert = _awaited(TaskOperations.upsert)
+    modify = _awaited(TaskOperations.modify)
+    merge_usage = _awaited(TaskOperations.merge_usage)
+    usage = _awaited(TaskOperations.usage)
+    children = _awaited(TaskOperations.children)
+    child = _awaited(TaskOperations.child)
+    children_outputs = _awaited(TaskOperations.children_outputs)
+    in_workflow = _awaited(TaskOperations.in_workflow)
+    by_status = _awaited(TaskOperations.by_status)
+    by_agent = _awaited(TaskOperations.by_agent)
+    by_tool = _awaited(TaskOperations.by_tool)
+    tree = _awaited(TaskOperations.tree)
+    progress = _awaited(TaskOperations.progress)
+
+
+@frozen
+class OperationSet:
+    """The operations of one store, shared by the store and its transactions."""
+
+    users: UserOperations
+    api_keys: ApiKeyOperations
+    workflows: WorkflowOperations
+    tasks: TaskOperations
+
+    @classmethod
+    def of(cls, bindings: Bindings) -> OperationSet:
+        """Return the kit's operations; a driver may replace some by subclasses."""
+        return cls(
+            UserOperations(bindings),
+            ApiKeyOperations(bindings),
+            WorkflowOperations(bindings),
+            TaskOperations(bindings),
+        )
+
+
+class SqlRepositories:
+    """The repositories of a store or a transaction, each made when first asked for."""
+
+    def __init__(self, operations: OperationSet, session: Runs) -> None:
+        """Repositories whose operations are run by `session`."""
+        self._operations = operations
+        self._runs = session
+
+    @cached_property
+    def users(self) -> UserRepository:
+        """Users and their roles."""
+        return SqlUserRepository(self._operations.users, self._runs)
+
+    @cached_property
+    def api_keys(self) -> ApiKeyRepository:
+        """API keys."""
+        return SqlApiKeyRepository(self._operations.api_keys, self._runs)
+
+    @cached_property
+    def workflows(self) -> WorkflowRepository:
+        """Workflow executions."""
+        return SqlWorkflowRepository(self._operations.workflows, self._runs)
+
+    @cached_property
+    def tasks(self) -> TaskRepository:
+        """Task executions."""
+        return SqlTaskRepository(self._operations.tasks, self._runs)
+
+
+class AsyncSqlRepositories:
+    """`SqlRepositories`, with methods that are awaited."""
+
+    def __init__(self, operations: OperationSet, session: Runs) -> None:
+        """Repositories whose operations are run by `session`."""
+        self._operations = operations
+        self._runs = session
+
+    @cached_property
+    def users(self) -> AsyncUserRepository:
+        """Users and their roles."""
+        return AsyncSqlUserRepository(self._operations.users, self._runs)
+
+    @cached_property
+    def api_keys(self) -> AsyncApiKeyRepository:
+        """API keys."""
+        return AsyncSqlApiKeyRepository(self._operations.api_keys, self._runs)
+
+    @cached_property
+    def workflows(self) -> AsyncWorkflowRepository:
+        """Workflow executions."""
+        return AsyncSqlWorkflowRepository(self._operations.workflows, self._runs)
+
+    @cached_property
+    def tasks(self) -> AsyncTaskRepository:
+        """Task executions."""
+        return AsyncSqlTaskRepository(self._operations.tasks, self._runs)

@@ -1,0 +1,344 @@
+"""Running operations on connections: each by itself, or in one transaction.
+
+Written once, as coroutines, for every driver and both sides: see `connection`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any
+
+from engine_store import observing
+from engine_store.errors import (
+    EngineStoreError,
+    NotInTransactionError,
+    StoreClosedError,
+    TransactionClosedError,
+    UnavailableError,
+)
+from engine_store.sql.connection import Connection, Pool
+from engine_store.sql.dialect import Dialect
+from engine_store.sql.operation import (
+    Invocation,
+    LostRace,
+    Mode,
+    Op,
+    Pause,
+    Request,
+    check_reads,
+    drive,
+    drive_steps,
+    finish,
+    first_request,
+)
+
+Run = Callable[[Op[Any], Request], Awaitable[Any]]
+
+
+class Session:
+    """Runs operations, each by itself."""
+
+    def __init__(self, pool: Pool, dialect: Dialect) -> None:
+        """A session on the connections of `pool`."""
+        self.pool = pool
+        self.dialect = dialect
+
+    def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
+        """Run an operation, or a method made of steps, to its end."""
+        if invocation.mode is Mode.STEPS:
+            return drive_steps(invocation.start(), self.attempt, self.pool.sleep)
+        return self.attempt(invocation)
+
+    async def attempt(self, invocation: Invocation) -> Any:
+        """Run one operation. It checks its arguments before a connection is acquired."""
+        pool = self.pool
+        pool.check_open()
+        mode = invocation.mode
+        op = invocation.start()
+        try:
+            request = first_request(op)
+        except StopIteration as done:
+            return done.value  # there is nothing to ask
+        if mode is Mode.READ:
+            check_reads(request, invocation)
+            connection = await pool.acquire()
+            try:
+                rows = await connection.run(request)
+            except self.dialect.errors as error:
+                raise self.dialect.translate(error) from error
+            finally:
+                await connection.release()
+            return finish(op, rows)
+        if mode is Mode.LOCK:
+            raise NotInTransactionError(invocation.name)
+        if mode is Mode.TRANSACT:
+            return await self._retry(invocation, op, request, self._transact)
+        write = self._write if self.dialect.commits_each_statement else self._transact
+        return await self._retry(invocation, op, request, write)
+
+    async def _write(
+        self, op: Op[Any], request: Request, writes_once: Invocation | None = None
+    ) -> Any:
+        """Run an operation whose first statement commits by itself; the others only read."""
+        connection = await self.pool.acquire(write=True)
+        try:
+            return await drive(op, request, connection.run, writes_once=writes_once)
+        finally:
+            await connection.release()
+
+    async def _transact(
+        self, op: Op[Any], request: Request, writes_once: Invocation | None = None
+    ) -> Any:
+        """Run an operation in a transaction.
+
+        BEGIN goes with the first request, and COMMIT with the last one if it is known to be that.
+        """
+        pool = self.pool
+        connection = await pool.acquire(write=True)
+        try:
+            execute = _first_with(connection.run, self.dialect.begin)
+            execute_last = partial(connection.run, after=_COMMIT)
+            result = await drive(op, request, execute, execute_last, writes_once)
+            if connection.in_transaction:
+                await pool.shield(connection.execute("COMMIT"))
+        except BaseException:
+            await pool.shield(connection.rollback())
+            raise
+        finally:
+            await connection.release()
+        return result
+
+    async def _retry(
+        self,
+        invocation: Invocation,
+        op: Op[Any],
+        request: Request,
+        run: Callable[..., Awaitable[Any]],
+        *,
+        in_transaction: bool = False,
+    ) -> Any:
+        """`run` an operation; if others were faster, again from its start: bounded, jittered."""
+        dialect = self.dialect
+        writes_once = invocation if invocation.mode is Mode.WRITE else None
+        pauses: Iterator[Pause] | None = None
+        while True:
+            error: Exception
+            try:
+                return await run(op, request, writes_once)
+            except LostRace as lost:
+                error = UnavailableError(
+                    f"{dialect.product}: other writers were faster every time; try again"
+                )
+                error.__cause__ = lost
+            except dialect.errors as failed:
+                error = dialect.translate(failed)
+                if not dialect.may_retry(failed, in_transaction):
+                    raise error from failed
+                error.__cause__ = failed
+            pauses = dialect.retries.pauses() if pauses is None else pauses
+            pause = next(pauses, None)
+            if pause is None:
+                raise error
+            observing.retried()
+            await self.pool.sleep(pause.seconds)
+            op = invocation.start()
+            request = first_request(op)
+
+
+_COMMIT = ("COMMIT",)
+
+
+def _first_with(run: Callable[..., Awaitable[Any]], before: Sequence[str]) -> Any:
+    """Return `run`, with commands before its first request."""
+    if not before:
+        return run
+    commands = [before]
+
+    def execute(request: Request) -> Awaitable[Any]:
+        return run(request, commands.pop() if commands else ())
+
+    return execute
+
+
+class TransactionSession(Session):
+    """Runs operations in one transaction on one connection.
+
+    Commands that begin, mark and release are not sent by themselves: they go with the next
+    operation, in its round trip. If a failed statement aborts the transaction, a savepoint before
+    each operation makes that a failure undoes only itself, and the transaction goes on, as on
+    every database (contract 3.3).
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        dialect: Dialect,
+        lock: AbstractAsyncContextManager[object],
+        owner: Callable[[], object],
+    ) -> None:
+        """A session that has not begun.
+
+        Each use of the connection holds `lock`. The transaction belongs to what `owner` returns
+        when it begins: a thread, or anybody.
+        """
+        super().__init__(pool, dialect)
+        self._lock = lock
+        self._who = owner
+        self._owner: object = None
+        self._process = os.getpid()
+        self._connection: Connection | None = None
+        self._pending: list[str] = []
+        self._depth = 0
+        self._lost = False
+
+    async def begin(self) -> None:
+        """Acquire a connection. Raises `UnavailableError`, `StoreClosedError`."""
+        self.pool.check_open()
+        self._connection = await self.pool.acquire(write=True)
+        self._owner = self._who()
+        self._pending = list(self.dialect.begin)
+
+    async def commit(self) -> None:
+        """Commit, and end.
+
+        Raises `UnavailableError` if the transaction was lost, `StoreClosedError`, after a
+        rollback, if the store was closed meanwhile.
+        """
+        if self._connection is None or self._process != os.getpid():
+            raise TransactionClosedError
+        try:
+            self.pool.check_open()
+        except StoreClosedError:
+            await self.rollback()
+            raise
+        await self.pool.shield(self._end(self._connection, commit=True))
+
+    async def rollback(self) -> None:
+        """Roll back, and end; does nothing if it has ended, never began, or is a parent's."""
+        if self._connection is not None and self._process == os.getpid():
+            await self.pool.shield(self._end(self._connection, commit=False))
+
+    async def _end(self, connection: Connection, *, commit: bool) -> None:
+        async with self._lock:
+            self._connection = None  # from now on who waited for the lock is refused
+            try:
+                if commit and not self._nothing_was_sent:
+                    self._check_not_lost(connection)
+                    try:
+                        await connection.execute("COMMIT")
+                    except self.dialect.errors as error:
+                        raise self.dialect.translate(error) from error
+            finally:
+                await connection.rollback()
+                await connection.release()
+
+    @property
+    def _nothing_was_sent(self) -> bool:
+        begin = self.dialect.begin
+        return bool(begin) and self._pending[: len(begin)] == list(begin)
+
+    async def savepoint(self) -> None:
+        """Begin a nested transaction."""
+        connection = self._usable_connection()
+        self.pool.check_open()
+        async with self._lock:
+            self._check_usable(connection)
+            self._depth += 1
+            self._pending.append(f"SAVEPOINT nested_{self._depth}")
+
+    async def release_savepoint(self) -> None:
+        """Keep what the innermost nested transaction wrote. Raises as `commit` does."""
+        connection = self._usable_connection()
+        async with self._lock:
+            self._check_usable(connection)
+            self._pending.append(f"RELEASE SAVEPOINT nested_{self._depth}")
+            self._depth -= 1
+
+    async def rollback_savepoint(self) -> None:
+        """Undo what the innermost nested transaction wrote, and end it."""
+        connection = self._connection
+        if connection is None or self._process != os.getpid():
+            return
+        async with self._lock:
+            name = f"nested_{self._depth}"
+            self._depth -= 1
+            if f"SAVEPOINT {name}" in self._pending:  # nothing was done in it
+                del self._pending[self._pending.index(f"SAVEPOINT {name}") :]
+            elif not self._is_lost(connection):
+                await self._recover(
+                    connection, [f"ROLLBACK TO SAVEPOINT {name}", f"RELEASE SAVEPOINT {name}"]
+                )
+
+    def _usable_connection(self) -> Connection:
+        if self._connection is None or self._process != os.getpid() or self._who() != self._owner:
+            raise TransactionClosedError
+        return self._connection
+
+    def _check_usable(self, connection: Connection) -> None:
+        """Raise `TransactionClosedError` after the end, `UnavailableError` if it was lost."""
+        if self._connection is not connection:  # it ended while this call waited for the lock
+            raise TransactionClosedError
+        self._check_not_lost(connection)
+
+    def _check_not_lost(self, connection: Connection) -> None:
+        if self._is_lost(connection):
+            raise UnavailableError(
+                f"{self.dialect.product}: the transaction was rolled back by an error, or lost "
+                "with its connection; run it again"
+            )
+
+    def _is_lost(self, connection: Connection) -> bool:
+        """Whether what was done is gone: a statement now would begin something else."""
+        return self._lost or not (self._nothing_was_sent or connection.in_transaction)
+
+    async def attempt(self, invocation: Invocation) -> Any:
+        """Run one operation on the transaction's connection."""
+        connection = self._usable_connection()
+        self.pool.check_open()
+        op = invocation.start()
+        try:
+            request = first_request(op)
+        except StopIteration as done:
+            return done.value
+        if invocation.mode in (Mode.READ, Mode.LOCK):
+            check_reads(request, invocation)
+        run = partial(self._run_marked, connection)
+        async with self._lock:
+            self._check_usable(connection)
+            return await self._retry(invocation, op, request, run, in_transaction=True)
+
+    async def _run_marked(
+        self,
+        connection: Connection,
+        op: Op[Any],
+        request: Request,
+        writes_once: Invocation | None = None,
+    ) -> Any:
+        """Run an operation after what is pending, and with a savepoint if failures need one."""
+        before = self._pending
+        if self.dialect.failure_aborts:
+            before = [*before, "SAVEPOINT operation"]
+        self._pending = []
+        execute = _first_with(connection.run, before)
+        try:
+            return await drive(op, request, execute, writes_once=writes_once)
+        except (EngineStoreError, LostRace):
+            raise  # the operation's own answer: no statement failed
+        except BaseException:
+            if self.dialect.failure_aborts:
+                await self._recover(connection, ["ROLLBACK TO SAVEPOINT operation"])
+            raise
+        finally:
+            if self.dialect.failure_aborts:
+                self._pending = ["RELEASE SAVEPOINT operation"]
+
+    async def _recover(self, connection: Connection, commands: Sequence[str]) -> None:
+        """Bring the transaction back to a savepoint; if that fails it is lost as a whole."""
+        pending, self._pending = self._pending, []
+        try:
+            await self.pool.shield(connection.execute(";\n".join([*pending, *commands])))
+        except self.dialect.errors:
+            self._lost = True

@@ -1,0 +1,350 @@
+"""Stores of SQL databases and their transactions, of both sides."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from engine_store.errors import EngineStoreError, StoreClosedError, TransactionClosedError
+from engine_store.migrations import MigrationPlan, MigrationStatus, current_version
+from engine_store.models import Health
+from engine_store.protocols import AsyncMigrator, Place
+from engine_store.sql.blocking import run
+from engine_store.sql.connection import Pool
+from engine_store.sql.dialect import Dialect
+from engine_store.sql.migrator import SqlMigrator
+from engine_store.sql.operation import Invocation
+from engine_store.sql.repositories import AsyncSqlRepositories, OperationSet, Runs, SqlRepositories
+from engine_store.sql.session import Session, TransactionSession
+
+Probe = Callable[[], Awaitable[tuple[str | None, Mapping[str, int | float | str]]]]
+"""Returns why the store cannot be written (None: it can), and what else the driver knows."""
+
+
+class TransactionRuns(Runs, Protocol):
+    """A transaction that can run operations: see `session.TransactionSession`."""
+
+    async def begin(self) -> None: ...
+
+    async def commit(self) -> None: ...
+
+    async def rollback(self) -> None: ...
+
+    async def savepoint(self) -> None: ...
+
+    async def release_savepoint(self) -> None: ...
+
+    async def rollback_savepoint(self) -> None: ...
+
+
+class Engine(Protocol):
+    """What a store stands on: sessions, the migrator and the pool of one database."""
+
+    @property
+    def operations(self) -> OperationSet: ...
+
+    @property
+    def session(self) -> Runs: ...
+
+    @property
+    def migrator(self) -> AsyncMigrator: ...
+
+    @property
+    def pool(self) -> Pool: ...
+
+    def transaction(
+        self, lock: AbstractAsyncContextManager[object], owner: Callable[[], object]
+    ) -> TransactionRuns:
+        """Return a transaction that has not begun; see `TransactionSession`."""
+        ...
+
+    def writing(self) -> AbstractAsyncContextManager[None]:
+        """Wait for the turn to begin a transaction, and keep it until the end of the block."""
+        ...
+
+    async def health(self) -> Health: ...
+
+    async def close(self) -> None: ...
+
+
+class SqlEngine:
+    """The engine of a database: its pool, its dialect and its operations."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        dialect: Dialect,
+        operations: OperationSet,
+        migrator: SqlMigrator,
+        probe: Probe,
+    ) -> None:
+        """An engine on `pool`, which it closes."""
+        self.pool = pool
+        self.dialect = dialect
+        self.operations = operations
+        self.migrator = migrator
+        self.session = Session(pool, dialect)
+        self._probe = probe
+
+    def transaction(
+        self, lock: AbstractAsyncContextManager[object], owner: Callable[[], object]
+    ) -> TransactionSession:
+        """Return a transaction that has not begun."""
+        return TransactionSession(self.pool, self.dialect, lock, owner)
+
+    def writing(self) -> AbstractAsyncContextManager[None]:
+        """Return at once: the pool itself keeps writers apart."""
+        return nullcontext()
+
+    async def health(self) -> Health:
+        """Return the health of the store. Raises `StoreClosedError`; other trouble is in it."""
+        self.pool.check_open()
+        name = self.dialect.name
+        try:
+            version = current_version(await self.migrator.applied())
+            problem, details = await self._probe()
+            figures = self.pool.figures()
+        except StoreClosedError:
+            raise
+        except (EngineStoreError, self.dialect.errors, OSError) as error:
+            return Health(name, False, False, 0, " ".join(str(error).split()))
+        return Health(name, True, problem is None, version, problem, {**details, **figures})
+
+    async def close(self) -> None:
+        await self.pool.close()
+
+
+async def prepare(
+    engine: SqlEngine, check: Callable[[], Awaitable[None]], *, migrate: bool
+) -> None:
+    """Connect, `check` that the database fits the code, and bring its schema up.
+
+    Closes the pool if any of it fails.
+    """
+    try:
+        await engine.pool.open()
+        await check()
+        if migrate:
+            await engine.migrator.up()
+    except BaseException:
+        await engine.pool.shield(engine.pool.close())
+        raise
+
+
+class _Level:
+    """A transaction or a savepoint, until `end`: runs operations in `session`."""
+
+    def __init__(self, session: TransactionRuns) -> None:
+        self.session = session
+        self.ended = False
+
+    def check_open(self) -> None:
+        """Raise `TransactionClosedError` after its end."""
+        if self.ended:
+            raise TransactionClosedError
+
+    def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
+        self.check_open()
+        return self.session.run(invocation)
+
+
+class _Observable:
+    """`engine_store.protocols.Observable`, of a store of either side."""
+
+    engine: Engine
+
+    @property
+    def place(self) -> Place:
+        return self.engine.pool.place
+
+    def figures(self) -> Mapping[str, int | float | str]:
+        self.engine.pool.check_open()
+        return self.engine.pool.figures()
+
+
+# --- the synchronous side ------------------------------------------------------------------------
+
+
+class SqlTransaction(SqlRepositories):
+    """`engine_store.protocols.Transaction`."""
+
+    def __init__(self, operations: OperationSet, session: TransactionRuns) -> None:
+        """A transaction, or a savepoint of one, that has begun in `session`."""
+        self._level = _Level(session)
+        super().__init__(operations, self._level)
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlTransaction]:
+        """Begin a savepoint: its failure undoes only itself."""
+        self._level.check_open()
+        session = self._level.session
+        run(session.savepoint())
+        inner = SqlTransaction(self._operations, session)
+        try:
+            yield inner
+        except BaseException:
+            run(session.rollback_savepoint())
+            raise
+        else:
+            run(session.release_savepoint())
+        finally:
+            inner.end()
+
+    def end(self) -> None:
+        """Make every further operation raise `TransactionClosedError`."""
+        self._level.ended = True
+
+
+class BlockingMigrator:
+    """`engine_store.protocols.Migrator`: the synchronous side of a migrator."""
+
+    def __init__(self, migrator: SqlMigrator) -> None:
+        """The synchronous side of `migrator`."""
+        self._migrator = migrator
+
+    def status(self) -> tuple[MigrationStatus, ...]:
+        return run(self._migrator.status())
+
+    def plan(self, target: int | None = None) -> MigrationPlan:
+        return run(self._migrator.plan(target))
+
+    def up(self, target: int | None = None) -> MigrationPlan:
+        return run(self._migrator.up(target))
+
+    def down(self, target: int) -> MigrationPlan:
+        return run(self._migrator.down(target))
+
+    def verify(self) -> None:
+        run(self._migrator.verify())
+
+
+class SqlStore(_Observable, SqlRepositories):
+    """`engine_store.protocols.Store`, on an engine whose pool blocks."""
+
+    def __init__(self, engine: SqlEngine) -> None:
+        """A store on `engine`, which it closes."""
+        super().__init__(engine.operations, engine.session)
+        self.engine = engine
+        self.migrator = BlockingMigrator(engine.migrator)
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlTransaction]:
+        """Begin a transaction: all writes or none."""
+        session = self.engine.transaction(nullcontext(), threading.get_ident)
+        transaction = SqlTransaction(self._operations, session)
+        try:
+            run(session.begin())
+            yield transaction
+        except BaseException:
+            run(session.rollback())
+            raise
+        else:
+            run(session.commit())
+        finally:
+            transaction.end()
+
+    def health(self) -> Health:
+        return run(self.engine.health())
+
+    def close(self) -> None:
+        run(self.engine.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+# --- the asynchronous side -----------------------------------------------------------------------
+
+
+class AsyncSqlTransaction(AsyncSqlRepositories):
+    """`engine_store.protocols.AsyncTransaction`."""
+
+    def __init__(self, operations: OperationSet, session: TransactionRuns) -> None:
+        """A transaction, or a savepoint of one, that has begun in `session`."""
+        self._level = _Level(session)
+        super().__init__(operations, self._level)
+        # Savepoints are a stack: tasks that nest at the same time wait for each other.
+        self._nesting = asyncio.Lock()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSqlTransaction]:
+        """Begin a savepoint: its failure undoes only itself."""
+        async with self._nesting:
+            self._level.check_open()
+            session = self._level.session
+            await session.savepoint()
+            inner = AsyncSqlTransaction(self._operations, session)
+            try:
+                yield inner
+            except BaseException:
+                await session.rollback_savepoint()
+                raise
+            else:
+                await session.release_savepoint()
+            finally:
+                inner.end()
+
+    def end(self) -> None:
+        """Make every further operation raise `TransactionClosedError`."""
+        self._level.ended = True
+
+
+class AsyncSqlStore(_Observable, AsyncSqlRepositories):
+    """`engine_store.protocols.AsyncStore`, for one event loop."""
+
+    def __init__(self, engine: Engine) -> None:
+        """A store on `engine`, which it closes."""
+        super().__init__(engine.operations, engine.session)
+        self.engine = engine
+        self.migrator = engine.migrator
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSqlTransaction]:
+        """Begin a transaction: all writes or none."""
+        async with self.engine.writing():
+            session = self.engine.transaction(asyncio.Lock(), lambda: None)
+            transaction = AsyncSqlTransaction(self._operations, session)
+            try:
+                await session.begin()
+                yield transaction
+            except BaseException:
+                await session.rollback()
+                raise
+            else:
+                await session.commit()
+            finally:
+                transaction.end()
+
+    async def health(self) -> Health:
+        return await self.engine.health()
+
+    async def close(self) -> None:
+        await self.engine.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,218 @@
+"""The asynchronous side of a driver whose connections block: each operation in a thread.
+
+Reads run in as many threads as can read at once. A write, and a transaction from its begin to its
+end, has one of the turns to write, which are given in the order of asking and without holding a
+thread. Cancelling a call waits until its thread is done with the connection, so nothing is left
+behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any, TypeVar
+
+from engine_store.errors import UnavailableError
+from engine_store.migrations import MigrationPlan, MigrationStatus
+from engine_store.models import Health
+from engine_store.sql.blocking import run
+from engine_store.sql.connection import BlockingPool
+from engine_store.sql.operation import Invocation, Mode, drive_steps
+from engine_store.sql.session import TransactionSession
+from engine_store.sql.stores import SqlEngine
+from engine_store.threads import run_in_thread
+
+T = TypeVar("T")
+Work = Callable[[], Coroutine[Any, Any, T]]
+
+
+class WriteTurns:
+    """The turns to write among the tasks of an event loop."""
+
+    def __init__(self, size: int, timeout: float) -> None:
+        """At most `size` turns at once, each waited for at most `timeout` seconds."""
+        self._free = asyncio.Semaphore(size)
+        self._size = size
+        self._timeout = timeout
+        self._owner: asyncio.Task[Any] | None = None
+        self.held = 0
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Wait for a turn and keep it inside the block. Raises `UnavailableError`."""
+        task = asyncio.current_task()
+        if task is not None and self._owner is task:
+            raise UnavailableError(
+                "this task has a transaction open, and the database has one writer; write through "
+                "the transaction",
+                retriable=False,
+            )
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._free.acquire()
+        except TimeoutError:
+            raise UnavailableError(
+                f"another task held the write lock for {self._timeout:g} s; try again, or keep "
+                "transactions short",
+                retriable=True,
+            ) from None
+        self.held += 1
+        if self._size == 1:
+            self._owner = task
+        try:
+            yield
+        finally:
+            self._owner = None
+            self.held -= 1
+            self._free.release()
+
+
+class ThreadedEngine:
+    """`engine_store.sql.stores.Engine` on a blocking one."""
+
+    def __init__(self, engine: SqlEngine, pool: BlockingPool) -> None:
+        """The asynchronous side of `engine`, whose pool is `pool`, for the running event loop."""
+        pool.stays = "an asynchronous store stays with the process of its event loop"
+        self.pool = pool
+        self.operations = engine.operations
+        self.session = _ThreadedSession(self)
+        self.migrator = _ThreadedMigrator(self)
+        self.blocking = engine
+        self.turns = WriteTurns(pool.writers, pool.timeout)
+        self._read_threads = ThreadPoolExecutor(pool.readers, "engine-store-read")
+        self._write_threads = ThreadPoolExecutor(pool.writers, "engine-store-write")
+        self._closed = False
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a coroutine that reads in a thread. Raises `StoreClosedError`."""
+        self.pool.check_open()
+        return await run_in_thread(self._read_threads, lambda: run(work()))
+
+    async def write(self, work: Work[T]) -> T:
+        """Run a coroutine that writes in a thread, for a caller that has a turn to write."""
+        return await run_in_thread(self._write_threads, lambda: run(work()))
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Wait for a turn to write. Raises `StoreClosedError`, `UnavailableError`."""
+        self.pool.check_open()
+        async with self.turns.one():
+            try:
+                self.pool.check_open()  # once more, after the wait
+                yield
+            finally:
+                if self._closed and self.turns.held == 1:  # `close` left the threads to this one
+                    self._write_threads.shutdown(wait=False)
+
+    def transaction(
+        self, lock: AbstractAsyncContextManager[object], owner: Callable[[], object]
+    ) -> _ThreadedTransaction:
+        """Return a transaction that has not begun, for a caller that has a turn to write."""
+        return _ThreadedTransaction(self, self.blocking.transaction(nullcontext(), owner), lock)
+
+    async def health(self) -> Health:
+        return await self.read(self.blocking.health)
+
+    async def close(self) -> None:
+        self._closed = True
+        run(self.blocking.close())
+        self._read_threads.shutdown(wait=False)
+        if not self.turns.held:  # else an open transaction ends in those threads
+            self._write_threads.shutdown(wait=False)
+
+
+class _ThreadedSession:
+    """Runs operations, each in a thread."""
+
+    def __init__(self, engine: ThreadedEngine) -> None:
+        self._engine = engine
+
+    def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
+        """Run an operation, or a method made of steps, to its end."""
+        if invocation.mode is Mode.STEPS:
+            return drive_steps(invocation.start(), self._attempt, asyncio.sleep)
+        return self._attempt(invocation)
+
+    async def _attempt(self, invocation: Invocation) -> Any:
+        engine, session = self._engine, self._engine.blocking.session
+        if invocation.mode not in (Mode.WRITE, Mode.TRANSACT):
+            return await engine.read(lambda: session.attempt(invocation))
+        async with engine.writing():
+            return await engine.write(lambda: session.attempt(invocation))
+
+
+class _ThreadedTransaction:
+    """A transaction whose calls run in threads, one at a time."""
+
+    def __init__(
+        self,
+        engine: ThreadedEngine,
+        session: TransactionSession,
+        lock: AbstractAsyncContextManager[object],
+    ) -> None:
+        self._engine = engine
+        self._session = session
+        self._lock = lock
+
+    def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
+        """Run an operation, or a method made of steps, to its end."""
+        if invocation.mode is Mode.STEPS:
+            return drive_steps(invocation.start(), self._attempt, asyncio.sleep)
+        return self._attempt(invocation)
+
+    async def _attempt(self, invocation: Invocation) -> Any:
+        return await self._in_thread(lambda: self._session.attempt(invocation))
+
+    async def _in_thread(self, work: Work[T]) -> T:
+        async with self._lock:
+            return await self._engine.write(work)
+
+    async def begin(self) -> None:
+        await self._in_thread(self._session.begin)
+
+    async def commit(self) -> None:
+        await self._in_thread(self._session.commit)
+
+    async def rollback(self) -> None:
+        await self._in_thread(self._session.rollback)
+
+    async def savepoint(self) -> None:
+        async with self._lock:  # nothing is sent yet: no thread is needed
+            await self._session.savepoint()
+
+    async def release_savepoint(self) -> None:
+        async with self._lock:
+            await self._session.release_savepoint()
+
+    async def rollback_savepoint(self) -> None:
+        await self._in_thread(self._session.rollback_savepoint)
+
+
+class _ThreadedMigrator:
+    """`engine_store.protocols.AsyncMigrator`, in threads."""
+
+    def __init__(self, engine: ThreadedEngine) -> None:
+        self._engine = engine
+
+    async def status(self) -> tuple[MigrationStatus, ...]:
+        return await self._engine.read(self._migrator.status)
+
+    async def plan(self, target: int | None = None) -> MigrationPlan:
+        return await self._engine.read(lambda: self._migrator.plan(target))
+
+    async def up(self, target: int | None = None) -> MigrationPlan:
+        async with self._engine.writing():
+            return await self._engine.write(lambda: self._migrator.up(target))
+
+    async def down(self, target: int) -> MigrationPlan:
+        async with self._engine.writing():
+            return await self._engine.write(lambda: self._migrator.down(target))
+
+    async def verify(self) -> None:
+        await self._engine.read(self._migrator.verify)
+
+    @property
+    def _migrator(self) -> Any:
+        return self._engine.blocking.migrator
