@@ -1,8 +1,7 @@
-"""What the repositories share: reading rows of any kind, and writing those with a version."""
+"""What the repositories share: reading rows of any entity, and writing those with a version."""
 
 from __future__ import annotations
 
-import copy
 import random
 import time
 from collections.abc import Callable
@@ -13,8 +12,9 @@ from typing import Generic, Protocol, TypeVar
 
 import attrs
 
-from engine_store import checks, values
+from engine_store import checks, observing, values
 from engine_store.clock import UNSAVED
+from engine_store.entities import Entity, F, R
 from engine_store.errors import (
     AlreadyExistsError,
     ImmutableFieldError,
@@ -23,150 +23,137 @@ from engine_store.errors import (
     VersionConflictError,
 )
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
-from engine_store_memory.kinds import Filter, Kind, Row
-from engine_store_memory.tables import Snapshot
+from engine_store_memory.database import Snapshot
+from engine_store_memory.rows import detached, matching, ordered
 
-T = TypeVar("T")
 State = TypeVar("State", User, WorkflowState, TaskState)
 Work = TypeVar("Work", WorkflowState, TaskState)
 
 _PAUSES = tuple(min(0.01, 0.0001 * 2**attempt) for attempt in range(50))
-"""The longest pause of `modify` after each of its attempts, in seconds."""
+"""The longest pause of `modify` before each of its further attempts, in seconds."""
 
 
 class Scope(Protocol):
-    """Where a repository works: on a store, or inside a transaction."""
+    """What a repository works on: a store, or a transaction."""
 
     @property
     def in_transaction(self) -> bool: ...
 
     def now(self) -> datetime:
-        """The time of the store's clock."""
+        """Return the time of the store's clock."""
         ...
 
     def read(self) -> Snapshot:
-        """What is visible here. Not to be changed."""
+        """Return what is visible here. Not to be changed."""
         ...
 
     def write(self) -> AbstractContextManager[Snapshot]:
-        """What is visible here, to be changed; every check comes before the first change."""
+        """Give what is visible here, to be changed; every check comes before the first change."""
         ...
 
 
-def detached(value: T) -> T:
-    """A copy that shares no document with `value`: what is stored is never in other hands."""
-    return copy.deepcopy(value)
+class Repository(Generic[R, F]):
+    """The rows of one entity.
 
-
-class Repository(Generic[Row, Filter]):
-    """Rows of one kind.
-
-    The Protocols name the arguments of each repository in its own way. So the methods here that
-    take a key or a row are private, and the repositories offer them under the right names.
+    Each Protocol names its arguments in its own way. So the methods here that take an id or a row
+    are private, and the repositories offer them with the right names.
     """
 
-    kind: Kind[Row, Filter]
+    entity: Entity[R, F]
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
     def list(
-        self, filter: Filter | EllipsisType = ..., *, limit: int = 100, cursor: str | None = None
-    ) -> Page[Row]:
-        """A page of the rows that match `filter`; of all rows where there is none."""
-        kind, position = self.kind, self.kind.position
-        wanted = kind.everything if isinstance(filter, EllipsisType) else filter
-        kind.check_filter(wanted)
+        self, filter: F | EllipsisType = ..., *, limit: int = 100, cursor: str | None = None
+    ) -> Page[R]:
+        entity, position = self.entity, self.entity.position
+        wanted = entity.everything if isinstance(filter, EllipsisType) else filter
+        entity.check_filter(wanted)
         values.check_limit(limit)
-        after = checks.decode_cursor(kind.name, cursor)
-        rows = self._scope.read()[kind].matching(wanted)
-        if kind.newest_first:
+        after = checks.decode_cursor(entity.repository, cursor)
+        rows = ordered(entity, matching(self._scope.read()[entity].values(), wanted))
+        if entity.newest_first:
             rows.reverse()
             rows = [row for row in rows if after is None or position(row) < after]
         else:
             rows = [row for row in rows if after is None or position(row) > after]
         items = tuple(map(detached, rows[:limit]))
-        more = len(rows) > limit
-        return Page(items, checks.encode_cursor(kind.name, *position(items[-1])) if more else None)
+        if len(rows) <= limit:
+            return Page(items)
+        return Page(items, checks.encode_cursor(entity.repository, *position(items[-1])))
 
-    def _get(self, key: str) -> Row:
-        values.check_id(key, self.kind.key_field)
+    def _get(self, key: str) -> R:
+        values.check_id(key, self.entity.key_field)
         return detached(self._stored(self._scope.read(), key))
 
-    def _stored(self, data: Snapshot, key: str) -> Row:
-        row = data[self.kind].get(key)
+    def _stored(self, data: Snapshot, key: str) -> R:
+        row = data[self.entity].get(key)
         if row is None:
-            raise self.kind.not_found(key)
+            raise self.entity.not_found(key)
         return row
 
-    def _put(self, data: Snapshot, row: Row) -> Row:
-        data[self.kind].put(detached(row))
+    def _put(self, data: Snapshot, row: R) -> R:
+        data[self.entity][self.entity.key(row)] = detached(row)
         return detached(row)
 
-    def _check_new(self, data: Snapshot, row: Row) -> None:
-        key = self.kind.key(row)
-        if data[self.kind].get(key) is not None:
-            raise AlreadyExistsError(self.kind.entity, self.kind.key_field, key)
 
-    def _check_locking(self) -> None:
-        """`get_for_update` needs no more than a transaction: while one is open nobody writes."""
-        if not self._scope.in_transaction:
-            raise NotInTransactionError(f"{self.kind.name}.get_for_update")
-
-
-class Versioned(Repository[State, Filter]):
+class Versioned(Repository[State, F]):
     """Rows with a version (contract 2)."""
 
     def _create(self, state: State) -> State:
-        self.kind.check(state)
+        self.entity.check(state)
         with self._scope.write() as data:
             return self._insert(data, state)
 
     def _restore(self, state: State) -> State:
-        self.kind.check(state)
-        checks.check_restored(state, self.kind.path)
+        self.entity.check_restored(state)
         with self._scope.write() as data:
             return self._add(data, state)
 
     def _update(self, state: State) -> State:
-        self.kind.check(state)
+        self.entity.check(state)
         with self._scope.write() as data:
-            before = self._stored(data, self.kind.key(state))
+            before = self._stored(data, self.entity.key(state))
             self._check_immutable(before, state)
             self._check_version(before, state.version)
             return self._replace(data, before, state)
 
     def _upsert(self, state: State) -> State:
-        self.kind.check(state)
+        self.entity.check(state)
         with self._scope.write() as data:
-            before = data[self.kind].get(self.kind.key(state))
+            before = data[self.entity].get(self.entity.key(state))
             if before is None:
                 return self._insert(data, state)
             self._check_immutable(before, state)
             return self._replace(data, before, state)
 
     def _modify(self, key: str, fn: Callable[[State], State]) -> State:
-        for longest in _PAUSES:
+        pauses = iter(_PAUSES)
+        while True:
             before = self._get(key)
             after = fn(before)
             if after is before:
                 return before
-            if type(after) is not type(before) or self.kind.key(after) != key:
-                kind = type(before).__name__
-                raise InvalidValueError("fn", f"expected it to return a {kind} with the id {key!r}")
+            self._check_same(before, after)
             try:
                 return self._update(attrs.evolve(after, version=before.version))
-            except VersionConflictError as exc:
-                conflict = exc
-                time.sleep(random.uniform(0, longest))  # jitter, so that rivals part
-        raise conflict
+            except VersionConflictError as lost:
+                longest = next(pauses, None)
+                if longest is None:
+                    raise
+                observing.conflicted(lost)
+            observing.retried()
+            time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
 
     def _insert(self, data: Snapshot, state: State) -> State:
         now = self._scope.now()
         return self._add(data, attrs.evolve(state, version=1, created_at=now, updated_at=now))
 
     def _add(self, data: Snapshot, state: State) -> State:
-        self._check_new(data, state)
+        key = self.entity.key(state)
+        if key in data[self.entity]:
+            raise AlreadyExistsError(self.entity.label, self.entity.key_field, key)
         self._admit(data, state, None)
         return self._put(data, state)
 
@@ -177,26 +164,39 @@ class Versioned(Repository[State, Filter]):
         return self._put(data, stamped)
 
     def _admit(self, data: Snapshot, state: State, before: State | None) -> None:
-        """Raise where other rows stand against `state`, which is new or follows `before`."""
+        """Raise if other rows stand against `state`, which is new or follows `before`."""
+
+    def _check_same(self, before: State, after: State) -> None:
+        if type(after) is not type(before):
+            expected, found = type(before).__name__, type(after).__name__
+            raise InvalidValueError("fn", f"expected it to return a {expected}, found {found}")
+        key = self.entity.key(before)
+        if self.entity.key(after) != key:
+            raise InvalidValueError("fn", f"expected it to keep the id {key!r}")
 
     def _check_immutable(self, before: State, after: State) -> None:
-        changed = [f for f in self.kind.immutable if getattr(before, f) != getattr(after, f)]
+        changed = [f for f in self.entity.immutable if getattr(before, f) != getattr(after, f)]
         if after.created_at not in (UNSAVED, before.created_at):
             changed.append("created_at")
         if changed:
-            raise ImmutableFieldError(self.kind.entity, self.kind.key(before), changed[0])
+            raise ImmutableFieldError(self.entity.label, self.entity.key(before), changed[0])
 
     def _check_version(self, before: State, expected: int) -> None:
         if before.version != expected:
-            key = self.kind.key(before)
-            raise VersionConflictError(self.kind.entity, key, expected, before.version)
+            key = self.entity.key(before)
+            raise VersionConflictError(self.entity.label, key, expected, before.version)
 
 
-class Metered(Versioned[Work, Filter]):
-    """Versioned rows with a usage summary (contract 7)."""
+class Metered(Versioned[Work, F]):
+    """Rows with a usage summary (contract 7), which a transaction can hold."""
+
+    def _check_locking(self) -> None:
+        # To be in a transaction is enough: while one is open, no other one writes.
+        if not self._scope.in_transaction:
+            raise NotInTransactionError(f"{self.entity.repository}.get_for_update")
 
     def _merge_usage(self, key: str, usage: UsageSummary) -> Work:
-        values.check_id(key, self.kind.key_field)
+        values.check_id(key, self.entity.key_field)
         checks.check_usage(usage)
         with self._scope.write() as data:
             before = self._stored(data, key)
