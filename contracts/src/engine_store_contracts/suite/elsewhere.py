@@ -1,7 +1,7 @@
 """Sections 1, 2 and 4 in another process: what one has written, one that never wrote reads.
 
 A process may read what it wrote from its own memory, and so never see what it stored. What is
-expected is what the reference store has after the same calls, and not what this process reads.
+expected is what a store in memory has after the same calls, and not what this process reads.
 """
 
 from __future__ import annotations
