@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import attrs
 import pytest
 
-from engine_store import User, observing
+from engine_store import Status, User, WorkflowState, observing
 from engine_store.entities import USER
 from engine_store.errors import UnavailableError, VersionConflictError
 from engine_store.models import Health
+from engine_store.values import Document
 from engine_store_memory import repository
 from engine_store_memory.store import MemoryStore
 
@@ -51,6 +52,34 @@ def test_what_the_outer_transaction_writes_during_a_savepoint_is_undone_with_it(
             raise LookupError
         tx.users.create(BOB)
     assert list(store.read()[USER]) == ["bob"]
+
+
+def test_a_transform_may_write_in_the_transaction_that_completes(store: MemoryStore) -> None:
+    store.workflows.create(WorkflowState("w", "report"))
+
+    def transform(state: WorkflowState) -> Document:
+        with tx.transaction() as savepoint:
+            savepoint.users.create(ANN)
+        return {"made": "ann"}
+
+    with store.transaction() as tx:
+        completed = tx.workflows.complete("w", transform)
+    assert completed.output == {"made": "ann"}
+    assert store.workflows.get("w") == completed
+    assert list(store.read()[USER]) == ["ann"]
+
+
+def test_a_transform_that_writes_its_own_workflow_is_a_conflict(store: MemoryStore) -> None:
+    store.workflows.create(WorkflowState("w", "report"))
+
+    def transform(state: WorkflowState) -> Document:
+        tx.workflows.set_status("w", Status.RUNNING)
+        return {}
+
+    with store.transaction() as tx, pytest.raises(VersionConflictError) as raised:
+        tx.workflows.complete("w", transform)
+    assert (raised.value.expected, raised.value.actual) == (1, 2)
+    assert store.workflows.get("w").status is Status.RUNNING
 
 
 def test_a_write_waits_no_longer_than_the_busy_timeout(store: MemoryStore) -> None:

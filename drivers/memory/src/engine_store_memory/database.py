@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from attrs import define, field, frozen
 
@@ -35,9 +35,17 @@ class Snapshot:
 
 @define
 class Draft:
-    """What a transaction has made so far."""
+    """What a transaction has made so far. Savepoints put one snapshot in the place of another."""
 
     data: Snapshot
+
+    def __getitem__(self, entity: Entity[R, F]) -> dict[str, R]:
+        """Return the rows of an entity."""
+        return self.data[entity]
+
+
+Data: TypeAlias = Snapshot | Draft
+"""What a repository reads from."""
 
 
 class Database:

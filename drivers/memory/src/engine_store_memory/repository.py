@@ -23,7 +23,7 @@ from engine_store.errors import (
     VersionConflictError,
 )
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
-from engine_store_memory.database import Snapshot
+from engine_store_memory.database import Data, Draft, Snapshot
 from engine_store_memory.rows import detached, matching, ordered
 
 State = TypeVar("State", User, WorkflowState, TaskState)
@@ -47,7 +47,7 @@ class Scope(Protocol):
         """Return what is visible here. Not to be changed."""
         ...
 
-    def write(self) -> AbstractContextManager[Snapshot]:
+    def write(self) -> AbstractContextManager[Draft]:
         """Give what is visible here, to be changed; every check comes before the first change."""
         ...
 
@@ -87,13 +87,13 @@ class Repository(Generic[R, F]):
         values.check_id(key, self.entity.key_field)
         return detached(self._stored(self._scope.read(), key))
 
-    def _stored(self, data: Snapshot, key: str) -> R:
+    def _stored(self, data: Data, key: str) -> R:
         row = data[self.entity].get(key)
         if row is None:
             raise self.entity.not_found(key)
         return row
 
-    def _put(self, data: Snapshot, row: R) -> R:
+    def _put(self, data: Draft, row: R) -> R:
         data[self.entity][self.entity.key(row)] = detached(row)
         return detached(row)
 
@@ -146,24 +146,24 @@ class Versioned(Repository[State, F]):
             observing.retried()
             time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
 
-    def _insert(self, data: Snapshot, state: State) -> State:
+    def _insert(self, data: Draft, state: State) -> State:
         now = self._scope.now()
         return self._add(data, attrs.evolve(state, version=1, created_at=now, updated_at=now))
 
-    def _add(self, data: Snapshot, state: State) -> State:
+    def _add(self, data: Draft, state: State) -> State:
         key = self.entity.key(state)
         if key in data[self.entity]:
             raise AlreadyExistsError(self.entity.label, self.entity.key_field, key)
         self._admit(data, state, None)
         return self._put(data, state)
 
-    def _replace(self, data: Snapshot, before: State, after: State) -> State:
+    def _replace(self, data: Draft, before: State, after: State) -> State:
         self._admit(data, after, before)
         version, now = before.version + 1, max(before.updated_at, self._scope.now())
         stamped = attrs.evolve(after, version=version, created_at=before.created_at, updated_at=now)
         return self._put(data, stamped)
 
-    def _admit(self, data: Snapshot, state: State, before: State | None) -> None:
+    def _admit(self, data: Data, state: State, before: State | None) -> None:
         """Raise if other rows stand against `state`, which is new or follows `before`."""
 
     def _check_same(self, before: State, after: State) -> None:

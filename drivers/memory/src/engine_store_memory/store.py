@@ -100,7 +100,7 @@ class MemoryStore(_Repositories):
         return self._database.read()
 
     @contextmanager
-    def write(self) -> Iterator[Snapshot]:
+    def write(self) -> Iterator[Draft]:
         """Give a draft of what is committed, and commit it at the end."""
         with self.transaction() as tx, tx.write() as data:
             yield data
@@ -142,10 +142,10 @@ class MemoryTransaction(_Repositories):
         return self._draft.data
 
     @contextmanager
-    def write(self) -> Iterator[Snapshot]:
+    def write(self) -> Iterator[Draft]:
         """Give the same, to be changed."""
         self.check()
-        yield self._draft.data
+        yield self._draft
 
 
 @contextmanager

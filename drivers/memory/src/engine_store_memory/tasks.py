@@ -12,7 +12,7 @@ from engine_store.errors import InvalidReferenceError, TaskNotFoundError
 from engine_store.models import Progress, Status, TaskFilter, TaskState, UsageSummary
 from engine_store.protocols import TaskRepository
 from engine_store.values import Document
-from engine_store_memory.database import Snapshot
+from engine_store_memory.database import Data
 from engine_store_memory.repository import Metered
 from engine_store_memory.rows import detached, latest_of_each, ordered, where
 
@@ -120,7 +120,7 @@ class Tasks(Metered[TaskState, TaskFilter], TaskRepository):
         children = self.children(parent_state_id, workflow_exec_id=workflow_exec_id)
         return rules.progress(Counter(child.status for child in children))
 
-    def _found(self, data: Snapshot, key: str, workflow_exec_id: str | None) -> TaskState:
+    def _found(self, data: Data, key: str, workflow_exec_id: str | None) -> TaskState:
         task = self._stored(data, key)
         if workflow_exec_id not in (None, task.workflow_exec_id):
             raise TaskNotFoundError(key)
@@ -130,7 +130,7 @@ class Tasks(Metered[TaskState, TaskFilter], TaskRepository):
         found = where(self._scope.read()[TASK].values(), **fields)
         return tuple(map(detached, ordered(TASK, found)))
 
-    def _admit(self, data: Snapshot, state: TaskState, before: TaskState | None) -> None:
+    def _admit(self, data: Data, state: TaskState, before: TaskState | None) -> None:
         if before is not None:
             return  # what it refers to cannot change, and goes only together with it
         key, parent_key = state.workflow_exec_id, state.parent_state_id

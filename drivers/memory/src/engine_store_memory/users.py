@@ -21,7 +21,7 @@ from engine_store.errors import (
 from engine_store.models import ApiKey, ApiKeyFilter, Role, User, UserFilter
 from engine_store.protocols import ApiKeyRepository, UserRepository
 from engine_store.urls import MASK
-from engine_store_memory.database import Snapshot
+from engine_store_memory.database import Data
 from engine_store_memory.repository import Repository, Versioned
 from engine_store_memory.rows import where
 
@@ -72,12 +72,12 @@ class Users(Versioned[User, UserFilter], UserRepository):
                 del data[API_KEY][key.key_id]
             del data[USER][user_id]
 
-    def _admit(self, data: Snapshot, state: User, before: User | None) -> None:
+    def _admit(self, data: Data, state: User, before: User | None) -> None:
         if any(user.user_id != state.user_id for user in with_email(data, state.email)):
             raise EmailExistsError("user", "email", state.email)
 
 
-def with_email(data: Snapshot, email: str) -> list[User]:
+def with_email(data: Data, email: str) -> list[User]:
     """Return the users with this email in any case (contract 4.1)."""
     folded = values.fold_email(email)
     return [user for user in data[USER].values() if values.fold_email(user.email) == folded]

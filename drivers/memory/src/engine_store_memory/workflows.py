@@ -20,7 +20,7 @@ from engine_store.models import (
     WorkflowState,
 )
 from engine_store.protocols import WorkflowRepository
-from engine_store_memory.database import Snapshot
+from engine_store_memory.database import Data, Draft
 from engine_store_memory.repository import Metered
 from engine_store_memory.rows import detached, latest_of_each, ordered, where
 
@@ -116,6 +116,8 @@ class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
                 statuses = {task_id: root.status for task_id, root in roots.items()}
                 after = rules.completed(before, statuses, transform)
                 checks.check_workflow(after)
+                # The transform may have written in this transaction, also this workflow.
+                self._check_version(self._stored(data, workflow_exec_id), before.version)
                 self._replace(data, before, after)
             return detached(self._with_tasks(data, workflow_exec_id))
 
@@ -135,14 +137,14 @@ class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
     ) -> PurgeReport:
         checks.check_purge(older_than, statuses, batch_size)
 
-        def doomed(data: Snapshot) -> list[str]:
+        def doomed(data: Data) -> list[str]:
             found = data[WORKFLOW].items()
             return [k for k, s in found if s.status in statuses and s.updated_at < older_than]
 
         if dry_run:
-            data = self._scope.read()
-            keys = set(doomed(data))
-            return PurgeReport(len(keys), len(_ids_of_tasks(data, keys)), dry_run)
+            now = self._scope.read()
+            keys = set(doomed(now))
+            return PurgeReport(len(keys), len(_ids_of_tasks(now, keys)), dry_run)
         workflows = tasks = 0
         while True:
             with self._scope.write() as data:
@@ -152,24 +154,24 @@ class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
             if len(keys) < batch_size:
                 return PurgeReport(workflows, tasks, dry_run)
 
-    def _put(self, data: Snapshot, row: WorkflowState) -> WorkflowState:
+    def _put(self, data: Draft, row: WorkflowState) -> WorkflowState:
         return super()._put(data, attrs.evolve(row, tasks={}))
 
-    def _with_tasks(self, data: Snapshot, key: str) -> WorkflowState:
+    def _with_tasks(self, data: Data, key: str) -> WorkflowState:
         tasks = latest_of_each(tasks_of(data, key))
         return attrs.evolve(self._stored(data, key), tasks=tasks)
 
 
-def tasks_of(data: Snapshot, key: str) -> list[TaskState]:
+def tasks_of(data: Data, key: str) -> list[TaskState]:
     """Return the tasks of a workflow execution, in order."""
     return ordered(TASK, where(data[TASK].values(), workflow_exec_id=key))
 
 
-def _ids_of_tasks(data: Snapshot, keys: Set[str]) -> list[str]:
+def _ids_of_tasks(data: Data, keys: Set[str]) -> list[str]:
     return [key for key, task in data[TASK].items() if task.workflow_exec_id in keys]
 
 
-def _delete(data: Snapshot, keys: Set[str]) -> int:
+def _delete(data: Draft, keys: Set[str]) -> int:
     """Delete workflow executions with their tasks, and count the tasks."""
     tasks = _ids_of_tasks(data, keys)
     for task in tasks:
