@@ -63,6 +63,10 @@ class Pool(Protocol):
         """
         ...
 
+    async def fetch(self, request: Request) -> Any:
+        """Return the rows of a request that only reads, on a connection of its own."""
+        ...
+
     def check_open(self) -> None:
         """Raise `StoreClosedError` after `close`, `UnavailableError` if a fork lost the pool."""
         ...
@@ -98,3 +102,19 @@ class BlockingPool(Pool, Protocol):
 
     stays: str | None
     """Why a forked child cannot use the store; None: it can."""
+
+
+class Fetches:
+    """The base of pools whose connections serve reads as they do everything else."""
+
+    async def acquire(self, *, write: bool = False, timeout: float | None = None) -> Connection:
+        """Return a connection for the caller alone, until its `release`."""
+        raise NotImplementedError
+
+    async def fetch(self, request: Request) -> Any:
+        """Return the rows of a request that only reads, on a connection of its own."""
+        connection = await self.acquire()
+        try:
+            return await connection.run(request)
+        finally:
+            await connection.release()

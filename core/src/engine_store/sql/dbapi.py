@@ -77,16 +77,19 @@ class DbapiConnection:
     async def run(
         self, request: Request, before: Sequence[str] = (), after: Sequence[str] = ()
     ) -> Any:
-        """Return the rows of a call, or of each of several, one statement after the other."""
+        """Return the rows of a request, between the commands around it."""
         for command in before:
             self._command(command)
-        if isinstance(request, Call):
-            rows = self._fetch(request)
-        else:
-            rows = [self._fetch(call) for call in request]
+        rows = self.fetch(request)
         for command in after:
             self._command(command)
         return rows
+
+    def fetch(self, request: Request) -> Any:
+        """Return the rows of a call, or of each of several, one statement after the other."""
+        if isinstance(request, Call):
+            return self._fetch(request)
+        return [self._fetch(call) for call in request]
 
     async def execute(self, script: str) -> None:
         """Run the statements of a script one by one."""

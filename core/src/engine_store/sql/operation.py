@@ -12,7 +12,6 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from enum import Enum
-from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from attrs import frozen
@@ -62,14 +61,10 @@ class LostRace(Exception):
 class Invocation(NamedTuple):
     """An operation with its arguments. Yielded by a method made of steps, it is one of them."""
 
+    mode: Mode
     operation: Callable[..., Generator[Any, Any, Any]]
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = MappingProxyType({})
-
-    @property
-    def mode(self) -> Mode:
-        """What the operation needs."""
-        return mode_of(self.operation)
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -80,6 +75,11 @@ class Invocation(NamedTuple):
     def start(self) -> Generator[Any, Any, Any]:
         """Return a new run of the operation, before its first request."""
         return self.operation(*self.args, **self.kwargs)
+
+
+def step(operation: Callable[..., Generator[Any, Any, Any]], *args: Any) -> Invocation:
+    """Return an operation with its arguments, to be yielded as a step."""
+    return Invocation(mode_of(operation), operation, args, {})
 
 
 class Pause(NamedTuple):
@@ -127,12 +127,6 @@ def mode_of(operation: Callable[..., Any]) -> Mode:
     return mode
 
 
-def first_request(op: Op[T]) -> Request:
-    """Return what an operation asks for first; it checks its arguments before."""
-    asked = next(op)
-    return asked.request if isinstance(asked, Last) else asked
-
-
 def check_reads(request: Request, by: Invocation) -> None:
     """Raise `RuntimeError` if a request of an operation that may only read would write."""
     for call in (request,) if isinstance(request, Call) else request:
@@ -170,12 +164,12 @@ async def drive(
     try:
         while True:
             asked = op.send(rows)
-            run = execute
             if isinstance(asked, Last):
-                run, asked = execute_last or execute, asked.request
-            if writes_once is not None:
-                check_reads(asked, writes_once)
-            rows = await run(asked)
+                rows = await (execute_last or execute)(asked.request)
+            else:
+                if writes_once is not None:
+                    check_reads(asked, writes_once)
+                rows = await execute(asked)
     except StopIteration as done:
         result: T = done.value
         return result

@@ -24,7 +24,7 @@ from engine_store.protocols import (
     WorkflowRepository,
 )
 from engine_store.sql.blocking import run
-from engine_store.sql.operation import Invocation
+from engine_store.sql.operation import Invocation, mode_of
 from engine_store.sql.operations import (
     ApiKeyOperations,
     Bindings,
@@ -37,6 +37,8 @@ from engine_store.sql.operations.base import Operations
 P = ParamSpec("P")
 T = TypeVar("T")
 Self_ = TypeVar("Self_")
+
+_new = tuple.__new__  # a third of the time of a named tuple's own
 
 
 class Runs(Protocol):
@@ -68,10 +70,10 @@ def _blocking(
     operation: Callable[Concatenate[Self_, P], Generator[Any, Any, T]],
 ) -> Callable[Concatenate[Any, P], T]:
     """Return the method that runs an operation and returns its result."""
-    name = operation.__name__
+    name, mode = operation.__name__, mode_of(operation)
 
     def method(self: _Repository, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        invocation = Invocation(getattr(self._operations, name), args, kwargs)
+        invocation = _new(Invocation, (mode, getattr(self._operations, name), args, kwargs))
         result: T = run(self._session.run(invocation))
         return result
 
@@ -83,10 +85,11 @@ def _awaited(
     operation: Callable[Concatenate[Self_, P], Generator[Any, Any, T]],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
     """Return the method that runs an operation when it is awaited."""
-    name = operation.__name__
+    name, mode = operation.__name__, mode_of(operation)
 
     def method(self: _Repository, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        return self._session.run(Invocation(getattr(self._operations, name), args, kwargs))
+        invocation = _new(Invocation, (mode, getattr(self._operations, name), args, kwargs))
+        return self._session.run(invocation)
 
     method.__name__ = name
     return method

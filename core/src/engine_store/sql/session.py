@@ -32,10 +32,8 @@ from engine_store.sql.operation import (
     drive,
     drive_steps,
     finish,
-    first_request,
 )
-
-Run = Callable[[Op[Any], Request], Awaitable[Any]]
+from engine_store.sql.statements import Call
 
 
 class Session:
@@ -54,23 +52,20 @@ class Session:
 
     async def attempt(self, invocation: Invocation) -> Any:
         """Run one operation. It checks its arguments before a connection is acquired."""
-        pool = self.pool
-        pool.check_open()
-        mode = invocation.mode
-        op = invocation.start()
+        self.pool.check_open()
+        mode, operation, args, kwargs = invocation
+        op = operation(*args, **kwargs)
         try:
-            request = first_request(op)
+            request: Any = next(op)
         except StopIteration as done:
             return done.value  # there is nothing to ask
         if mode is Mode.READ:
-            check_reads(request, invocation)
-            connection = await pool.acquire()
+            if request.__class__ is not Call or request.statement.writes:
+                check_reads(request, invocation)
             try:
-                rows = await connection.run(request)
+                rows = await self.pool.fetch(request)
             except self.dialect.errors as error:
                 raise self.dialect.translate(error) from error
-            finally:
-                await connection.release()
             return finish(op, rows)
         if mode is Mode.LOCK:
             raise NotInTransactionError(invocation.name)
@@ -145,7 +140,7 @@ class Session:
             observing.retried()
             await self.pool.sleep(pause.seconds)
             op = invocation.start()
-            request = first_request(op)
+            request = next(op)  # type: ignore[assignment]
 
 
 _COMMIT = ("COMMIT",)
@@ -300,7 +295,7 @@ class TransactionSession(Session):
         self.pool.check_open()
         op = invocation.start()
         try:
-            request = first_request(op)
+            request = next(op)
         except StopIteration as done:
             return done.value
         if invocation.mode in (Mode.READ, Mode.LOCK):

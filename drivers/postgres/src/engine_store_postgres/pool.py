@@ -21,6 +21,7 @@ from engine_store.cancellation import whole
 from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking
+from engine_store.sql.connection import Fetches
 from engine_store_postgres.connection import (
     ADAPTERS,
     AsyncPostgresConnection,
@@ -43,7 +44,7 @@ _IN_UTC = b"SET TimeZone TO 'UTC'"
 before year 1 or after 9999. PgBouncer keeps this one setting for each of its clients."""
 
 
-class _Pool:
+class _Pool(Fetches):
     """What the pools of both sides share."""
 
     cursor: type[Any]

@@ -22,7 +22,7 @@ from engine_store.errors import (
 )
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
 from engine_store.observing import conflicted, retried
-from engine_store.sql.operation import Backoff, Invocation, Last, LostRace, Op, Steps, transact
+from engine_store.sql.operation import Backoff, Last, LostRace, Op, Steps, step, transact
 from engine_store.sql.rows import Row, Rows, read_usage, write_usage
 from engine_store.sql.statements import Call, Queries, Statement
 from engine_store.values import check_id, check_limit
@@ -180,19 +180,21 @@ class StateOperations(Operations[S]):
         conflict: VersionConflictError
         for attempt, pause in enumerate(self._backoff.pauses()):
             if attempt == self._lock_after and get_for_update is not None:
-                args = (key, fn, get_for_update, update)
-                return (yield Invocation(self._modify_locked, args))  # type: ignore[no-any-return]
-            state: S = yield Invocation(get, (key,))
+                locked: S = yield step(self._modify_locked, key, fn, get_for_update, update)
+                return locked
+            state: S = yield step(get, key)
             changed = self._changed(fn, state)
             if changed is state:
                 return state
             try:
-                return (yield Invocation(update, (changed,)))  # type: ignore[no-any-return]
+                stored: S = yield step(update, changed)
             except VersionConflictError as lost:
                 conflict = lost
                 conflicted(lost)
                 retried()
                 yield pause
+            else:
+                return stored
         raise conflict
 
     @transact

@@ -25,13 +25,13 @@ from engine_store.models import (
 )
 from engine_store.rules import Transform, completed
 from engine_store.sql.operation import (
-    Invocation,
     Last,
     LostRace,
     Op,
     Steps,
     lock,
     read,
+    step,
     steps,
     transact,
     write,
@@ -186,8 +186,16 @@ class WorkflowOperations(StateOperations[WorkflowState]):
         roots = {task.task_id: task.status for task, _, is_latest_root in found if is_latest_root}
         done = completed(state, roots, transform)
         check_workflow(done)
-        row = yield Last(self._q.update_workflow(**self._encode(done), now=self._now()))
-        return attrs.evolve(self._decode(row), tasks=tasks)
+        written, stored = yield Last(
+            (
+                self._q.update_workflow(**self._encode(done), now=self._now()),
+                self._stored(workflow_exec_id),
+            )
+        )
+        if written is None:  # the transform wrote to it, in the caller's transaction
+            actual = self._decode(stored).version
+            raise VersionConflictError(WORKFLOW.label, workflow_exec_id, state.version, actual)
+        return attrs.evolve(self._decode(written), tasks=tasks)
 
     @write
     def delete(self, workflow_exec_id: str) -> Op[None]:
@@ -209,11 +217,11 @@ class WorkflowOperations(StateOperations[WorkflowState]):
             return PurgeReport(0, 0, dry_run)
         chosen = (self._rows.codec.write_time(older_than), self._rows.collection(statuses))
         if dry_run:
-            workflows, tasks = yield Invocation(self._count_purgeable, chosen)
+            workflows, tasks = yield step(self._count_purgeable, *chosen)
             return PurgeReport(workflows, tasks, dry_run=True)
         deleted = (0, 0)
         while True:
-            workflows, tasks = yield Invocation(self._purge_batch, (*chosen, batch_size))
+            workflows, tasks = yield step(self._purge_batch, *chosen, batch_size)
             deleted = (deleted[0] + workflows, deleted[1] + tasks)
             if workflows < batch_size:
                 return PurgeReport(*deleted, dry_run=False)
