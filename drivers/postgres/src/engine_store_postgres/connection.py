@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGconn
 from psycopg.types.string import ByteaBinaryLoader
 
-from engine_store.cancellation import outlasting, whole
+from engine_store.cancellation import shield, shield_future
 from engine_store.sql.dbapi import placeholders
 from engine_store.sql.operation import Request
 from engine_store.sql.statements import Call, Result
@@ -164,8 +164,8 @@ class AsyncPostgresConnection(PostgresConnection):
     """
 
     async def release(self) -> None:
-        # Whole: a connection on its way into the pool would be lost to it by a cancellation.
-        await whole(self._give_back(self.raw))
+        # Shielded: a connection on its way into the pool would be lost to it by a cancellation.
+        await shield(self._give_back(self.raw))
 
     async def _wait(self, result: Any) -> Any:
         return await result
@@ -188,7 +188,7 @@ class AsyncPostgresConnection(PostgresConnection):
             return [await self._rows(call, cursor) for call, cursor in pairs]
 
         try:
-            return await outlasting(asyncio.create_task(run()), ask_to_stop)
+            return await shield_future(asyncio.create_task(run()), ask_to_stop)
         finally:
             for request in requests:  # or it could hit the next statement
-                await outlasting(asyncio.gather(request, return_exceptions=True))
+                await shield_future(asyncio.gather(request, return_exceptions=True))

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import AsyncRawCursor, RawCursor
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
-from engine_store.cancellation import whole
+from engine_store.cancellation import shield
 from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking
@@ -275,7 +275,7 @@ class AsyncPostgresPool(_Pool):
 
     async def shield(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` returns; a cancellation waits for its end."""
-        return await whole(work)
+        return await shield(work)
 
     async def close(self) -> None:
         """Close every connection; those in use are closed as they are released."""
