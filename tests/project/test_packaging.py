@@ -229,15 +229,15 @@ def test_with_another_extra_and_another_url_the_five_lines_run_on_postgresql(
 
 
 @pytest.fixture
-def stranger(install, root, tmp_path) -> Path:
+def outsider(install, root, tmp_path) -> Path:
     """The `bin` of an environment with the driver of `examples/memory_driver`, and its suite."""
     shutil.copytree(root / "examples" / "memory_driver", tmp_path / "memory_driver")
     return install(f"{tmp_path}/memory_driver[test]").parent
 
 
-def test_a_strangers_driver_is_proven_from_wheels_alone(stranger, tmp_path, run):
+def test_an_outside_driver_is_proven_from_wheels_alone(outsider, tmp_path, run):
     paths = ("--json", "report.json", "--html", "report.html")
-    command = (stranger / "engine-store", "conformance", "memory://proof", *paths, "--jobs", "2")
+    command = (outsider / "engine-store", "conformance", "memory://proof", *paths, "--jobs", "2")
     assert "level declared" in run(*command, cwd=tmp_path)
     proven = read((tmp_path / "report.json").read_text("utf-8")).runs[0]
     assert "memory" in (tmp_path / "report.html").read_text("utf-8")
@@ -245,7 +245,7 @@ def test_a_strangers_driver_is_proven_from_wheels_alone(stranger, tmp_path, run)
     assert (proven.uncovered, unsupported) == ((), {"processes", "migrations"})
 
     report = tmp_path / "of-its-tests.json"
-    tests = (stranger / "pytest", "memory_driver", "-k", "health", f"--contract-json={report}")
+    tests = (outsider / "pytest", "memory_driver", "-k", "health", f"--contract-json={report}")
     run(*tests, cwd=tmp_path)
     of_its_tests = read(report.read_text("utf-8")).runs[0]
     assert {case.id for case in of_its_tests.cases} == {case.id for case in proven.cases}

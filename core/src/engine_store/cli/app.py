@@ -104,7 +104,7 @@ def command_line() -> typer.Typer:
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         try:
             app.add_typer(point.load())
-        except Exception as error:  # noqa: BLE001 - a stranger's; the other commands are well
+        except Exception as error:  # noqa: BLE001 - a plugin's; the other commands work
             name = point.dist.name if point.dist else point.value
             sys.stderr.write(f"engine-store: the commands of {name} are missing: {error!r}\n")
     return app

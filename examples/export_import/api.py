@@ -1,4 +1,4 @@
-"""The moves themselves: what there is to copy from this example, on `engine_store.transfer`."""
+"""Export, import and resumed import on `engine_store.transfer`: copy from this module."""
 
 from __future__ import annotations
 
