@@ -12,7 +12,7 @@ GROUP = "engine_store.commands"
 
 
 def main() -> None:
-    """Run the command line. An error of the store is told in plain words, with an exit code."""
+    """Run the command line. Report an error of the store in plain words, with an exit code."""
     try:
         import rich  # noqa: F401 - the extra may be missing
         import typer  # noqa: F401

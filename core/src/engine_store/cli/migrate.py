@@ -15,7 +15,7 @@ from engine_store.migrations import MigrationPlan
 app = group("Look at the steps of the schema, run them.")
 
 Target = Annotated[
-    int | None, typer.Option(metavar="STEP", help="The step to end at; the newest unless told.")
+    int | None, typer.Option(metavar="STEP", help="The step to end at; the newest by default.")
 ]
 
 

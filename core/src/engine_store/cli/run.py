@@ -173,7 +173,7 @@ def group(help: str) -> typer.Typer:  # noqa: A002
 
 
 def confirmed(run: Run, question: str, *, yes: bool) -> bool:
-    """Whether to go on: told by an option, or asked at a terminal. Raises where nobody can say."""
+    """Ask at a terminal whether to go on, unless an option says so. Raise without either."""
     if yes:
         return True
     if not sys.stdin.isatty() or run.as_json:

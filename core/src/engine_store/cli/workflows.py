@@ -111,7 +111,7 @@ def purge(
     ],
     status: Annotated[
         list[Status] | None,
-        typer.Option(metavar="STATUS", help="Only these; the terminal ones unless told."),
+        typer.Option(metavar="STATUS", help="Only these; the terminal ones by default."),
     ] = None,
     batch_size: Annotated[
         int, typer.Option(min=1, metavar="N", help="Executions in a transaction.")
@@ -140,7 +140,7 @@ def _before(age: str) -> datetime:
     try:
         if _DAYS.fullmatch(age):
             return datetime.now(UTC) - timedelta(days=float(age[:-1]))
-        if not age[-1:].isalpha():  # a number alone: nobody deletes by a guess of its unit
+        if not age[-1:].isalpha():  # a number alone: never delete by a guessed unit
             raise ValueError
         return datetime.now(UTC) - timedelta(seconds=seconds(age))
     except (ValueError, OverflowError):

@@ -16,7 +16,7 @@ from engine_store.opening import open, open_async  # noqa: A004
 from engine_store.protocols import AsyncStore, Store
 from engine_store.startup.loading import load
 from engine_store.startup.logs import listeners
-from engine_store.startup.rules import check
+from engine_store.startup.validation import check
 
 Given: TypeAlias = Config | Path | str | Mapping[str, Any] | None
 """A configuration, the path of a file, a tree as a file has it, or nothing: the environment."""

@@ -118,14 +118,14 @@ class PostgresOptions:
         default=None,
         minimum=0,
         maximum=_LONGEST_WAIT,
-        help="The longest that a statement may run; 60s unless told, 0: no limit.",
+        help="The longest that a statement may run; 60s by default, 0: no limit.",
     )
     """None: 60. No statement here reads more than a page, a tree or a batch; 0 means no limit."""
     lock_timeout: Seconds | None = setting(
         default=None,
         minimum=0,
         maximum=_LONGEST_WAIT,
-        help="The longest wait for a lock; 10s unless told, 0: no limit.",
+        help="The longest wait for a lock; 10s by default, 0: no limit.",
     )
     """None: 10. As long as SQLite's driver waits for its lock; 0 means no limit."""
     pgbouncer: bool = setting(
