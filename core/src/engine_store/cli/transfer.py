@@ -13,7 +13,8 @@ import typer
 
 import engine_store
 from engine_store import transfer
-from engine_store.cli.run import NO, Run, command
+from engine_store.cli import NO
+from engine_store.cli.run import Run, command
 from engine_store.config import Config, DatabaseConfig
 from engine_store.errors import ConfigurationError, NotEmptyError
 from engine_store.startup import check

@@ -15,14 +15,15 @@ from rich.text import Text
 from rich.tree import Tree
 
 from engine_store.checks import PURGED_UNLESS_TOLD
-from engine_store.cli.run import NO, PAGE, Run, command, confirmed, group, plain, table
+from engine_store.cli import NO
+from engine_store.cli.run import PAGE, Run, command, confirmed, group, plain, table
 from engine_store.config import seconds
 from engine_store.errors import ConfigurationError
 from engine_store.models import Status, TaskFilter, TaskState, WorkflowFilter, WorkflowState
 from engine_store.models.pages import read_pages
 from engine_store.protocols import Store
 
-app = group("List, show and delete executions.")
+app = group("workflows", "List, show and delete executions.")
 
 _COLOURS = {
     Status.SUCCESS: "green",
