@@ -1,6 +1,6 @@
 # Every target sets up what it needs in .venv, from Python 3.11 or newer, pip, git and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench memory docs build clean
+.PHONY: help demo test lint fmt bench docs build clean
 
 PYTHON ?= python3
 UV := $(PYTHON) scripts/uv.py
@@ -45,10 +45,6 @@ fmt: $(READY) ## Format the code, apply safe fixes, write what is generated
 bench: $(READY) ## Measure everything; INTO=folder, else a new one in benchmarks/results
 	@$(BIN)/python -m benchmarks $(if $(INTO),--into "$(INTO)")
 
-memory: $(READY) ## Prove the example of a driver by the whole contract; it is installed into .memory
-	@$(UV) pip install --quiet --no-deps --reinstall --target .memory ./examples/memory_driver
-	@PYTHONPATH=.memory $(BIN)/pytest examples/memory_driver -n auto
-
 docs: $(READY) ## Build the documentation into docs/site, without network
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env --jobs auto \
 		--doctree-dir $(SITE)/.doctrees docs $(SITE)
@@ -58,7 +54,7 @@ build: ## Build the wheel and the source distribution of every package into dist
 	$(UV) build --all-packages
 
 clean: ## Remove everything made here: environments, caches, wheels, the demo's store
-	rm -rf .venv .uv uv.lock dist .demo .demo-postgres .memory comparison .coverage* .hypothesis .*_cache benchmarks/results docs/site
+	rm -rf .venv .uv uv.lock dist .demo .demo-postgres comparison .coverage* .hypothesis .*_cache benchmarks/results docs/site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml core/pyproject.toml contracts/pyproject.toml $(wildcard drivers/*/pyproject.toml) scripts/uv.py

@@ -18,13 +18,13 @@ HEAD = "| setting | values | default | what for |\n|---|---|---|---|"
 
 def tables() -> dict[str, str]:
     """Each table by its heading."""
-    sqlite, postgres = driver_settings("sqlite"), driver_settings("postgres")
-    assert sqlite is not None
-    assert postgres is not None
+    own = {name: driver_settings(name) for name in ("memory", "sqlite", "postgres")}
+    described = {name: table(settings) for name, settings in own.items() if settings is not None}
     return {
         "## database": table(DatabaseConfig, COMMON),
-        "### SQLite": table(sqlite),
-        "### PostgreSQL": table(postgres),
+        "### SQLite": described["sqlite"],
+        "### PostgreSQL": described["postgres"],
+        "### In memory": described["memory"],
         "## knowledge": table(Knowledge),
         "### vector_dbs": table(VectorDatabase),
         "## worker": table(Worker),

@@ -89,7 +89,7 @@ def postgres_store_url(make_schema: Callable[..., str]) -> str:
     return make_schema()
 
 
-ONE_FACE_IS_ENOUGH = {"TestSqliteMemory", "TestReference", "TestPgBouncer"}
+ONE_FACE_IS_ENOUGH = {"TestSqliteMemory", "TestPgBouncer"}
 """Their asynchronous face is the code of another class, which runs every case with both."""
 
 

@@ -216,14 +216,15 @@ def test_check_lists_every_mistake_with_its_source(here: Run, tmp_path: Path) ->
 
 def test_drivers_lists_what_is_installed(run: Run, here: Run) -> None:
     found = answered(run("drivers", "--json"), DRIVERS)
-    assert [driver["name"] for driver in found] == ["postgres", "postgresql", "sqlite"]
-    assert found[2]["distribution"] == "engine-store-sqlite"
-    assert found[2]["version"] == "0.1.0"
-    assert found[2]["capabilities"]["concurrent_writers"]["supported"] is False
-    assert found[0]["capabilities"]["vectors"] == {"supported": True, "reason": ""}
+    names = ["memory", "postgres", "postgresql", "sqlite"]
+    assert [driver["name"] for driver in found] == names
+    assert found[3]["distribution"] == "engine-store-sqlite"
+    assert found[3]["version"] == "0.1.0"
+    assert found[3]["capabilities"]["concurrent_writers"]["supported"] is False
+    assert found[1]["capabilities"]["vectors"] == {"supported": True, "reason": ""}
     header, *lines = here("drivers").out.splitlines()
     assert header.split() == ["driver", "distribution", "cannot"]
-    assert [line.split()[0] for line in lines] == ["postgres", "postgresql", "sqlite"]
+    assert [line.split()[0] for line in lines if line[0] != " "] == names
 
 
 def test_a_driver_that_cannot_be_loaded_is_listed_with_its_remedy(

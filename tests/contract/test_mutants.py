@@ -23,11 +23,10 @@ from engine_store_contracts.report import Case, Level, Run
 from engine_store_contracts.report.model import Outcome
 
 ROOT = Path(__file__).parents[2]
-PATHS = (ROOT / "tests/contract/broken", ROOT / "examples/memory_driver/src")
+BROKEN = ROOT / "tests/contract/broken"
 
 with pytest.MonkeyPatch.context() as patch:
-    for path in PATHS:
-        patch.syspath_prepend(path)
+    patch.syspath_prepend(BROKEN)
     import engine_store_broken  # noqa: F401 - collects the mutants
     from engine_store_broken.judge import CRASHED, seeds_of
     from engine_store_broken.mutant import MUTANTS, Mutant, rewrite
@@ -75,7 +74,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen
         cwd=folder / "empty",
         env={
             **{name: os.environ[name] for name in os.environ if not name.startswith(OUTER)},
-            "PYTHONPATH": os.pathsep.join(map(str, PATHS)),
+            "PYTHONPATH": str(BROKEN),
         },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

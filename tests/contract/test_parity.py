@@ -64,7 +64,8 @@ def collect(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def cases() -> dict[str, list[str]]:
     """The cases of each class, without the names of file and class."""
-    done = collect("tests/contract/test_sqlite_file.py", "tests/contract/test_postgres.py")
+    files = [f"tests/contract/test_{name}.py" for name in ("memory", "sqlite_file", "postgres")]
+    done = collect(*files)
     assert done.returncode == 0, done.stdout + done.stderr
     found = defaultdict(list)
     for line in done.stdout.splitlines():
@@ -74,7 +75,8 @@ def cases() -> dict[str, list[str]]:
     return found
 
 
-def test_both_drivers_pass_the_same_cases(cases: dict[str, list[str]]) -> None:
+def test_every_driver_passes_the_same_cases(cases: dict[str, list[str]]) -> None:
+    assert sorted(cases["TestMemory"]) == sorted(cases["TestPostgres"])
     assert sorted(cases["TestSqliteFile"]) == sorted(cases["TestPostgres"])
     assert len(cases["TestPostgres"]) > 1600
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
 import engine_store
+from engine_store.entities import API_KEY
 from engine_store.protocols import Store
 from engine_store_contracts import strategies as some
 from engine_store_contracts.clock import ManualClock
@@ -17,21 +18,21 @@ from engine_store_contracts.exact import exact
 from engine_store_contracts.machine import StoreMachine, Subject, run_machine
 from engine_store_contracts.machine.script import HEADER, change, source
 from engine_store_contracts.machine.users import UserRules
-from engine_store_contracts.reference import ReferenceStore
-from engine_store_contracts.reference.users import Users
 from engine_store_contracts.suite.samples import api_key, user
+from engine_store_memory.store import MemoryStore
+from engine_store_memory.users import Users
 
 
 class UsersThatLeaveTheirKeys(Users):
     def delete(self, user_id: str) -> None:
-        keys = dict(self._scope.read().api_keys)
+        keys = dict(self._scope.read()[API_KEY])
         super().delete(user_id)
         with self._scope.write() as data:
-            data.api_keys = keys
+            data[API_KEY].update(keys)
 
 
 def broken_store(clock: ManualClock) -> Store:
-    store = ReferenceStore(clock)
+    store = MemoryStore(clock)
     store.users = UsersThatLeaveTheirKeys(store)
     return store
 
@@ -84,7 +85,7 @@ def test_the_script_has_what_was_needed_and_little_more(script) -> None:
 
 def test_what_another_process_reads_otherwise_is_a_difference() -> None:
     clock, scripts = ManualClock(), []
-    subject = Subject(ReferenceStore(clock), elsewhere=lambda reference: ["-0.0 is 0"])
+    subject = Subject(MemoryStore(clock), elsewhere=lambda reference: ["-0.0 is 0"])
     with pytest.raises(BaseException, match=r"the store: \['-0\.0 is 0'\]\nthe reference: \[\]"):
         run_machine(
             lambda: StoreMachine(subject, clock),

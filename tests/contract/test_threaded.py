@@ -12,14 +12,14 @@ from engine_store import User, WorkflowState
 from engine_store.errors import StoreClosedError, TransactionClosedError
 from engine_store.protocols import AsyncStore
 from engine_store.threads import run_in_thread, threaded
-from engine_store_contracts.reference import ReferenceStore
+from engine_store_memory.store import MemoryStore
 
 ANN = User("ann", "ann@example.org")
 
 
 @pytest.fixture
 def store() -> AsyncStore:
-    return threaded(ReferenceStore())
+    return threaded(MemoryStore())
 
 
 def test_a_transaction_keeps_one_thread_of_its_own_for_its_whole_life(store: AsyncStore) -> None:
@@ -116,7 +116,7 @@ def test_the_thread_of_an_ended_transaction_takes_no_call(store: AsyncStore) -> 
 
 
 def test_closing_either_face_closes_the_other() -> None:
-    store = ReferenceStore()
+    store = MemoryStore()
 
     async def main() -> None:
         async with threaded(store) as face:

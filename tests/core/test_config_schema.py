@@ -14,6 +14,7 @@ from engine_store.errors import ConfigurationError
 from engine_store.plugins import driver_settings
 from engine_store.startup import json_schema
 from engine_store.startup.loading import COMMON, SECTIONS
+from engine_store_memory import MemoryOptions
 from engine_store_postgres.options import PostgresOptions
 from engine_store_sqlite.options import SqliteOptions
 
@@ -109,7 +110,11 @@ def test_empty_sections_and_values_of_yaml_are_valid(validator):
 
 def test_every_setting_is_described_and_no_other(schema):
     sections = {name: one["anyOf"][0] for name, one in schema["properties"].items()}
-    drivers = {**names_of(SqliteOptions), **names_of(PostgresOptions)}
+    drivers = {
+        **names_of(MemoryOptions),
+        **names_of(SqliteOptions),
+        **names_of(PostgresOptions),
+    }
     assert sections.keys() == SECTIONS.keys()
     assert sections["database"]["properties"].keys() == {*COMMON, *drivers}
     for name in ("knowledge", "worker"):

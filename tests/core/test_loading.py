@@ -601,17 +601,17 @@ INVALID: list[tuple[Case, list[str]]] = [
     (
         Case("no such driver", "database.driver = 'mysql'"),
         [
-            "database.driver (engine.toml): no driver named 'mysql' (installed: postgres, "
-            "postgresql, sqlite). Check the URL's scheme, or install the distribution that offers "
-            "this driver"
+            "database.driver (engine.toml): no driver named 'mysql' (installed: memory, "
+            "postgres, postgresql, sqlite). Check the URL's scheme, or install the distribution "
+            "that offers this driver"
         ],
     ),
     (
         Case("nearly a driver", "database.url = 'sqlit:///engine.db'"),
         [
-            "database.url (engine.toml): no driver named 'sqlit' (installed: postgres, "
-            "postgresql, sqlite). Did you mean sqlite? Check the URL's scheme, or install the "
-            "distribution that offers this driver"
+            "database.url (engine.toml): no driver named 'sqlit' (installed: memory, "
+            "postgres, postgresql, sqlite). Did you mean sqlite? Check the URL's scheme, or "
+            "install the distribution that offers this driver"
         ],
     ),
     # other sources
@@ -705,9 +705,9 @@ INVALID: list[tuple[Case, list[str]]] = [
             "database.migration_timeout = -1",
         ),
         [
-            "database.driver (engine.toml): no driver named 'sqlit' (installed: postgres, "
-            "postgresql, sqlite). Did you mean sqlite? Check the URL's scheme, or install the "
-            "distribution that offers this driver",
+            "database.driver (engine.toml): no driver named 'sqlit' (installed: memory, "
+            "postgres, postgresql, sqlite). Did you mean sqlite? Check the URL's scheme, or "
+            "install the distribution that offers this driver",
             "database.migration_timeout (engine.toml): expected 0 to 86400 seconds",
             "worker.max_concurrent_workflows (engine.toml): expected 1 or more",
         ],

@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROVEN_ELSEWHERE = {
     'pip install "engine-store[sqlite]"',
     'pip install --find-links dist "engine-store[sqlite]"',
-    'pip install --find-links dist "./examples/memory_driver[test]"',
+    'pip install "engine-store[memory]"',
+    'pip install --find-links dist "engine-store[memory,contracts]"',
 }
 """Commands of the documents that `test_packaging.py` runs on the wheels it builds."""
 

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.xdist_group("wheels")  # one worker, so that they are b
 SOURCES = {
     "engine-store": "core/src/engine_store",
     "engine-store-contracts": "contracts/src/engine_store_contracts",
+    "engine-store-memory": "drivers/memory/src/engine_store_memory",
     "engine-store-postgres": "drivers/postgres/src/engine_store_postgres",
     "engine-store-sqlite": "drivers/sqlite/src/engine_store_sqlite",
 }
@@ -124,6 +125,7 @@ def test_engine_store_has_an_extra_for_each_other_distribution(metadata):
         for extra in re.findall(r"extra == '(\w+)'", requirement)
     }
     assert wanted == {
+        ("memory", "engine-store-memory==0.1.0"),
         ("sqlite", "engine-store-sqlite==0.1.0"),
         ("postgres", "engine-store-postgres[binary]==0.1.0"),
         ("contracts", "engine-store-contracts==0.1.0"),
@@ -136,6 +138,7 @@ def test_engine_store_has_an_extra_for_each_other_distribution(metadata):
         ("all", "opentelemetry-api>=1.30"),
         ("all", "rich>=13.9"),
         ("all", "typer>=0.15"),
+        ("all", "engine-store-memory==0.1.0"),
         ("all", "engine-store-sqlite==0.1.0"),
         ("all", "engine-store-postgres[binary]==0.1.0"),
         ("all", "engine-store-contracts==0.1.0"),
@@ -149,6 +152,7 @@ def test_a_wheel_announces_what_others_discover(metadata, name):
             ("engine_store.commands", "contracts", "engine_store_contracts.command:app"),
             ("pytest11", "engine_store_contracts", "engine_store_contracts.plugin"),
         ],
+        "engine-store-memory": [("engine_store.drivers", "memory", "engine_store_memory")],
         "engine-store-postgres": [
             ("engine_store.drivers", "postgres", "engine_store_postgres.driver"),
             ("engine_store.drivers", "postgresql", "engine_store_postgres.driver"),
@@ -228,16 +232,10 @@ def test_with_another_extra_and_another_url_the_five_lines_run_on_postgresql(
     assert not (tmp_path / "engine.db").exists()
 
 
-@pytest.fixture
-def outsider(install, root, tmp_path) -> Path:
-    """The `bin` of an environment with the driver of `examples/memory_driver`, and its suite."""
-    shutil.copytree(root / "examples" / "memory_driver", tmp_path / "memory_driver")
-    return install(f"{tmp_path}/memory_driver[test]").parent
-
-
-def test_an_outside_driver_is_proven_from_wheels_alone(outsider, tmp_path, run):
+def test_a_driver_is_proven_from_wheels_alone(install, root, tmp_path, run):
+    programs = install("engine-store[memory,contracts]").parent
     paths = ("--json", "report.json", "--html", "report.html")
-    command = (outsider / "engine-store", "conformance", "memory://proof", *paths, "--jobs", "2")
+    command = (programs / "engine-store", "conformance", "memory://proof", *paths, "--jobs", "2")
     assert "level declared" in run(*command, cwd=tmp_path)
     proven = read((tmp_path / "report.json").read_text("utf-8")).runs[0]
     assert "memory" in (tmp_path / "report.html").read_text("utf-8")
@@ -245,7 +243,7 @@ def test_an_outside_driver_is_proven_from_wheels_alone(outsider, tmp_path, run):
     assert (proven.uncovered, unsupported) == ((), {"processes", "migrations"})
 
     report = tmp_path / "of-its-tests.json"
-    tests = (outsider / "pytest", "memory_driver", "-k", "health", f"--contract-json={report}")
-    run(*tests, cwd=tmp_path)
+    tests = shutil.copy(root / "tests" / "contract" / "test_memory.py", tmp_path)
+    run(programs / "pytest", tests, "-k", "health", f"--contract-json={report}", cwd=tmp_path)
     of_its_tests = read(report.read_text("utf-8")).runs[0]
     assert {case.id for case in of_its_tests.cases} == {case.id for case in proven.cases}

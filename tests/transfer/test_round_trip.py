@@ -24,9 +24,9 @@ from engine_store.protocols import Store
 from engine_store_contracts import strategies as some
 from engine_store_contracts.clock import START
 from engine_store_contracts.exact import exact
-from engine_store_contracts.reference import ReferenceStore
 from engine_store_contracts.suite import samples
 from engine_store_contracts.suite.hostile import DOCUMENTS, IDS
+from engine_store_memory.store import MemoryStore
 
 COUNTS = {"user": 2, "api_key": 2, "workflow": 2, "task": 3}
 
@@ -69,7 +69,7 @@ def put(store: Store, rows: Iterable[Row]) -> None:
 
 @given(rows=any_rows)
 def test_any_rows_are_the_same_after_a_file_and_after_copies(rows: list[Row]) -> None:
-    source, back = ReferenceStore(), ReferenceStore()
+    source, back = MemoryStore(), MemoryStore()
     put(source, rows)
     content = exported(source)
     with engine_store.open("sqlite:///:memory:") as between:

@@ -3,8 +3,8 @@
 - `contract`: the class with every case, `DriverContract`.
 - `harness`: what a driver's author implements, once: how to open a database.
 - `suite`: the sections of the contract, with their cases.
-- `machine`: a hypothesis state machine that drives a store and the reference side by side.
+- `machine`: a hypothesis state machine that drives a store and the reference, an
+  `engine_store_memory` store, side by side.
 - `history`: what concurrent workers were answered, and whether an order explains it.
-- `reference`: the contract as a plain-Python store, the oracle of the machine.
 - `report`: what a run found, as JSON and as a page.
 """

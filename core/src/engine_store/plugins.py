@@ -29,7 +29,12 @@ from engine_store.urls import mask_url
 GROUP = "engine_store.drivers"
 PROJECT = "engine_store"
 
-SHIPPED = {"sqlite": "sqlite", "postgres": "postgres", "postgresql": "postgres"}
+SHIPPED = {
+    "memory": "memory",
+    "sqlite": "sqlite",
+    "postgres": "postgres",
+    "postgresql": "postgres",
+}
 """The extra of `engine-store` that brings the driver of a name."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)

@@ -29,7 +29,7 @@ from engine_store.protocols import Repositories, Store, Transaction
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.exact import exact
 from engine_store_contracts.machine.script import Recorded, Script
-from engine_store_contracts.reference import ReferenceStore
+from engine_store_memory.store import MemoryStore
 
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
@@ -85,7 +85,7 @@ class Paging:
 
 
 class SideBySide(RuleBasedStateMachine):
-    """A store beside a reference store, or another one; both empty, and on the same clock.
+    """A store next to its reference, by default one in memory; both empty, on the same clock.
 
     `script` is what it did so far.
     """
@@ -99,7 +99,7 @@ class SideBySide(RuleBasedStateMachine):
         super().__init__()
         self.script = Script()
         self._subject = subject
-        self._reference: Store = ReferenceStore(clock) if reference is None else reference
+        self._reference: Store = MemoryStore(clock) if reference is None else reference
         self._levels: list[_Level] = []
         self._clock = clock
         self._clock.time = START

@@ -1,7 +1,7 @@
 """Sections 1, 2 and 4 in another process: what one has written, one that never wrote reads.
 
 A process may read what it wrote from its own memory, and so never see what it stored. What is
-expected is what the reference store has after the same calls, and not what this process reads.
+expected is what a store in memory has after the same calls, and not what this process reads.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.exact import told
 from engine_store_contracts.faces import Face
 from engine_store_contracts.harness import Database
-from engine_store_contracts.reference import ReferenceStore
 from engine_store_contracts.suite.case import ContractCase, clause
 from engine_store_contracts.suite.hostile import DOCUMENTS, IDS, TIMES, TWINS
 from engine_store_contracts.suite.processes import Worker, at_once, workers
@@ -53,6 +52,7 @@ from engine_store_contracts.suite.samples import (
     workflow,
 )
 from engine_store_contracts.suite.usage import FULL
+from engine_store_memory.store import MemoryStore
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ class ElsewhereCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reop
         """See `Check`. The store stays open meanwhile: nothing waits for its end to be written."""
 
         def check(write: Write) -> None:
-            reference = ReferenceStore(clock)
+            reference = MemoryStore(clock)
             start = clock()
             for written in (store, reference):
                 clock.time = start

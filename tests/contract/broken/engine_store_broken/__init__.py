@@ -1,6 +1,6 @@
 """A driver that is wrong in one way, which its URL names: `broken:///PATH?mutant=NAME`.
 
-It is the driver of SQLite or of `examples/memory_driver`, with one mutant of `engine_store_broken`
+It is the driver of SQLite or the one in memory, with one mutant of `engine_store_broken`
 in it. `mutant=none` is the unbroken driver; `base=memory` beside it says of which.
 """
 

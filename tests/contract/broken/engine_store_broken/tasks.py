@@ -28,7 +28,7 @@ def parents_in_another_workflow() -> None:
 
     @replace("engine_store_memory.tasks:Tasks._admit")
     def admit(original: Any, tasks: Any, data: Any, state: Any, before: Any) -> None:
-        parent = data[tasks.kind].get(state.parent_state_id)
+        parent = data[tasks.entity].get(state.parent_state_id)
         if parent is None:
             original(tasks, data, state, before)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from engine_store.entities import TASK
 from engine_store.errors import EngineStoreError, UnavailableError
 from engine_store.sql.operation import Mode, finish
 from engine_store_broken.mutant import mutant, replace
@@ -19,13 +20,11 @@ COMMIT_AFTER = 0.005
 def rollback_keeps_the_tasks() -> None:
     """Tasks are kept elsewhere, and what is there takes no part in the transaction."""
 
-    @replace("engine_store_memory.tables:Snapshot.branch")
-    def branch(original: Any, snapshot: Any) -> Any:
-        from engine_store_memory.kinds import TASKS
-
-        branched = original(snapshot)
-        branched._tables[TASKS] = snapshot[TASKS]
-        return branched
+    @replace("engine_store_memory.database:Snapshot.copy")
+    def copy(original: Any, snapshot: Any) -> Any:
+        copied = original(snapshot)
+        copied._tables[TASK] = snapshot[TASK]
+        return copied
 
 
 @mutant("3.1", base="sqlite")
@@ -137,12 +136,12 @@ def readers_wait_for_the_writer() -> None:
     def read(original: Any, database: Any) -> Any:
         if database._writer == threading.get_ident():
             return original(database)
-        if not database._turn.acquire(timeout=0.2):
+        if not database._lock.acquire(timeout=0.2):
             raise UnavailableError("a writer holds the lock", retriable=True)
         try:
             return original(database)
         finally:
-            database._turn.release()
+            database._lock.release()
 
 
 @mutant("3.5", base="sqlite")

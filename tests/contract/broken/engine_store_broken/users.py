@@ -7,6 +7,7 @@ from typing import Any
 from engine_store.errors import AlreadyBootstrappedError, ApiKeyNotFoundError
 from engine_store.models import Role
 from engine_store_broken.mutant import mutant, replace, rewrite, rewrite_step
+from engine_store_memory.rows import where
 
 
 def compare_emails_by(fold: Any) -> None:
@@ -55,7 +56,7 @@ def first_admin_looked_for_before() -> None:
     def create(original: Any, users: Any, user: Any) -> Any:
         if user.role is not Role.ADMIN:
             return original(users, user)
-        if users._scope.read()[users.kind].where(role=Role.ADMIN):
+        if where(users._scope.read()[users.entity].values(), role=Role.ADMIN):
             raise AlreadyBootstrappedError
         return users.create(user)
 

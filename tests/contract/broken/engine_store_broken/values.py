@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from engine_store_broken.mutant import mutant, replace, rewrite, rewrite_step
+from engine_store_memory.rows import ordered, where
 from engine_store_sqlite import driver
 
 
@@ -38,7 +39,7 @@ def ids_looked_up_unchecked() -> None:
         try:
             return original(repository, key)
         except ValueError:
-            raise repository.kind.not_found(key) from None
+            raise repository.entity.not_found(key) from None
 
 
 @mutant("1.2", base="sqlite")
@@ -107,7 +108,7 @@ def stored_is_what_was_given() -> None:
 
     @replace("engine_store_memory.repository:Repository._put")
     def put(original: Any, repository: Any, data: Any, row: Any) -> Any:
-        data[repository.kind].put(row)
+        data[repository.entity][repository.entity.key(row)] = row
         return row
 
 
@@ -116,8 +117,9 @@ def lists_are_what_is_stored() -> None:
     """A list hands out the stored objects: a caller's change to one changes the store."""
 
     @replace("engine_store_memory.tasks:Tasks._where")
-    def where(original: Any, tasks: Any, **fields: Any) -> Any:
-        return tuple(tasks._scope.read()[tasks.kind].where(**fields))
+    def found(original: Any, tasks: Any, **fields: Any) -> Any:
+        rows = where(tasks._scope.read()[tasks.entity].values(), **fields)
+        return tuple(ordered(tasks.entity, rows))
 
 
 @mutant("1.4", base="memory")
@@ -127,7 +129,7 @@ def upsert_unchecked() -> None:
     @replace("engine_store_memory.repository:Versioned._upsert")
     def upsert(original: Any, repository: Any, state: Any) -> Any:
         with repository._scope.write() as data:
-            before = data[repository.kind].get(repository.kind.key(state))
+            before = data[repository.entity].get(repository.entity.key(state))
             if before is None:
                 return repository._insert(data, state)
             repository._check_immutable(before, state)
@@ -186,10 +188,10 @@ def order_of_insertion() -> None:
 def order_of_utf_16() -> None:
     """Strings are compared by UTF-16 units, as Java and JavaScript do."""
 
-    @replace("engine_store_memory.tables:Table.where")
-    def where(original: Any, table: Any, **fields: Any) -> Any:
+    @replace("engine_store_memory.repository:ordered")
+    def by_units(original: Any, entity: Any, rows: Any) -> Any:
         def position(row: Any) -> tuple[datetime, bytes]:
-            created_at, key = table._kind.position(row)
+            created_at, key = entity.position(row)
             return created_at, key.encode("utf-16-be")
 
-        return sorted(original(table, **fields), key=position)
+        return sorted(rows, key=position)

@@ -67,7 +67,7 @@ def create_returns_what_is_there() -> None:
 
     @replace("engine_store_memory.repository:Versioned._insert")
     def insert(original: Any, repository: Any, data: Any, state: Any) -> Any:
-        stored = data[repository.kind].get(repository.kind.key(state))
+        stored = data[repository.entity].get(repository.entity.key(state))
         return original(repository, data, state) if stored is None else stored
 
 
@@ -87,7 +87,7 @@ def failed_update_counts() -> None:
             return original(repository, state)
         except VersionConflictError:
             with repository._scope.write() as data:
-                stored = repository._stored(data, repository.kind.key(state))
+                stored = repository._stored(data, repository.entity.key(state))
                 repository._put(data, attrs.evolve(stored, version=stored.version + 1))
             raise
 
@@ -124,7 +124,7 @@ def update_creates_what_is_missing() -> None:
     def update(original: Any, repository: Any, state: Any) -> Any:
         try:
             return original(repository, state)
-        except repository.kind.not_found:
+        except repository.entity.not_found:
             return repository._create(state)
 
 
@@ -140,8 +140,10 @@ def upsert_looks_first() -> None:
 
     @replace("engine_store_memory.repository:Versioned._upsert")
     def upsert(original: Any, repository: Any, state: Any) -> Any:
-        repository.kind.check(state)
-        is_new = repository._scope.read()[repository.kind].get(repository.kind.key(state)) is None
+        repository.entity.check(state)
+        is_new = (
+            repository._scope.read()[repository.entity].get(repository.entity.key(state)) is None
+        )
         return repository._create(state) if is_new else original(repository, state)
 
 
@@ -151,8 +153,8 @@ def update_compares_before_it_writes() -> None:
 
     @replace("engine_store_memory.repository:Versioned._update")
     def update(original: Any, repository: Any, state: Any) -> Any:
-        repository.kind.check(state)
-        before = repository._stored(repository._scope.read(), repository.kind.key(state))
+        repository.entity.check(state)
+        before = repository._stored(repository._scope.read(), repository.entity.key(state))
         repository._check_immutable(before, state)
         repository._check_version(before, state.version)
         with repository._scope.write() as data:

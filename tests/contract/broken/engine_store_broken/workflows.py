@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
 
 from engine_store import checks, values
+from engine_store.entities import WORKFLOW
 from engine_store.errors import StatusConflictError
 from engine_store.models import Page, PurgeReport, Status
 from engine_store.sql.operation import Step
 from engine_store_broken.mutant import mutant, replace, rewrite
+from engine_store_memory.workflows import tasks_of
 
 OPERATIONS = "engine_store.sql.operations:WorkflowOperations"
 
@@ -38,9 +40,7 @@ def with_tasks_has_the_first_execution() -> None:
 
     @replace("engine_store_memory.workflows:Workflows._with_tasks")
     def with_tasks(original: Any, workflows: Any, data: Any, key: str) -> Any:
-        from engine_store_memory.kinds import TASKS
-
-        tasks = reversed(data[TASKS].where(workflow_exec_id=key))
+        tasks = reversed(tasks_of(data, key))
         return attrs.evolve(original(workflows, data, key), tasks={t.task_id: t for t in tasks})
 
 
@@ -69,8 +69,8 @@ def pages_by_offset() -> None:
     def listed(
         original: Any, repository: Any, *args: Any, limit: int = 100, cursor: Any = None
     ) -> Any:
-        kind = repository.kind
-        after = checks.decode_cursor(kind.name, cursor)
+        kind = repository.entity.repository
+        after = checks.decode_cursor(kind, cursor)
         offset = 0 if after is None else (after[0] - epoch) // timedelta(microseconds=1)
         page = original(repository, *args, limit=min(limit, 1000))
         rows = list(page.items)
@@ -79,7 +79,7 @@ def pages_by_offset() -> None:
             rows += page.items
         end = offset + limit
         position = epoch + timedelta(microseconds=end)
-        more = checks.encode_cursor(kind.name, position, "offset") if len(rows) > end else None
+        more = checks.encode_cursor(kind, position, "offset") if len(rows) > end else None
         return Page(tuple(rows[offset:end]), more)
 
 
@@ -181,11 +181,10 @@ def delete_leaves_the_tasks() -> None:
     """The workflow goes, and its tasks stay behind without it."""
 
     @replace("engine_store_memory.workflows:_delete")
-    def delete(original: Any, data: Any, key: str) -> int:
-        from engine_store_memory.kinds import TASKS, WORKFLOWS
-
-        data[WORKFLOWS].remove(key)
-        return len(data[TASKS].where(workflow_exec_id=key))
+    def delete(original: Any, data: Any, keys: Set[str]) -> int:
+        for key in keys:
+            del data[WORKFLOW][key]
+        return sum(len(tasks_of(data, key)) for key in keys)
 
 
 @mutant("5.6", base="sqlite")

@@ -1,4 +1,4 @@
-"""The whole contract, with both faces."""
+"""The memory driver, which is also what the random calls of the suite are compared with."""
 
 from collections.abc import Iterator
 from uuid import uuid4

@@ -8,6 +8,7 @@ from datetime import datetime
 import attrs
 
 from engine_store import checks, values
+from engine_store.entities import API_KEY, USER
 from engine_store.errors import (
     AlreadyBootstrappedError,
     AlreadyExistsError,
@@ -18,23 +19,24 @@ from engine_store.errors import (
     UserNotFoundError,
 )
 from engine_store.models import ApiKey, ApiKeyFilter, Role, User, UserFilter
+from engine_store.protocols import ApiKeyRepository, UserRepository
 from engine_store.urls import MASK
-from engine_store_memory.kinds import API_KEYS, USERS
+from engine_store_memory.database import Data
 from engine_store_memory.repository import Repository, Versioned
-from engine_store_memory.tables import Snapshot
+from engine_store_memory.rows import where
 
 
-class Users(Versioned[User, UserFilter]):
-    """`engine_store.protocols.UserRepository`."""
+class Users(Versioned[User, UserFilter], UserRepository):
+    """Users in memory."""
 
-    kind = USERS
+    entity = USER
 
     def get(self, user_id: str) -> User:
         return self._get(user_id)
 
     def get_by_email(self, email: str) -> User:
         values.check_email(email, "email")
-        for user in self._scope.read()[USERS].where(email=email):
+        for user in with_email(self._scope.read(), email):
             return user
         raise UserNotFoundError(email, "email")
 
@@ -45,11 +47,11 @@ class Users(Versioned[User, UserFilter]):
         return self._restore(user)
 
     def create_initial_admin_if_none(self, user: User) -> User:
-        checks.check_user(user)
+        self.entity.check(user)
         if user.role is not Role.ADMIN:
             raise InvalidValueError("user.role", f"expected admin, found {user.role.value}")
         with self._scope.write() as data:
-            if data[USERS].where(role=Role.ADMIN):
+            if where(data[USER].values(), role=Role.ADMIN):
                 raise AlreadyBootstrappedError
             return self._insert(data, user)
 
@@ -66,52 +68,57 @@ class Users(Versioned[User, UserFilter]):
         values.check_id(user_id, "user_id")
         with self._scope.write() as data:
             self._stored(data, user_id)
-            for key in data[API_KEYS].where(user_id=user_id):
-                data[API_KEYS].remove(key.key_id)
-            data[USERS].remove(user_id)
+            for key in where(data[API_KEY].values(), user_id=user_id):
+                del data[API_KEY][key.key_id]
+            del data[USER][user_id]
 
-    def _admit(self, data: Snapshot, state: User, before: User | None) -> None:
-        if any(user.user_id != state.user_id for user in data[USERS].where(email=state.email)):
+    def _admit(self, data: Data, state: User, before: User | None) -> None:
+        if any(user.user_id != state.user_id for user in with_email(data, state.email)):
             raise EmailExistsError("user", "email", state.email)
 
 
-class ApiKeys(Repository[ApiKey, ApiKeyFilter]):
-    """`engine_store.protocols.ApiKeyRepository`."""
+def with_email(data: Data, email: str) -> list[User]:
+    """Return the users with this email in any case (contract 4.1)."""
+    folded = values.fold_email(email)
+    return [user for user in data[USER].values() if values.fold_email(user.email) == folded]
 
-    kind = API_KEYS
+
+class ApiKeys(Repository[ApiKey, ApiKeyFilter], ApiKeyRepository):
+    """API keys in memory."""
+
+    entity = API_KEY
 
     def get(self, key_id: str) -> ApiKey:
         return self._get(key_id)
 
     def get_by_fingerprint(self, fingerprint: bytes) -> ApiKey:
         values.check_bytes(fingerprint, "fingerprint", length=checks.FINGERPRINT_BYTES)
-        for key in self._scope.read()[API_KEYS].where(fingerprint=fingerprint):
+        for key in where(self._scope.read()[API_KEY].values(), fingerprint=fingerprint):
             return key
         raise ApiKeyNotFoundError(MASK, "fingerprint")
 
     def get_by_prefix(self, prefix: str) -> ApiKey:
         values.check_id(prefix, "prefix")
-        for key in self._scope.read()[API_KEYS].where(prefix=prefix):
+        for key in where(self._scope.read()[API_KEY].values(), prefix=prefix):
             return key
         raise ApiKeyNotFoundError(prefix, "prefix")
 
     def create(self, key: ApiKey) -> ApiKey:
-        checks.check_api_key(key)
+        self.entity.check(key)
         return self._add(attrs.evolve(key, created_at=self._scope.now()))
 
     def restore(self, key: ApiKey) -> ApiKey:
-        checks.check_api_key(key)
-        checks.check_restored(key, "key")
+        self.entity.check_restored(key)
         return self._add(key)
 
     def _add(self, key: ApiKey) -> ApiKey:
         with self._scope.write() as data:
-            self._check_new(data, key)
-            if data[API_KEYS].where(fingerprint=key.fingerprint):
-                raise AlreadyExistsError("api key", "fingerprint", MASK)
-            if data[API_KEYS].where(prefix=key.prefix):
-                raise AlreadyExistsError("api key", "prefix", key.prefix)
-            if data[USERS].get(key.user_id) is None:
+            for field in ("key_id", "fingerprint", "prefix"):
+                value = getattr(key, field)
+                if where(data[API_KEY].values(), **{field: value}):
+                    shown = MASK if field == "fingerprint" else value
+                    raise AlreadyExistsError("api key", field, shown)
+            if key.user_id not in data[USER]:
                 raise InvalidReferenceError("api key", "user_id", key.user_id)
             return self._put(data, key)
 
@@ -128,4 +135,4 @@ class ApiKeys(Repository[ApiKey, ApiKeyFilter]):
         values.check_id(key_id, "key_id")
         with self._scope.write() as data:
             self._stored(data, key_id)
-            data[API_KEYS].remove(key_id)
+            del data[API_KEY][key_id]

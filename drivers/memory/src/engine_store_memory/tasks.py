@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from itertools import chain
 
 from engine_store import rules, values
+from engine_store.entities import TASK, WORKFLOW
 from engine_store.errors import InvalidReferenceError, TaskNotFoundError
 from engine_store.models import Progress, Status, TaskFilter, TaskState, UsageSummary
+from engine_store.protocols import TaskRepository
 from engine_store.values import Document
-from engine_store_memory.kinds import TASKS, WORKFLOWS
-from engine_store_memory.repository import Metered, detached
-from engine_store_memory.tables import Snapshot
+from engine_store_memory.database import Data
+from engine_store_memory.repository import Metered
+from engine_store_memory.rows import detached, latest_of_each, ordered, where
 
 
-class Tasks(Metered[TaskState, TaskFilter]):
-    """`engine_store.protocols.TaskRepository`."""
+class Tasks(Metered[TaskState, TaskFilter], TaskRepository):
+    """Task executions in memory."""
 
-    kind = TASKS
+    entity = TASK
 
     def get(self, task_exec_id: str, *, workflow_exec_id: str | None = None) -> TaskState:
         values.check_id(task_exec_id, "task_exec_id")
@@ -103,10 +105,13 @@ class Tasks(Metered[TaskState, TaskFilter]):
         values.check_optional_id(workflow_exec_id, "workflow_exec_id")
         data = self._scope.read()
         level = [self._found(data, root, workflow_exec_id)]
+        children = defaultdict[str | None, list[TaskState]](list)
+        for task in data[TASK].values():
+            children[task.parent_state_id].append(task)
         found = list(level)
         while level and max_depth:
-            below = [data[TASKS].where(parent_state_id=task.task_exec_id) for task in level]
-            level = sorted(chain.from_iterable(below), key=TASKS.position)
+            below = chain.from_iterable(children[task.task_exec_id] for task in level)
+            level = ordered(TASK, below)
             found += level
             max_depth -= 1
         return tuple(map(detached, found))
@@ -115,31 +120,23 @@ class Tasks(Metered[TaskState, TaskFilter]):
         children = self.children(parent_state_id, workflow_exec_id=workflow_exec_id)
         return rules.progress(Counter(child.status for child in children))
 
-    def _found(self, data: Snapshot, key: str, workflow_exec_id: str | None) -> TaskState:
+    def _found(self, data: Data, key: str, workflow_exec_id: str | None) -> TaskState:
         task = self._stored(data, key)
         if workflow_exec_id not in (None, task.workflow_exec_id):
             raise TaskNotFoundError(key)
         return task
 
     def _where(self, **fields: object) -> tuple[TaskState, ...]:
-        return tuple(map(detached, self._scope.read()[TASKS].where(**fields)))
+        found = where(self._scope.read()[TASK].values(), **fields)
+        return tuple(map(detached, ordered(TASK, found)))
 
-    def _admit(self, data: Snapshot, state: TaskState, before: TaskState | None) -> None:
+    def _admit(self, data: Data, state: TaskState, before: TaskState | None) -> None:
         if before is not None:
-            return  # it was admitted, and what it refers to goes only together with it
+            return  # what it refers to cannot change, and goes only together with it
         key, parent_key = state.workflow_exec_id, state.parent_state_id
-        if data[WORKFLOWS].get(key) is None:
+        if key not in data[WORKFLOW]:
             raise InvalidReferenceError("task execution", "workflow_exec_id", key)
         if parent_key is not None:
-            parent = data[TASKS].get(parent_key)
+            parent = data[TASK].get(parent_key)
             if parent is None or parent.workflow_exec_id != key:
                 raise InvalidReferenceError("task execution", "parent_state_id", parent_key)
-
-
-def latest_of_each(tasks: Iterable[TaskState]) -> dict[str, TaskState]:
-    """Of `tasks`, which are in order, the latest of each `task_id`; these are in order too."""
-    latest: dict[str, TaskState] = {}
-    for task in tasks:
-        latest.pop(task.task_id, None)  # so that it moves to the end
-        latest[task.task_id] = task
-    return latest

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Set
 from datetime import datetime
-from itertools import islice
 
 import attrs
 
 from engine_store import checks, rules, values
+from engine_store.entities import TASK, WORKFLOW
 from engine_store.errors import StatusConflictError, WorkflowNotFoundError
 from engine_store.models import (
     TERMINAL,
     PurgeReport,
     Status,
+    TaskState,
     UsageSummary,
     WorkflowFilter,
     WorkflowState,
 )
-from engine_store_memory.kinds import TASKS, WORKFLOWS
-from engine_store_memory.repository import Metered, detached
-from engine_store_memory.tables import Snapshot
-from engine_store_memory.tasks import latest_of_each
+from engine_store.protocols import WorkflowRepository
+from engine_store_memory.database import Data, Draft
+from engine_store_memory.repository import Metered
+from engine_store_memory.rows import detached, latest_of_each, ordered, where
 
 
-class Workflows(Metered[WorkflowState, WorkflowFilter]):
-    """`engine_store.protocols.WorkflowRepository`."""
+class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
+    """Workflow executions in memory."""
 
-    kind = WORKFLOWS
+    entity = WORKFLOW
 
     def get(self, workflow_exec_id: str, *, with_tasks: bool = False) -> WorkflowState:
         if not with_tasks:
@@ -52,13 +53,14 @@ class Workflows(Metered[WorkflowState, WorkflowFilter]):
         having = {"task_id": task_id, "agent_id": agent_id, "tool_id": tool_id}
         for field, value in having.items():
             values.check_optional_id(value, field)
-        any_task = not any(having.values())
         data = self._scope.read()
-        for state in reversed(data[WORKFLOWS].where(workflow_id=workflow_id)):
-            key = state.workflow_exec_id
-            if any_task or data[TASKS].where(workflow_exec_id=key, **having):
-                return detached(state)
-        raise WorkflowNotFoundError(workflow_id, "workflow_id")
+        found = where(data[WORKFLOW].values(), workflow_id=workflow_id)
+        if any(having.values()):
+            owners = {task.workflow_exec_id for task in where(data[TASK].values(), **having)}
+            found = [state for state in found if state.workflow_exec_id in owners]
+        if not found:
+            raise WorkflowNotFoundError(workflow_id, "workflow_id")
+        return detached(max(found, key=WORKFLOW.position))
 
     def create(self, workflow: WorkflowState) -> WorkflowState:
         return self._create(workflow)
@@ -109,11 +111,13 @@ class Workflows(Metered[WorkflowState, WorkflowFilter]):
         with self._scope.write() as data:
             before = self._with_tasks(data, workflow_exec_id)
             if before.status not in TERMINAL:
-                tasks = data[TASKS].where(workflow_exec_id=workflow_exec_id)
+                tasks = tasks_of(data, workflow_exec_id)
                 roots = latest_of_each(task for task in tasks if task.parent_state_id is None)
                 statuses = {task_id: root.status for task_id, root in roots.items()}
                 after = rules.completed(before, statuses, transform)
                 checks.check_workflow(after)
+                # The transform may have written in this transaction, also this workflow.
+                self._check_version(self._stored(data, workflow_exec_id), before.version)
                 self._replace(data, before, after)
             return detached(self._with_tasks(data, workflow_exec_id))
 
@@ -121,7 +125,7 @@ class Workflows(Metered[WorkflowState, WorkflowFilter]):
         values.check_id(workflow_exec_id, "workflow_exec_id")
         with self._scope.write() as data:
             self._stored(data, workflow_exec_id)
-            _delete(data, workflow_exec_id)
+            _delete(data, {workflow_exec_id})
 
     def purge(
         self,
@@ -133,35 +137,45 @@ class Workflows(Metered[WorkflowState, WorkflowFilter]):
     ) -> PurgeReport:
         checks.check_purge(older_than, statuses, batch_size)
 
-        def doomed(data: Snapshot) -> Iterator[str]:
-            for state in data[WORKFLOWS]:
-                if state.status in statuses and state.updated_at < older_than:
-                    yield state.workflow_exec_id
+        def doomed(data: Data) -> list[str]:
+            found = data[WORKFLOW].items()
+            return [k for k, s in found if s.status in statuses and s.updated_at < older_than]
 
         if dry_run:
-            data = self._scope.read()
-            sizes = [len(data[TASKS].where(workflow_exec_id=key)) for key in doomed(data)]
-            return PurgeReport(len(sizes), sum(sizes), dry_run)
+            now = self._scope.read()
+            keys = set(doomed(now))
+            return PurgeReport(len(keys), len(_ids_of_tasks(now, keys)), dry_run)
         workflows = tasks = 0
         while True:
             with self._scope.write() as data:
-                sizes = [_delete(data, key) for key in list(islice(doomed(data), batch_size))]
-            workflows, tasks = workflows + len(sizes), tasks + sum(sizes)
-            if len(sizes) < batch_size:
+                keys = set(doomed(data)[:batch_size])
+                tasks += _delete(data, keys)
+            workflows += len(keys)
+            if len(keys) < batch_size:
                 return PurgeReport(workflows, tasks, dry_run)
 
-    def _put(self, data: Snapshot, row: WorkflowState) -> WorkflowState:
+    def _put(self, data: Draft, row: WorkflowState) -> WorkflowState:
         return super()._put(data, attrs.evolve(row, tasks={}))
 
-    def _with_tasks(self, data: Snapshot, key: str) -> WorkflowState:
-        tasks = latest_of_each(data[TASKS].where(workflow_exec_id=key))
+    def _with_tasks(self, data: Data, key: str) -> WorkflowState:
+        tasks = latest_of_each(tasks_of(data, key))
         return attrs.evolve(self._stored(data, key), tasks=tasks)
 
 
-def _delete(data: Snapshot, key: str) -> int:
-    """Delete a workflow execution with its tasks, and count these."""
-    tasks = data[TASKS].where(workflow_exec_id=key)
+def tasks_of(data: Data, key: str) -> list[TaskState]:
+    """Return the tasks of a workflow execution, in order."""
+    return ordered(TASK, where(data[TASK].values(), workflow_exec_id=key))
+
+
+def _ids_of_tasks(data: Data, keys: Set[str]) -> list[str]:
+    return [key for key, task in data[TASK].items() if task.workflow_exec_id in keys]
+
+
+def _delete(data: Draft, keys: Set[str]) -> int:
+    """Delete workflow executions with their tasks, and count the tasks."""
+    tasks = _ids_of_tasks(data, keys)
     for task in tasks:
-        data[TASKS].remove(task.task_exec_id)
-    data[WORKFLOWS].remove(key)
+        del data[TASK][task]
+    for key in keys:
+        del data[WORKFLOW][key]
     return len(tasks)

@@ -1,4 +1,4 @@
-"""A driver of engine-store that keeps everything in memory, found by the URL scheme `memory`."""
+"""The driver of engine-store that keeps everything in memory, for URLs such as `memory://NAME`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, 
 from engine_store.threads import threaded
 from engine_store.urls import parse_url
 from engine_store_memory.database import forget, named
-from engine_store_memory.store import MemoryStore
+from engine_store_memory.store import BUSY_TIMEOUT, MemoryStore
 
 __version__ = "0.1.0"
 
@@ -28,13 +28,10 @@ _CANNOT = {
 
 @frozen
 class MemoryOptions:
-    """Settings, from the URL's query or the configuration's `options`.
-
-    `busy_timeout` is how long, in seconds, a write waits for another thread's transaction.
-    """
+    """The settings, from the URL's query or the configuration's `options`."""
 
     busy_timeout: Seconds = setting(
-        default=5.0,
+        default=BUSY_TIMEOUT,
         minimum=0,
         maximum=int(threading.TIMEOUT_MAX),
         help="How long a write waits for another thread's transaction.",
@@ -61,7 +58,7 @@ class MemoryDriver:
         place, mark, options = url.partition("?")
         name = _location(DatabaseConfig(url=url))
         if not name:
-            yield url  # empty, and of its own, whenever it is opened
+            yield url  # a new database whenever it is opened
             return
         place = f"{place}-{uuid4().hex}"
         try:
@@ -71,14 +68,15 @@ class MemoryDriver:
 
     def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
         options = structure_options(config.driver_options(), MemoryOptions)
-        return MemoryStore(named(_location(config)), context.clock, options.busy_timeout)
+        database = named(_location(config))
+        return MemoryStore(context.clock, database=database, busy_timeout=options.busy_timeout)
 
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
         return threaded(self.open(config, context))
 
 
 def _location(config: DatabaseConfig) -> str:
-    """The name of the database; empty where it has none."""
+    """Return the name of the database; empty if it has none."""
     return "" if config.url is None else parse_url(config.url).location
 
 

@@ -9,20 +9,22 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from engine_store.clock import Clock
+from engine_store.clock import Clock, utc_now
+from engine_store.entities import ENTITIES
 from engine_store.errors import StoreClosedError, TransactionClosedError, UnavailableError
 from engine_store.migrations import NoMigrations
 from engine_store.models import Health
-from engine_store_memory.database import Database, Draft
+from engine_store_memory.database import Database, Draft, Snapshot
 from engine_store_memory.repository import Scope
-from engine_store_memory.tables import Snapshot
 from engine_store_memory.tasks import Tasks
 from engine_store_memory.users import ApiKeys, Users
 from engine_store_memory.workflows import Workflows
 
+BUSY_TIMEOUT = 5.0
+
 
 class _Repositories:
-    """The four repositories of a scope."""
+    """The four repositories, all of one scope."""
 
     def __init__(self, scope: Scope) -> None:
         self.users = Users(scope)
@@ -32,23 +34,32 @@ class _Repositories:
 
 
 class MemoryStore(_Repositories):
-    """`engine_store.protocols.Store` on a database; writes wait `timeout` seconds."""
+    """`engine_store.protocols.Store` on a database, by default a new one.
+
+    `busy_timeout` is how long, in seconds, a write waits for another thread's transaction.
+    """
 
     in_transaction = False
 
-    def __init__(self, database: Database, clock: Clock, timeout: float) -> None:
+    def __init__(
+        self,
+        clock: Clock = utc_now,
+        *,
+        database: Database | None = None,
+        busy_timeout: float = BUSY_TIMEOUT,
+    ) -> None:
         super().__init__(self)
         self.migrator = NoMigrations(self.check)
-        self._database = database
         self._clock = clock
-        self._timeout = timeout
+        self._database = Database() if database is None else database
+        self._busy_timeout = busy_timeout
         self._closed = False
 
     @contextmanager
     def transaction(self) -> Iterator[MemoryTransaction]:
-        """All writes or none (contract 3.1)."""
-        self.check()  # before waiting for a turn, and again once it came
-        with self._database.writing(self._timeout) as draft, _level(self, draft) as tx:
+        """Make all writes or none (contract 3.1)."""
+        self.check()  # before the wait for other writers, and in `_level` after it
+        with self._database.writing(self._busy_timeout) as draft, _level(self, draft) as tx:
             yield tx
 
     def health(self) -> Health:
@@ -56,7 +67,8 @@ class MemoryStore(_Repositories):
             data = self.read()
         except UnavailableError as exc:
             return Health("memory", False, False, schema_version=0, problem=str(exc))
-        return Health("memory", True, True, schema_version=0, details=data.counts())
+        counts = {entity.repository: len(data[entity]) for entity in ENTITIES}
+        return Health("memory", True, True, schema_version=0, details=counts)
 
     def close(self) -> None:
         self._closed = True
@@ -73,32 +85,32 @@ class MemoryStore(_Repositories):
         self.close()
 
     def check(self) -> None:
-        """Raise where the store was closed, or its database belongs to another process."""
+        """Raise if the store is closed, or its database belongs to another process."""
         if self._closed:
             raise StoreClosedError
         self._database.check()
 
     def now(self) -> datetime:
-        """The time of the clock, in UTC."""
+        """Return the time of the clock, in UTC."""
         return self._clock().astimezone(UTC)
 
     def read(self) -> Snapshot:
-        """What is committed."""
+        """Return what is committed."""
         self.check()
         return self._database.read()
 
     @contextmanager
-    def write(self) -> Iterator[Snapshot]:
-        """A transaction of its own for one write."""
+    def write(self) -> Iterator[Draft]:
+        """Give a draft of what is committed, and commit it at the end."""
         with self.transaction() as tx, tx.write() as data:
             yield data
 
 
 class MemoryTransaction(_Repositories):
-    """`engine_store.protocols.Transaction`: a transaction of a store, or a savepoint in another.
+    """`engine_store.protocols.Transaction`: a transaction of a store, or a savepoint in one.
 
-    Both work on one draft: what is written through the outer one while a savepoint is open goes
-    with the savepoint, as in SQL.
+    Both work on the same draft: what is written through the outer one while a savepoint is open
+    is undone with the savepoint, as in SQL.
     """
 
     in_transaction = True
@@ -111,37 +123,37 @@ class MemoryTransaction(_Repositories):
         self._thread = threading.get_ident()
 
     def transaction(self) -> AbstractContextManager[MemoryTransaction]:
-        """A savepoint (contract 3.2)."""
+        """Begin a savepoint (contract 3.2)."""
         return _level(self, self._draft)
 
     def check(self) -> None:
-        """Raise where this transaction, or what it is part of, cannot be used here and now."""
+        """Raise if this transaction, or one around it, has ended or belongs to another thread."""
         self._outer.check()
         if self.ended or self._thread != threading.get_ident():
             raise TransactionClosedError
 
     def now(self) -> datetime:
-        """The time of the store's clock."""
+        """Return the time of the store's clock."""
         return self._outer.now()
 
     def read(self) -> Snapshot:
-        """What is committed, and what the transaction has made of it."""
+        """Return what is committed, and what the transaction has made of it."""
         self.check()
         return self._draft.data
 
     @contextmanager
-    def write(self) -> Iterator[Snapshot]:
-        """The same, to be changed."""
+    def write(self) -> Iterator[Draft]:
+        """Give the same, to be changed."""
         self.check()
-        yield self._draft.data
+        yield self._draft
 
 
 @contextmanager
 def _level(outer: MemoryStore | MemoryTransaction, draft: Draft) -> Iterator[MemoryTransaction]:
-    """A transaction on a branch of the draft, which gets back what it had where that fails."""
+    """A transaction on a copy of the draft's data; the draft gets these back if it fails."""
     outer.check()
     before = draft.data
-    draft.data = before.branch()
+    draft.data = before.copy()
     tx = MemoryTransaction(outer, draft)
     try:
         yield tx

@@ -1,0 +1,205 @@
+"""What the repositories share: reading rows of any entity, and writing those with a version."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from types import EllipsisType
+from typing import Generic, Protocol, TypeVar
+
+import attrs
+
+from engine_store import checks, observing, values
+from engine_store.clock import UNSAVED
+from engine_store.entities import Entity, F, R
+from engine_store.errors import (
+    AlreadyExistsError,
+    ImmutableFieldError,
+    InvalidValueError,
+    NotInTransactionError,
+    VersionConflictError,
+)
+from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
+from engine_store_memory.database import Data, Draft, Snapshot
+from engine_store_memory.rows import detached, matching, ordered
+
+State = TypeVar("State", User, WorkflowState, TaskState)
+Work = TypeVar("Work", WorkflowState, TaskState)
+
+_PAUSES = tuple(min(0.01, 0.0001 * 2**attempt) for attempt in range(50))
+"""The longest pause of `modify` before each of its further attempts, in seconds."""
+
+
+class Scope(Protocol):
+    """What a repository works on: a store, or a transaction."""
+
+    @property
+    def in_transaction(self) -> bool: ...
+
+    def now(self) -> datetime:
+        """Return the time of the store's clock."""
+        ...
+
+    def read(self) -> Snapshot:
+        """Return what is visible here. Not to be changed."""
+        ...
+
+    def write(self) -> AbstractContextManager[Draft]:
+        """Give what is visible here, to be changed; every check comes before the first change."""
+        ...
+
+
+class Repository(Generic[R, F]):
+    """The rows of one entity.
+
+    Each Protocol names its arguments in its own way. So the methods here that take an id or a row
+    are private, and the repositories offer them with the right names.
+    """
+
+    entity: Entity[R, F]
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def list(
+        self, filter: F | EllipsisType = ..., *, limit: int = 100, cursor: str | None = None
+    ) -> Page[R]:
+        entity, position = self.entity, self.entity.position
+        wanted = entity.everything if isinstance(filter, EllipsisType) else filter
+        entity.check_filter(wanted)
+        values.check_limit(limit)
+        after = checks.decode_cursor(entity.repository, cursor)
+        rows = ordered(entity, matching(self._scope.read()[entity].values(), wanted))
+        if entity.newest_first:
+            rows.reverse()
+            rows = [row for row in rows if after is None or position(row) < after]
+        else:
+            rows = [row for row in rows if after is None or position(row) > after]
+        items = tuple(map(detached, rows[:limit]))
+        if len(rows) <= limit:
+            return Page(items)
+        return Page(items, checks.encode_cursor(entity.repository, *position(items[-1])))
+
+    def _get(self, key: str) -> R:
+        values.check_id(key, self.entity.key_field)
+        return detached(self._stored(self._scope.read(), key))
+
+    def _stored(self, data: Data, key: str) -> R:
+        row = data[self.entity].get(key)
+        if row is None:
+            raise self.entity.not_found(key)
+        return row
+
+    def _put(self, data: Draft, row: R) -> R:
+        data[self.entity][self.entity.key(row)] = detached(row)
+        return detached(row)
+
+
+class Versioned(Repository[State, F]):
+    """Rows with a version (contract 2)."""
+
+    def _create(self, state: State) -> State:
+        self.entity.check(state)
+        with self._scope.write() as data:
+            return self._insert(data, state)
+
+    def _restore(self, state: State) -> State:
+        self.entity.check_restored(state)
+        with self._scope.write() as data:
+            return self._add(data, state)
+
+    def _update(self, state: State) -> State:
+        self.entity.check(state)
+        with self._scope.write() as data:
+            before = self._stored(data, self.entity.key(state))
+            self._check_immutable(before, state)
+            self._check_version(before, state.version)
+            return self._replace(data, before, state)
+
+    def _upsert(self, state: State) -> State:
+        self.entity.check(state)
+        with self._scope.write() as data:
+            before = data[self.entity].get(self.entity.key(state))
+            if before is None:
+                return self._insert(data, state)
+            self._check_immutable(before, state)
+            return self._replace(data, before, state)
+
+    def _modify(self, key: str, fn: Callable[[State], State]) -> State:
+        pauses = iter(_PAUSES)
+        while True:
+            before = self._get(key)
+            after = fn(before)
+            if after is before:
+                return before
+            self._check_same(before, after)
+            try:
+                return self._update(attrs.evolve(after, version=before.version))
+            except VersionConflictError as lost:
+                longest = next(pauses, None)
+                if longest is None:
+                    raise
+                observing.conflicted(lost)
+            observing.retried()
+            time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
+
+    def _insert(self, data: Draft, state: State) -> State:
+        now = self._scope.now()
+        return self._add(data, attrs.evolve(state, version=1, created_at=now, updated_at=now))
+
+    def _add(self, data: Draft, state: State) -> State:
+        key = self.entity.key(state)
+        if key in data[self.entity]:
+            raise AlreadyExistsError(self.entity.label, self.entity.key_field, key)
+        self._admit(data, state, None)
+        return self._put(data, state)
+
+    def _replace(self, data: Draft, before: State, after: State) -> State:
+        self._admit(data, after, before)
+        version, now = before.version + 1, max(before.updated_at, self._scope.now())
+        stamped = attrs.evolve(after, version=version, created_at=before.created_at, updated_at=now)
+        return self._put(data, stamped)
+
+    def _admit(self, data: Data, state: State, before: State | None) -> None:
+        """Raise if other rows stand against `state`, which is new or follows `before`."""
+
+    def _check_same(self, before: State, after: State) -> None:
+        if type(after) is not type(before):
+            expected, found = type(before).__name__, type(after).__name__
+            raise InvalidValueError("fn", f"expected it to return a {expected}, found {found}")
+        key = self.entity.key(before)
+        if self.entity.key(after) != key:
+            raise InvalidValueError("fn", f"expected it to keep the id {key!r}")
+
+    def _check_immutable(self, before: State, after: State) -> None:
+        changed = [f for f in self.entity.immutable if getattr(before, f) != getattr(after, f)]
+        if after.created_at not in (UNSAVED, before.created_at):
+            changed.append("created_at")
+        if changed:
+            raise ImmutableFieldError(self.entity.label, self.entity.key(before), changed[0])
+
+    def _check_version(self, before: State, expected: int) -> None:
+        if before.version != expected:
+            key = self.entity.key(before)
+            raise VersionConflictError(self.entity.label, key, expected, before.version)
+
+
+class Metered(Versioned[Work, F]):
+    """Rows with a usage summary (contract 7), which a transaction can hold."""
+
+    def _check_locking(self) -> None:
+        # To be in a transaction is enough: while one is open, no other one writes.
+        if not self._scope.in_transaction:
+            raise NotInTransactionError(f"{self.entity.repository}.get_for_update")
+
+    def _merge_usage(self, key: str, usage: UsageSummary) -> Work:
+        values.check_id(key, self.entity.key_field)
+        checks.check_usage(usage)
+        with self._scope.write() as data:
+            before = self._stored(data, key)
+            merged = before.usage.merge(usage)
+            checks.check_usage(merged)  # a sum may leave 64 bits
+            return self._replace(data, before, attrs.evolve(before, usage=merged))

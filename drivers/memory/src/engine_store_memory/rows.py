@@ -1,0 +1,72 @@
+"""Choosing, ordering and copying rows."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import attrs
+
+from engine_store.entities import Entity, F, R
+from engine_store.models import ApiKey, TaskState, User, WorkflowState
+
+_MUTABLE = {
+    User: (),
+    ApiKey: (),
+    WorkflowState: ("input", "output", "error", "tasks"),
+    TaskState: ("input", "output", "error"),
+}
+"""The fields of a row that hold what a caller could change in place."""
+
+_MEMBERS = {
+    "statuses": "status",
+    "workflow_exec_ids": "workflow_exec_id",
+    "task_exec_ids": "task_exec_id",
+}
+"""The collections of filters, and the field whose value each must hold."""
+
+
+def detached(row: R) -> R:
+    """Return a copy that shares no document with `row`: what is stored is in no other hands."""
+    fields = _MUTABLE[type(row)]
+    return attrs.evolve(row, **{name: copy.deepcopy(getattr(row, name)) for name in fields})
+
+
+def where(rows: Iterable[R], **fields: object) -> list[R]:
+    """Return the rows that have these values; None is any value."""
+    found = list(rows)
+    for name, value in fields.items():
+        if value is not None:
+            found = [row for row in found if getattr(row, name) == value]
+    return found
+
+
+def matching(rows: Iterable[R], filter: F) -> list[R]:
+    """Return the rows that match every field of `filter` that is given."""
+    given = attrs.asdict(filter, recurse=False)
+    begin, end = given.pop("created_from", None), given.pop("created_before", None)
+    collections = {name: given.pop(name) for name in _MEMBERS if name in given}
+    found = where(rows, **given)
+    for name, members in collections.items():
+        if members is not None:
+            field, wanted = _MEMBERS[name], frozenset(members)
+            found = [row for row in found if getattr(row, field) in wanted]
+    return [
+        row
+        for row in found
+        if (begin is None or begin <= row.created_at) and (end is None or row.created_at < end)
+    ]
+
+
+def ordered(entity: Entity[R, F], rows: Iterable[R]) -> list[R]:
+    """Return the rows in `created_at`, then id order (contract 1.6)."""
+    return sorted(rows, key=entity.position)
+
+
+def latest_of_each(tasks: Iterable[TaskState]) -> dict[str, TaskState]:
+    """Return the last of `tasks` for each `task_id`, in their order."""
+    latest: dict[str, TaskState] = {}
+    for task in tasks:
+        latest.pop(task.task_id, None)  # so that it moves to the end
+        latest[task.task_id] = task
+    return latest
