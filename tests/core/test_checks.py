@@ -273,9 +273,9 @@ def test_no_field_is_forgotten(check, argument, model, fields):
 def test_the_argument_is_of_exactly_its_class(check, argument, model, fields):
     kind = type(model)
     derived = attrs.make_class("Derived", [], bases=(kind,), frozen=True)
-    stranger = TASK if model is WORKFLOW else WORKFLOW
+    other = TASK if model is WORKFLOW else WORKFLOW
     same = derived(**attrs.asdict(model, recurse=False))
-    for value in (None, {}, stranger, same, kind):
+    for value in (None, {}, other, same, kind):
         error = refusal(check, value)
         assert error.path == argument
         assert error.reason == f"expected {kind.__name__}, found {type(value).__name__}"

@@ -18,13 +18,9 @@ import attrs
 import psutil
 import psycopg
 import pytest
-from engine_store_postgres.store import AsyncPostgresStore, PostgresStore
-from engine_store_sqlite.asynchronous import AsyncSqliteStore
-from engine_store_sqlite.store import SqliteStore
 
 import engine_store
 from engine_store import Config, DatabaseConfig, WorkflowState, new_id
-from engine_store.context import LOGGER
 from engine_store.errors import (
     ConfigurationError,
     MigrationLockError,
@@ -34,6 +30,8 @@ from engine_store.errors import (
 )
 from engine_store.models import Health
 from engine_store.plugins import hookimpl
+from engine_store.run_context import LOGGER
+from engine_store.sql.stores import AsyncSqlStore, SqlStore
 
 PATIENCE = 30.0
 
@@ -67,7 +65,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
             opened = psutil.Process().open_files()
             return sum(1 for one in opened if one.path.startswith(str(path)))
 
-        return Place("sqlite", f"sqlite:///{path}", files, (SqliteStore, AsyncSqliteStore))
+        return Place("sqlite", f"sqlite:///{path}", files, (SqlStore, AsyncSqlStore))
     url = request.getfixturevalue("make_schema")(application_name=f"x{new_id()}")
     admin = request.getfixturevalue("postgres_admin")
     name = re.search("application_name=([^&]*)", url)[1]
@@ -76,7 +74,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
         return admin.execute(query, [name]).fetchone()[0]
 
-    return Place("postgres", url, connections, (PostgresStore, AsyncPostgresStore))
+    return Place("postgres", url, connections, (SqlStore, AsyncSqlStore))
 
 
 class Started:

@@ -180,7 +180,7 @@ def check_purge(older_than: object, statuses: object, batch_size: object) -> Non
 
 
 PURGED_UNLESS_TOLD = tuple(sorted(TERMINAL))
-"""The statuses `purge` takes unless told otherwise: only terminal ones."""
+"""The statuses `purge` takes by default: only terminal ones."""
 
 
 # --- cursors: where the next page starts -------------------------------------------------------

@@ -314,7 +314,7 @@ def test_a_script_is_split_where_its_statements_end_and_nowhere_else() -> None:
     assert list(split("")) == []
 
 
-def test_a_database_that_somebody_migrates_while_it_is_checked_is_not_taken_for_a_strangers(
+def test_a_database_that_is_migrated_during_the_check_is_not_taken_for_a_foreign_one(
     path: Path, open_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(sqlite3.connect(path)) as empty:

@@ -43,8 +43,8 @@ class DatabaseConfig:
     )
     migration_timeout: Seconds = setting(
         default=60.0,
-        least=0,
-        most=_LONGEST_WAIT,
+        minimum=0,
+        maximum=_LONGEST_WAIT,
         help="How long to wait for another process that is migrating.",
     )
     vectors: bool = setting(

@@ -72,8 +72,8 @@ class PostgresOptions:
     )
     connect_timeout: Seconds = setting(
         default=10.0,
-        least=1,
-        most=_LONGEST_WAIT,
+        minimum=1,
+        maximum=_LONGEST_WAIT,
         help="How long to wait for a connection; libpq counts whole seconds, so rounded up.",
     )
     """libpq itself would wait for as long as the operating system does, which is minutes."""
@@ -81,28 +81,31 @@ class PostgresOptions:
     schema: str = setting(default="engine_store", help="The schema of the tables.")
     """A schema of its own: an application has a table `users` in `public` already."""
 
-    pool_min_size: int = setting(default=1, least=0, help="Connections that are kept.")
+    pool_min_size: int = setting(default=1, minimum=0, help="Connections that are kept.")
     """One connection is kept, so that the first call after a quiet hour need not connect."""
-    pool_max_size: int = setting(default=8, least=1, help="The most connections at a time.")
+    pool_max_size: int = setting(default=8, minimum=1, help="The most connections at a time.")
     """Four engines on one server of PostgreSQL's default 100 connections leave room for others."""
     pool_timeout: Seconds = setting(
         default=10.0,
-        least=0,
-        most=_LONGEST_WAIT,
+        minimum=0,
+        maximum=_LONGEST_WAIT,
         help="How long a call waits for a connection of the pool.",
     )
     """As long as SQLite's driver waits for its lock."""
     pool_max_waiting: int = setting(
-        default=0, least=0, help="How many calls may wait for a connection; 0: any number."
+        default=0, minimum=0, help="How many calls may wait for a connection; 0: any number."
     )
     pool_max_idle: Seconds = setting(
         default=600.0,
-        least=1,
-        most=_LONGEST_WAIT,
+        minimum=1,
+        maximum=_LONGEST_WAIT,
         help="After how long an unused connection is closed.",
     )
     pool_max_lifetime: Seconds = setting(
-        default=3600.0, least=1, most=_LONGEST_WAIT, help="After how long a connection is renewed."
+        default=3600.0,
+        minimum=1,
+        maximum=_LONGEST_WAIT,
+        help="After how long a connection is renewed.",
     )
     """A connection is renewed each hour: a server's memory for it only grows."""
     check: Literal["socket", "query", "off"] = setting(
@@ -113,16 +116,16 @@ class PostgresOptions:
 
     statement_timeout: Seconds | None = setting(
         default=None,
-        least=0,
-        most=_LONGEST_WAIT,
-        help="The longest that a statement may run; 60s unless told, 0: no limit.",
+        minimum=0,
+        maximum=_LONGEST_WAIT,
+        help="The longest that a statement may run; 60s by default, 0: no limit.",
     )
     """None: 60. No statement here reads more than a page, a tree or a batch; 0 means no limit."""
     lock_timeout: Seconds | None = setting(
         default=None,
-        least=0,
-        most=_LONGEST_WAIT,
-        help="The longest wait for a lock; 10s unless told, 0: no limit.",
+        minimum=0,
+        maximum=_LONGEST_WAIT,
+        help="The longest wait for a lock; 10s by default, 0: no limit.",
     )
     """None: 10. As long as SQLite's driver waits for its lock; 0 means no limit."""
     pgbouncer: bool = setting(

@@ -34,14 +34,14 @@ class SqliteOptions:
     )
     busy_timeout: Seconds = setting(
         default=10.0,
-        least=0,
-        most=_LONGEST_WAIT,
+        minimum=0,
+        maximum=_LONGEST_WAIT,
         help="How long a call waits for a lock that another one holds.",
     )
     synchronous: Literal["extra", "full", "normal", "off"] = setting(
         default="full", help="When SQLite waits for the disk; full survives a power cut."
     )
-    readers: int = setting(default=4, least=1, help="Connections that read at once.")
+    readers: int = setting(default=4, minimum=1, help="Connections that read at once.")
     base_dir: str | None = setting(default=None, help="The folder that the file must lie in.")
 
 
