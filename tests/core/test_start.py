@@ -18,6 +18,9 @@ import attrs
 import psutil
 import psycopg
 import pytest
+from engine_store_postgres.store import AsyncPostgresStore, PostgresStore
+from engine_store_sqlite.asynchronous import AsyncSqliteStore
+from engine_store_sqlite.store import SqliteStore
 
 import engine_store
 from engine_store import Config, DatabaseConfig, WorkflowState, new_id
@@ -31,9 +34,6 @@ from engine_store.errors import (
 )
 from engine_store.models import Health
 from engine_store.plugins import hookimpl
-from engine_store_postgres.store import AsyncPostgresStore, PostgresStore
-from engine_store_sqlite.asynchronous import AsyncSqliteStore
-from engine_store_sqlite.store import SqliteStore
 
 PATIENCE = 30.0
 

@@ -18,7 +18,7 @@ from functools import partial, wraps
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
-from engine_store.cancellation import outlasting
+from engine_store.cancellation import shield_future
 from engine_store.errors import TransactionClosedError
 from engine_store.protocols import AsyncStore, AsyncTransaction, Store, Transaction
 
@@ -161,7 +161,7 @@ async def run_in_thread(threads: Executor | None, call: Callable[[], _T]) -> _T:
     """What `call` returns or raises. A cancellation comes out too, but not before `call` ended."""
     context = contextvars.copy_context()  # the caller's logger and configuration live there
     loop = asyncio.get_running_loop()
-    return await outlasting(loop.run_in_executor(threads, context.run, _awaitable, call))
+    return await shield_future(loop.run_in_executor(threads, context.run, _awaitable, call))
 
 
 def _awaitable(call: Callable[[], _T]) -> _T:
