@@ -84,7 +84,7 @@ def test_a_pool_is_full_idle_and_usable_after_many_cancellations(
                 b"SELECT DISTINCT state FROM pg_stat_activity WHERE application_name = %s", [name]
             ).fetchall()
             assert states == [("idle",)]
-            figures = store.pool.figures()  # type: ignore[attr-defined]
+            figures = store.figures()  # type: ignore[attr-defined]
             assert figures == {
                 "pool_size": POOL,
                 "pool_max": POOL,
