@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
@@ -24,14 +23,13 @@ from hypothesis.stateful import (
 )
 
 from engine_store.errors import EngineStoreError
-from engine_store.models import Page, Status
+from engine_store.models import Page
 from engine_store.protocols import Repositories, Store, Transaction
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.exact import exact
+from engine_store_contracts.harness import delete_everything
 from engine_store_contracts.machine.script import Recorded, Script
 from engine_store_contracts.reference import ReferenceStore
-
-END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 DEEPEST = 3
 """Transactions and savepoints open at a time."""
@@ -192,9 +190,7 @@ class SideBySide(RuleBasedStateMachine):
         while self._levels:
             self.roll_back()
         for store in (self._subject.store, self._reference):
-            store.workflows.purge(END_OF_TIME, statuses=list(Status), batch_size=1000)
-            for user in store.users.list().items:
-                store.users.delete(user.user_id)
+            delete_everything(store)
 
     @property
     def _scope(self) -> tuple[str, Repositories, Repositories]:

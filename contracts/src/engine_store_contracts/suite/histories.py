@@ -104,7 +104,9 @@ class AsyncHistoryCases(ContractCase, faces=(Face.ASYNC,)):
         assert check_pages(history) == []
 
 
-class ProcessHistoryCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reopen")):
+class ProcessHistoryCases(
+    ContractCase, faces=(Face.SYNC,), needs=("processes", "reopen"), fresh=True
+):
     """The same among processes, also such as are killed. Needs `database.url`."""
 
     @clause("2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "5.4")
