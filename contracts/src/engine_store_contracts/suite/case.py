@@ -82,9 +82,7 @@ class ContractCase:
                 recording.leave_out(request.node, declared[name])
 
     @pytest.fixture
-    def reused(
-        self, request: pytest.FixtureRequest, engine_store_reuse: Reuse
-    ) -> Iterator[Reused]:
+    def reused(self, request: pytest.FixtureRequest, engine_store_reuse: Reuse) -> Iterator[Reused]:
         """Give the fixture `harness` a database that passed cases have left, if there is one."""
         fresh, lend = self.section_of(request.function.__name__).fresh, engine_store_reuse.harness
         with ExitStack() as stack:

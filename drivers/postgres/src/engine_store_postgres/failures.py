@@ -17,7 +17,7 @@ from engine_store.errors import (
     StoreClosedError,
     UnavailableError,
 )
-from engine_store.urls import MASK
+from engine_store.urls import mask_secrets
 
 _RETRIABLE = {
     "40001": "a concurrent transaction changed what this one had read; run it again",
@@ -107,7 +107,7 @@ def reaching(place: str, password: str | None) -> Iterator[None]:
     try:
         yield
     except psycopg.OperationalError as error:
-        reason = str(error).replace(password, MASK) if password else str(error)
+        reason = mask_secrets(str(error), [password or ""])
         missing = error.pgconn is not None and bool(error.pgconn.needs_password)
         raise UnavailableError(
             f"PostgreSQL at {place}: {' '.join(reason.split())}", retriable=not missing
