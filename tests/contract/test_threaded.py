@@ -116,6 +116,7 @@ def test_the_thread_of_an_ended_transaction_takes_no_call(store: AsyncStore) -> 
 
 
 class _Observed(ReferenceStore):
+    @property
     def place(self) -> Place:
         return Place("memory", "here")
 
@@ -127,7 +128,7 @@ def test_a_face_is_observable_exactly_if_its_store_is(store: AsyncStore) -> None
     assert not isinstance(store, Observable)
     observed = threaded(_Observed())
     assert isinstance(observed, Observable)
-    assert (observed.place(), observed.figures()) == (Place("memory", "here"), {"rows": 0})
+    assert (observed.place, observed.figures()) == (Place("memory", "here"), {"rows": 0})
 
 
 def test_closing_either_face_closes_the_other() -> None:

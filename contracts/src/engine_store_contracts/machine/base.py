@@ -42,7 +42,7 @@ class Rollback(Exception):
 
 
 @frozen
-class Outcome:
+class Result:
     """What a call did: it returned `value`, or raised `error`."""
 
     value: Any = None
@@ -102,7 +102,7 @@ class SideBySide(RuleBasedStateMachine):
         self._clock = clock
         self._clock.time = START
 
-    def both(self, call: Callable[[Repositories], Any]) -> Outcome:
+    def both(self, call: Callable[[Repositories], Any]) -> Result:
         """Make the call on both; what it did, which must be the same."""
         name, tested, reference = self._scope
         return self._compared(call, Recorded(tested, self.script, name), reference)
@@ -225,10 +225,10 @@ class SideBySide(RuleBasedStateMachine):
         tested: Repositories | Recorded,
         reference: Repositories,
         shown: str | None = None,
-    ) -> Outcome:
+    ) -> Result:
         self._subject.calls += 1
-        found = _outcome(partial(call, cast("Repositories", tested)))
-        expected = _outcome(partial(call, reference))
+        found = _result(partial(call, cast("Repositories", tested)))
+        expected = _result(partial(call, reference))
         self._check_same(found, expected, shown)
         return expected
 
@@ -241,11 +241,11 @@ class SideBySide(RuleBasedStateMachine):
         pytest.fail(f"the store: {found}\nthe reference: {expected}")
 
 
-def _outcome(call: Callable[[], Any]) -> Outcome:
+def _result(call: Callable[[], Any]) -> Result:
     try:
-        return Outcome(value=call())
+        return Result(value=call())
     except EngineStoreError as exc:
-        return Outcome(error=exc)
+        return Result(error=exc)
 
 
 def _everything(repositories: Repositories) -> list[object]:
