@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from engine_store.checks import PURGED_UNLESS_TOLD
+from engine_store.checks import PURGED_BY_DEFAULT
 from engine_store.cli import NO
 from engine_store.cli.run import PAGE, Run, command, confirmed, group, plain, table
 from engine_store.config import seconds
@@ -121,7 +121,7 @@ def purge(
     dry_run: DryRun = False,
 ) -> None:
     """Delete old executions with their tasks, in batches."""
-    before, statuses = _before(older_than), status or PURGED_UNLESS_TOLD
+    before, statuses = _before(older_than), status or PURGED_BY_DEFAULT
     with run.store() as store:
         doomed = store.workflows.purge(before, statuses=statuses, dry_run=True)
         what = f"{doomed.workflows} executions and {doomed.tasks} tasks"
