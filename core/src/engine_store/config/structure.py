@@ -69,6 +69,15 @@ def setting(
     return attrs.field(metadata=metadata, **field)
 
 
+DAY = 86_400
+"""Seconds; no wait can be without end. SQLite and `threading` count some weeks and centuries."""
+
+
+def duration(default: float | None, help: str, *, minimum: float = 0) -> Any:  # noqa: A002
+    """Return a setting of `Seconds`, from `minimum` to a day."""
+    return setting(default=default, minimum=minimum, maximum=DAY, help=help)
+
+
 def _fits(field: attrs.Attribute[Any], value: Any) -> bool:
     """Whether a number lies between the bounds of its setting."""
     minimum, maximum = field.metadata.get("minimum"), field.metadata.get("maximum")
