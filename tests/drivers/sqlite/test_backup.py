@@ -11,9 +11,9 @@ import pytest
 import engine_store
 from engine_store import DatabaseConfig, User
 from engine_store.errors import ConfigurationError, ForeignDatabaseError
-from engine_store.plugins import load_driver
 from engine_store_sqlite import backup as module
 from engine_store_sqlite.backup import backup
+from engine_store_sqlite.driver import DRIVER
 
 
 def config(path: Path) -> DatabaseConfig:
@@ -104,14 +104,11 @@ def test_a_copy_that_is_damaged_is_gone(path: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("copy.db*"))
 
 
-def test_the_hook_copies_nothing_that_is_not_ours(tmp_path: Path) -> None:
+def test_the_driver_copies_nothing_that_is_not_ours(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.db"
     with sqlite3.connect(foreign) as connection:
         connection.execute("CREATE TABLE mine (a)")
     connection.close()
-    _, manager = load_driver("sqlite")
     with pytest.raises(ForeignDatabaseError):
-        manager.hook.engine_store_backup(
-            config=config(foreign), target=tmp_path / "copy.db", progress=quiet
-        )
+        DRIVER.backup(config(foreign), tmp_path / "copy.db", quiet)
     assert list(tmp_path.iterdir()) == [foreign]

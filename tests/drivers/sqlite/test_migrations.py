@@ -43,29 +43,27 @@ def versions(plan: Any) -> list[int]:
     return [step.version for step in plan.steps]
 
 
-class Told:
-    """Hooks that note what they are told."""
+class Steps:
+    """Listeners that note the steps of the schema."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, Direction]] = []
 
-    def engine_store_migration_applied(
-        self, *, driver: str, migration: Migration, direction: Direction
-    ) -> None:
+    def migration_applied(self, driver: str, migration: Migration, direction: Direction) -> None:
         self.steps.append((migration.version, direction))
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def applied() -> Steps:
+    return Steps()
 
 
 @pytest.fixture
-def migrator_of(told: Told) -> Callable[..., SqliteMigrator]:
+def migrator_of(applied: Steps) -> Callable[..., SqliteMigrator]:
     """A migrator of a store's database with other steps than the driver's."""
 
     def make(store: Any, steps: tuple[Migration, ...], timeout: float = 10) -> SqliteMigrator:
-        context = OpenContext(lambda: NOW, told)  # type: ignore[arg-type]
+        context = OpenContext(lambda: NOW, applied)
         return SqliteMigrator(store.connections, steps, QUERIES, context, timeout)
 
     return make
@@ -225,7 +223,11 @@ FINE = Migration(4, "fine", "CREATE TABLE fine (x);", "DROP TABLE fine;")
 
 
 def test_a_failing_step_leaves_the_schema_as_it_was_before_the_first(
-    path: Path, store: Store, bare: Connect, migrator_of: Callable[..., SqliteMigrator], told: Told
+    path: Path,
+    store: Store,
+    bare: Connect,
+    migrator_of: Callable[..., SqliteMigrator],
+    applied: Steps,
 ) -> None:
     before = schema(bare(path))
     migrator = migrator_of(store, (*MIGRATIONS, FINE, BROKEN))
@@ -233,13 +235,17 @@ def test_a_failing_step_leaves_the_schema_as_it_was_before_the_first(
         migrator.up()
     assert schema(bare(path)) == before
     assert store.health().schema_version == 3
-    assert told.steps == []
+    assert applied.steps == []
     assert versions(migrator.up(4)) == [4], "the lock is free, and the steps before it can run"
-    assert told.steps == [(4, Direction.UP)]
+    assert applied.steps == [(4, Direction.UP)]
 
 
 def test_a_step_that_cannot_be_reverted_leaves_the_schema_as_it_was_before_the_first(
-    path: Path, store: Store, bare: Connect, migrator_of: Callable[..., SqliteMigrator], told: Told
+    path: Path,
+    store: Store,
+    bare: Connect,
+    migrator_of: Callable[..., SqliteMigrator],
+    applied: Steps,
 ) -> None:
     stuck = Migration(4, "stuck", "CREATE TABLE stuck (x);", "DROP TABLE missing;")
     last = Migration(5, "last", "CREATE TABLE last (x);", "DROP TABLE last;")
@@ -250,7 +256,7 @@ def test_a_step_that_cannot_be_reverted_leaves_the_schema_as_it_was_before_the_f
         migrator.down(3)
     assert schema(bare(path)) == before
     assert versions(migrator.plan(0)) == [5, 4, 3, 2, 1]
-    assert told.steps == [(4, Direction.UP), (5, Direction.UP)]
+    assert applied.steps == [(4, Direction.UP), (5, Direction.UP)]
 
 
 def test_a_fresh_file_whose_first_steps_fail_stays_empty(

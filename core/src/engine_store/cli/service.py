@@ -17,9 +17,9 @@ import engine_store
 from engine_store.cli.run import NO, USAGE, Run, command, plain, table
 from engine_store.config import DatabaseConfig, Finding, Severity
 from engine_store.context import LOGGER
+from engine_store.discovery import driver_distribution, installed_drivers, load_driver
 from engine_store.errors import ConfigurationError, EngineStoreError, Problem
 from engine_store.models import Health
-from engine_store.plugins import driver_distribution, installed_drivers, load_driver
 from engine_store.startup import findings, json_schema
 
 app = typer.Typer()
@@ -121,7 +121,7 @@ def schema(run: Run) -> None:
 def _driver(name: str) -> DriverAnswer:
     distribution, version = driver_distribution(name)
     try:
-        driver, _ = load_driver(name)
+        driver = load_driver(name)
         # Some can do less in one place than in another: a plausible one.
         declared = driver.capabilities(DatabaseConfig(url=f"{name}:///engine.db"))
     except EngineStoreError as error:

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from attrs import frozen
 
+from engine_store.errors import VersionConflictError
+from engine_store.observing import conflicted, retried
 from engine_store.sql.statements import Call
 
 T = TypeVar("T")
@@ -194,8 +196,11 @@ def drive_procedure(
                 if isinstance(action, Step):
                     answer = run(action)
                 else:
+                    retried()
                     sleep(action.seconds)
             except Exception as exc:  # noqa: BLE001 - as in drive
+                if isinstance(exc, VersionConflictError):
+                    conflicted(exc)
                 action = procedure.throw(exc)
             else:
                 action = procedure.send(answer)
@@ -216,8 +221,15 @@ async def drive_procedure_async(
         action = next(procedure)
         while True:
             try:
-                answer = await (run(action) if isinstance(action, Step) else sleep(action.seconds))
+                answer = None
+                if isinstance(action, Step):
+                    answer = await run(action)
+                else:
+                    retried()
+                    await sleep(action.seconds)
             except Exception as exc:  # noqa: BLE001 - as in drive
+                if isinstance(exc, VersionConflictError):
+                    conflicted(exc)
                 action = procedure.throw(exc)
             else:
                 action = procedure.send(answer)

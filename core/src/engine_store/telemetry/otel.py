@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from opentelemetry.metrics import MeterProvider, get_meter
-from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider, get_tracer
+from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider, get_tracer, use_span
 
 from engine_store.errors import ConfigurationError
 from engine_store.migrations import Direction
 from engine_store.plugins import hookimpl
 from engine_store.protocols import AsyncStore, Observable, Store
+from engine_store.telemetry.endpoint import Attributes, attributes_of
 from engine_store.telemetry.gauges import observe
-from engine_store.telemetry.place import Attributes, attributes_of
 
 SCOPE = "engine_store"
 
 BOUNDARIES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
-"""Those of the conventions for the duration of operations, in seconds."""
+"""The buckets of the conventions for the duration of operations, in seconds."""
 
 
 class OpenTelemetry:
     """A plugin that makes a span of each operation, and metrics.
 
     Spans are of kind CLIENT, named by operation and database, and children of the caller's span.
+    What runs inside an operation, such as the function passed to `modify`, is a child of its span.
     An operation that raised has the status ERROR and `error.type`, the class of what it raised:
     texts of errors name ids and emails, and go nowhere. What a caller foresees, such as
     `VersionConflictError`, is an error here too.
 
     Metrics: the histogram `db.client.operation.duration`; the counters `engine_store.conflicts`,
-    `engine_store.retries` and `engine_store.migrations`; the pool's figures as
-    `db.client.connection.*`, the file's as `engine_store.*`.
+    `engine_store.retries` and `engine_store.migrations`; the statistics of a pool as
+    `db.client.connection.*`, those of a file as `engine_store.*`.
 
     Without providers it uses the global ones. It belongs to one database: make one for each.
     """
@@ -42,7 +45,7 @@ class OpenTelemetry:
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
-        """A plugin for `engine_store.open`, which reports to the providers."""
+        """Make a plugin for `engine_store.open` that reports to the providers."""
         release = version("engine-store")
         self._tracer = get_tracer(SCOPE, release, tracer_provider)
         self._provider = meter_provider
@@ -72,9 +75,9 @@ class OpenTelemetry:
 
     @hookimpl
     def engine_store_opened(self, driver: str, store: Store | AsyncStore) -> None:
-        """Learn which database it is, and report its figures from now on, where it has any.
+        """Learn which database it is, and report its statistics from now on, if it has any.
 
-        Raises `ConfigurationError` where it is another one than before.
+        Raises `ConfigurationError` if it is another one than before.
         """
         database = attributes_of(driver, store)
         if self._database not in ({}, database):
@@ -86,25 +89,30 @@ class OpenTelemetry:
             observe(self._provider, self._meter, store, database)
 
     @hookimpl
-    def engine_store_operation_finished(
-        self, operation: str, seconds: float, error: BaseException | None
-    ) -> None:
-        """Make the span, as long as the operation was, and count its duration."""
-        ended = time.time_ns()
+    @contextmanager
+    def engine_store_operation(self, operation: str) -> Iterator[None]:
+        """Run it in a span, and record its duration."""
         attributes = self._attributes(operation)
-        if error is not None:
-            attributes["error.type"] = _name(type(error))
         namespace = self._database.get("db.namespace")
+        began, started = time.time_ns(), time.perf_counter()
         span = self._tracer.start_span(
             operation if namespace is None else f"{operation} {namespace}",
             kind=SpanKind.CLIENT,
             attributes=attributes,
-            start_time=ended - round(seconds * 1e9),
+            start_time=began,
         )
-        if error is not None:
-            span.set_status(Status(StatusCode.ERROR))
-        span.end(ended)
-        self._duration.record(seconds, attributes)
+        with use_span(span, record_exception=False, set_status_on_exception=False):
+            try:
+                yield
+            except BaseException as error:
+                attributes["error.type"] = _name(type(error))
+                span.set_attribute("error.type", attributes["error.type"])
+                span.set_status(Status(StatusCode.ERROR))
+                raise
+            finally:
+                seconds = time.perf_counter() - started
+                self._duration.record(seconds, attributes)
+                span.end(began + round(seconds * 1e9))
 
     @hookimpl
     def engine_store_conflict(self, operation: str) -> None:
@@ -127,6 +135,6 @@ class OpenTelemetry:
 
 
 def _name(kind: type[BaseException]) -> str:
-    """The canonical name of a class, as OpenTelemetry has it for exceptions."""
+    """Return the canonical name of a class, as OpenTelemetry has it for exceptions."""
     name = kind.__qualname__
     return name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}"

@@ -1,18 +1,17 @@
-"""The plugin: opening PostgreSQL stores from a configuration."""
+"""The driver: opening PostgreSQL stores from a configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
+from pathlib import Path
 
 from engine_store.cancellation import whole
 from engine_store.config import Config, DatabaseConfig, Finding
 from engine_store.errors import ConfigurationError
 from engine_store.migrations import load_migrations
-from engine_store.plugins import hookimpl
-from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
-from engine_store.sql.observe import observer
+from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
 from engine_store.sql.operations import Context
 from engine_store.sql.rows import Codec, Rows
 from engine_store.sql.statements import Queries, load_queries
@@ -49,6 +48,7 @@ class PostgresDriver:
     """`engine_store.protocols.Driver` for psycopg 3."""
 
     name = NAME
+    settings = PostgresOptions
 
     def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
         return _CAPABILITIES
@@ -65,9 +65,7 @@ class PostgresDriver:
         except BaseException:
             run(pool.close())
             raise
-        return PostgresStore(
-            pool, _classes(options, context), migrator, observer(context.hooks, NAME)
-        )
+        return PostgresStore(pool, _classes(options, context), migrator)
 
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
         target, options = read_options(config)
@@ -78,46 +76,31 @@ class PostgresDriver:
         except BaseException:
             await whole(pool.close())
             raise
-        return AsyncPostgresStore(
-            pool, _classes(options, context), migrator, observer(context.hooks, NAME)
+        return AsyncPostgresStore(pool, _classes(options, context), migrator)
+
+    def check(self, config: Config) -> Iterable[Finding]:
+        """Return what is wrong with the settings; the server is asked at opening."""
+        try:
+            read_options(config.database)
+        except ConfigurationError as error:
+            return Finding.of(error)
+        return ()
+
+    def backup(
+        self, config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
+    ) -> int:
+        """Raise the advice to use PostgreSQL's tools, which fit the version of the server."""
+        _, options = read_options(config)
+        raise ConfigurationError(
+            "database.driver",
+            "PostgreSQL is backed up by its own tools, which take one snapshot of a server in use "
+            f"and know its version: pg_dump --format=custom --schema={options.schema}; or "
+            "pg_basebackup with archived WAL, to go back to any moment; a portable copy is made "
+            "by export",
         )
 
 
-_DRIVER = PostgresDriver()
-
-
-@hookimpl
-def engine_store_driver() -> Driver:
-    """The driver of this plugin."""
-    return _DRIVER
-
-
-@hookimpl
-def engine_store_backup(config: DatabaseConfig) -> int:
-    """PostgreSQL has tools of its own, which need to be of the server's version."""
-    _, options = read_options(config)
-    raise ConfigurationError(
-        "database.driver",
-        "PostgreSQL is backed up by its own tools, which take one snapshot of a server in use and "
-        f"know its version: pg_dump --format=custom --schema={options.schema}; or pg_basebackup "
-        "with archived WAL, to go back to any moment; a portable copy is made by export",
-    )
-
-
-@hookimpl
-def engine_store_check(config: Config) -> Iterable[Finding]:
-    """What is wrong with the settings; the server is asked at opening."""
-    try:
-        read_options(config.database)
-    except ConfigurationError as error:
-        return Finding.of(error)
-    return ()
-
-
-@hookimpl
-def engine_store_settings() -> type[PostgresOptions]:
-    """The settings of this driver."""
-    return PostgresOptions
+DRIVER = PostgresDriver()
 
 
 def _migrator(

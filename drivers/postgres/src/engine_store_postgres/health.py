@@ -1,4 +1,4 @@
-"""Whether a PostgreSQL store can be used, and its figures."""
+"""Whether a PostgreSQL store can be used, and its statistics."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ async def health(pool: Pool, migrator: PostgresMigrator) -> Health:
         problem = "transactions are read-only by default_transaction_read_only"
     elif may_write is False:
         problem = f"the user lacks a privilege to write the tables of schema {migrator.schema}"
-    details = {"server_version": server, **pool.figures()}
+    details = {"server_version": server, **pool.stats()}
     return Health("postgres", True, problem is None, version, problem, details)

@@ -70,7 +70,7 @@ class PostgresMigrator:
         self._steps = tuple(step.named(schema=f'"{schema}"') for step in steps)
         self.schema = schema
         self._clock = context.clock
-        self._hooks = context.hooks
+        self._listeners = context.listeners
         self._timeout = timeout
 
     async def status(self) -> tuple[MigrationStatus, ...]:
@@ -187,9 +187,7 @@ class PostgresMigrator:
                 await self._run(wire, left[0], direction)
                 await wire.command("COMMIT")
             ran.append(left[0])
-            self._hooks.engine_store_migration_applied(
-                driver="postgres", migration=left[0], direction=direction
-            )
+            self._listeners.migration_applied("postgres", left[0], direction)
         return MigrationPlan(direction, tuple(ran))
 
     def _left(

@@ -21,7 +21,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from engine_store.cancellation import whole
 from engine_store.errors import StoreClosedError, UnavailableError
-from engine_store.protocols import Place
+from engine_store.protocols import Endpoint
 from engine_store_postgres.failures import reaching, translate, translated
 from engine_store_postgres.options import PostgresOptions, Target
 from engine_store_postgres.wires import (
@@ -49,7 +49,7 @@ class Pool(Protocol):
         """Whether a connection stays with one session of the server; PgBouncer's do not."""
         ...
 
-    place: Place
+    endpoint: Endpoint
     """Which database it connects to."""
 
     async def open(self) -> None:
@@ -79,7 +79,7 @@ class Pool(Protocol):
         """Raise `StoreClosedError` after `close`; `UnavailableError` where a fork lost it."""
         ...
 
-    def figures(self) -> dict[str, int]:
+    def stats(self) -> dict[str, int]:
         """How many connections there are, idle ones and calls that wait."""
         ...
 
@@ -195,7 +195,7 @@ class SyncPool(_Taking):
     def __init__(self, target: Target, options: PostgresOptions) -> None:
         """A pool without connections."""
         self._target = target
-        self.place = target.place
+        self.endpoint = target.endpoint
         self._options = options
         self._closed = False
         self._lent: set[SyncConnection] = set()
@@ -238,8 +238,8 @@ class SyncPool(_Taking):
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
 
-    def figures(self) -> dict[str, int]:
-        return _figures(self._pool)
+    def stats(self) -> dict[str, int]:
+        return _stats(self._pool)
 
     async def close(self) -> None:
         self._closed = True
@@ -276,7 +276,7 @@ class AsyncPool(_Taking):
     def __init__(self, target: Target, options: PostgresOptions) -> None:
         """A pool for the running event loop."""
         self._target = target
-        self.place = target.place
+        self.endpoint = target.endpoint
         self._options = options
         self._closed = False
         self._lent: set[LoopConnection] = set()
@@ -332,15 +332,15 @@ class AsyncPool(_Taking):
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
         return await whole(work)
 
-    def figures(self) -> dict[str, int]:
-        return _figures(self._pool)
+    def stats(self) -> dict[str, int]:
+        return _stats(self._pool)
 
     async def close(self) -> None:
         self._closed = True
         await self._pool.close()
 
 
-def _figures(
+def _stats(
     pool: ConnectionPool[SyncConnection] | AsyncConnectionPool[LoopConnection] | None,
 ) -> dict[str, int]:
     found = {} if pool is None else pool.get_stats()

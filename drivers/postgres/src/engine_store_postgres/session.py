@@ -20,7 +20,7 @@ from engine_store.errors import (
     TransactionClosedError,
     UnavailableError,
 )
-from engine_store.sql.observe import Observer
+from engine_store.observing import retried
 from engine_store.sql.operation import (
     Backoff,
     Contended,
@@ -47,34 +47,18 @@ each costs the server's deadlock_timeout of a second, so more attempts would hel
 class Session:
     """Runs operations, each by itself."""
 
-    def __init__(self, pool: Pool, observer: Observer | None) -> None:
-        """A session on `pool`; `observer` is told what happens, where there is one."""
+    def __init__(self, pool: Pool) -> None:
+        """A session on `pool`."""
         self.pool = pool
-        self.observer = observer
 
     async def run(self, invocation: Invocation) -> Any:
-        """Run an operation or a procedure to its end, and tell the observer."""
-        if self.observer is not None:
-            with self.observer.operation(invocation.name):
-                return await self._run(invocation)
-        if invocation.mode is Mode.PROCEDURE:
-            return await self._run(invocation)
-        return await self._run_one(invocation)
-
-    async def _run(self, invocation: Invocation) -> Any:
+        """Run an operation or a procedure to its end."""
         if invocation.mode is not Mode.PROCEDURE:
-            return await self._attempt(invocation)
-        name, told = invocation.name, self.observer
-        sleep = self.pool.sleep if told is None else told.heard_sleep(name, self.pool.sleep)
+            return await self._run_one(invocation)
+        name = invocation.name
         return await drive_procedure_async(
-            invocation.start(), lambda step: self._attempt(step.named(name)), sleep
+            invocation.start(), lambda step: self._run_one(step.named(name)), self.pool.sleep
         )
-
-    async def _attempt(self, invocation: Invocation) -> Any:
-        if self.observer is None:
-            return await self._run_one(invocation)
-        with self.observer.step(invocation.name):
-            return await self._run_one(invocation)
 
     async def _run_one(self, invocation: Invocation) -> Any:
         """Run one operation. It checks its arguments before a connection is taken."""
@@ -155,8 +139,7 @@ class Session:
             pause = next(pauses, None)
             if pause is None:
                 break
-            if self.observer is not None:
-                self.observer.retried(invocation.name)
+            retried()
             await self.pool.sleep(pause.seconds)
             op = invocation.start()
             request = first_request(op)
@@ -188,7 +171,6 @@ class TransactionSession(Session):
     def __init__(
         self,
         pool: Pool,
-        observer: Observer | None,
         turn: AbstractAsyncContextManager[object],
         owner: Callable[[], object],
     ) -> None:
@@ -197,7 +179,7 @@ class TransactionSession(Session):
         `turn` is held by each use of the connection. The transaction belongs to what `owner` says
         when it begins: a thread, or anybody.
         """
-        super().__init__(pool, observer)
+        super().__init__(pool)
         self._turn = turn
         self._who = owner
         self._owner: object = None

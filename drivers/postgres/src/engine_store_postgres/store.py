@@ -17,12 +17,11 @@ from engine_store.protocols import (
     AsyncTaskRepository,
     AsyncUserRepository,
     AsyncWorkflowRepository,
-    Place,
+    Endpoint,
     TaskRepository,
     UserRepository,
     WorkflowRepository,
 )
-from engine_store.sql.observe import Observer
 from engine_store.sql.operation import Invocation
 from engine_store.sql.store import RepositoryClasses, SqlRepositories, SqlTransaction
 from engine_store_postgres.health import health
@@ -90,12 +89,12 @@ class _Observable:
     pool: Pool
 
     @property
-    def place(self) -> Place:
-        return self.pool.place
+    def endpoint(self) -> Endpoint:
+        return self.pool.endpoint
 
-    def figures(self) -> Mapping[str, int | float | str]:
+    def stats(self) -> Mapping[str, int | float | str]:
         self.pool.check_open()
-        return self.pool.figures()
+        return self.pool.stats()
 
 
 class PostgresStore(
@@ -109,11 +108,10 @@ class PostgresStore(
         pool: Pool,
         classes: RepositoryClasses,
         migrator: PostgresMigrator,
-        observer: Observer | None,
     ) -> None:
         """A store on `pool`, which it closes."""
         self.pool = pool
-        self.session = Session(pool, observer)
+        self.session = Session(pool)
         super().__init__(classes, self._run_operation)
         self._migrator = migrator
         self.migrator = SyncMigrator(migrator)
@@ -124,9 +122,7 @@ class PostgresStore(
     @contextmanager
     def transaction(self) -> Iterator[PostgresTransaction]:
         """All writes or none."""
-        session = TransactionSession(
-            self.pool, self.session.observer, nullcontext(), threading.get_ident
-        )
+        session = TransactionSession(self.pool, nullcontext(), threading.get_ident)
         transaction = PostgresTransaction(self.classes, session)
         try:
             run(session.begin())
@@ -205,18 +201,17 @@ class AsyncPostgresStore(
         pool: Pool,
         classes: RepositoryClasses,
         migrator: PostgresMigrator,
-        observer: Observer | None,
     ) -> None:
         """A store on `pool`, which it closes."""
         self.pool = pool
-        self.session = Session(pool, observer)
+        self.session = Session(pool)
         super().__init__(classes, self.session.run)
         self.migrator = migrator
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncPostgresTransaction]:
         """All writes or none."""
-        session = TransactionSession(self.pool, self.session.observer, asyncio.Lock(), lambda: None)
+        session = TransactionSession(self.pool, asyncio.Lock(), lambda: None)
         transaction = AsyncPostgresTransaction(self.classes, session)
         try:
             await session.begin()

@@ -23,7 +23,7 @@ from engine_store.protocols import (
     AsyncTaskRepository,
     AsyncUserRepository,
     AsyncWorkflowRepository,
-    Place,
+    Endpoint,
 )
 from engine_store.sql.operation import Invocation, Mode, drive_procedure_async
 from engine_store.sql.store import SqlRepositories, SqlTransaction
@@ -162,7 +162,7 @@ class AsyncSqliteStore(
 
     def __init__(self, store: SqliteStore) -> None:
         """The asynchronous face of `store`, which nobody else uses."""
-        super().__init__(store.classes, self._run_operation)
+        super().__init__(store.classes, self._drive)
         options = store.connections.options
         self._store = store
         self._session = store.session
@@ -172,26 +172,18 @@ class AsyncSqliteStore(
         self.write_thread = ThreadPoolExecutor(1, "engine-store-write")
         self.migrator = AsyncSqliteMigrator(store.migrator, self)
 
-    async def _run_operation(self, invocation: Invocation) -> Any:
-        observer = self._session.observer
-        if observer is None:
-            return await self._drive(invocation)
-        with observer.operation(invocation.name):  # here, for the wait for a turn is part of it
-            return await self._drive(invocation)
-
     async def _drive(self, invocation: Invocation) -> Any:
         if invocation.mode is not Mode.PROCEDURE:
             return await self._run_one(invocation)
-        name, told = invocation.name, self._session.observer
-        sleep = asyncio.sleep if told is None else told.heard_sleep(name, asyncio.sleep)
+        name = invocation.name
         return await drive_procedure_async(
-            invocation.start(), lambda step: self._run_one(step.named(name)), sleep
+            invocation.start(), lambda step: self._run_one(step.named(name)), asyncio.sleep
         )
 
     async def _run_one(self, invocation: Invocation) -> Any:
         if invocation.mode in (Mode.WRITE, Mode.TRANSACT):
-            return await self.write(self._session.attempt, invocation)
-        return await self.read(self._session.attempt, invocation)
+            return await self.write(self._session.run_one, invocation)
+        return await self.read(self._session.run_one, invocation)
 
     async def read(self, function: Callable[..., T], *args: Any) -> T:
         """Run `function` in a thread that reads. Raises `StoreClosedError`."""
@@ -219,7 +211,7 @@ class AsyncSqliteStore(
     async def transaction(self) -> AsyncIterator[AsyncSqliteTransaction]:
         """All writes or none. Takes the write lock at once: nobody else writes until its end."""
         async with self._in_turn():
-            session = TransactionSession(self._store.connections, self._session.observer)
+            session = TransactionSession(self._store.connections)
             transaction = AsyncSqliteTransaction(self, session)
             try:
                 await run_in_thread(self.write_thread, session.begin)
@@ -232,11 +224,11 @@ class AsyncSqliteStore(
                 transaction.end()
 
     @property
-    def place(self) -> Place:
-        return self._store.place
+    def endpoint(self) -> Endpoint:
+        return self._store.endpoint
 
-    def figures(self) -> Mapping[str, int | float | str]:
-        return self._store.figures()
+    def stats(self) -> Mapping[str, int | float | str]:
+        return self._store.stats()
 
     async def health(self) -> Health:
         return await self.read(self._store.health)

@@ -1,4 +1,4 @@
-"""The plugin: opening SQLite stores from a configuration."""
+"""The driver: opening SQLite stores from a configuration."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ import orjson
 from engine_store.config import Config, DatabaseConfig, Finding
 from engine_store.errors import ConfigurationError, SchemaBehindError
 from engine_store.migrations import load_migrations
-from engine_store.plugins import hookimpl
-from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
-from engine_store.sql.observe import observer
+from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
 from engine_store.sql.operations import Context
 from engine_store.sql.rows import Codec, Rows
 from engine_store.sql.statements import load_queries
@@ -58,6 +56,7 @@ class SqliteDriver:
     """`engine_store.protocols.Driver` for the standard library's `sqlite3`."""
 
     name = "sqlite"
+    settings = SqliteOptions
 
     def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
         location, _ = read_options(config)
@@ -80,37 +79,19 @@ class SqliteDriver:
             raise
         return AsyncSqliteStore(opened[0])
 
+    def check(self, config: Config) -> Iterable[Finding]:
+        return check(config)
 
-_DRIVER = SqliteDriver()
-
-
-@hookimpl
-def engine_store_driver() -> Driver:
-    """The driver of this plugin."""
-    return _DRIVER
-
-
-@hookimpl
-def engine_store_backup(
-    config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
-) -> int:
-    """Copy the file, by SQLite's online backup."""
-    location, options = read_options(config)
-    if location.path is not None and location.path.exists():
-        check_file(location.path, options, MIGRATIONS, QUERIES, behind=True)
-    return backup(config, target, progress)
+    def backup(
+        self, config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
+    ) -> int:
+        location, options = read_options(config)
+        if location.path is not None and location.path.exists():
+            check_file(location.path, options, MIGRATIONS, QUERIES, behind=True)
+        return backup(config, target, progress)
 
 
-@hookimpl
-def engine_store_check(config: Config) -> Iterable[Finding]:
-    """What a start would come across."""
-    return list(check(config))
-
-
-@hookimpl
-def engine_store_settings() -> type[SqliteOptions]:
-    """The settings of this driver."""
-    return SqliteOptions
+DRIVER = SqliteDriver()
 
 
 def open_store(config: DatabaseConfig, context: OpenContext) -> SqliteStore:
@@ -135,4 +116,4 @@ def open_store(config: DatabaseConfig, context: OpenContext) -> SqliteStore:
         connections.close()
         raise
     classes = RepositoryClasses(Context(QUERIES, Rows(CODEC), context.clock))
-    return SqliteStore(connections, classes, migrator, observer(context.hooks, "sqlite"))
+    return SqliteStore(connections, classes, migrator)

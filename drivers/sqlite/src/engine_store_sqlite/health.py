@@ -1,4 +1,4 @@
-"""Whether a SQLite store can be used, and its figures."""
+"""Whether a SQLite store can be used, and its statistics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def health(connections: Connections, migrator: SqliteMigrator) -> Health:
     connections.check_open()
     try:
         version = current_version(migrator.applied())
-        details = figures(connections)
+        details = stats(connections)
     except StoreClosedError:
         raise
     except (EngineStoreError, sqlite3.Error, OSError) as error:
@@ -29,8 +29,8 @@ def health(connections: Connections, migrator: SqliteMigrator) -> Health:
     return Health("sqlite", True, problem is None, version, problem, details)
 
 
-def figures(connections: Connections) -> dict[str, int | float | str]:
-    """What changes as it is used. Raises `StoreClosedError`, `UnavailableError` (no reader)."""
+def stats(connections: Connections) -> dict[str, int | float | str]:
+    """Return what changes as it is used. Raises `StoreClosedError`, `UnavailableError`."""
     connections.check_open()
     reader = connections.readers.take()
     try:

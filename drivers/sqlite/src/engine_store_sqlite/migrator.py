@@ -37,7 +37,7 @@ class SqliteMigrator:
         self._steps = steps
         self._queries = queries
         self._clock = context.clock
-        self._hooks = context.hooks
+        self._listeners = context.listeners
         self._timeout = timeout
 
     def status(self) -> tuple[MigrationStatus, ...]:
@@ -101,9 +101,7 @@ class SqliteMigrator:
             raise
         writer.commit()
         for step in plan.steps:
-            self._hooks.engine_store_migration_applied(
-                driver="sqlite", migration=step, direction=direction
-            )
+            self._listeners.migration_applied("sqlite", step, direction)
         return plan
 
     def _plan(

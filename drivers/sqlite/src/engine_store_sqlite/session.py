@@ -12,7 +12,6 @@ from engine_store.errors import (
     TransactionClosedError,
     UnavailableError,
 )
-from engine_store.sql.observe import Observer
 from engine_store.sql.operation import (
     Invocation,
     Mode,
@@ -45,33 +44,18 @@ def execute(connection: sqlite3.Connection, request: Request) -> Any:
 class Session:
     """Runs operations, each in a transaction of its own."""
 
-    def __init__(self, connections: Connections, observer: Observer | None) -> None:
-        """A session on `connections`; `observer` is told what happens, where there is one."""
+    def __init__(self, connections: Connections) -> None:
+        """A session on `connections`."""
         self.connections = connections
-        self.observer = observer
 
     def run(self, invocation: Invocation) -> Any:
-        """Run an operation or a procedure to its end, and tell the observer."""
-        if self.observer is None:
-            return self._run(invocation)
-        with self.observer.operation(invocation.name):
-            return self._run(invocation)
-
-    def _run(self, invocation: Invocation) -> Any:
+        """Run an operation or a procedure to its end."""
         if invocation.mode is not Mode.PROCEDURE:
-            return self.attempt(invocation)
-        name, told = invocation.name, self.observer
-        sleep = time.sleep if told is None else told.heard_sleep(name, time.sleep)
+            return self.run_one(invocation)
+        name = invocation.name
         return drive_procedure(
-            invocation.start(), lambda step: self.attempt(step.named(name)), sleep
+            invocation.start(), lambda step: self.run_one(step.named(name)), time.sleep
         )
-
-    def attempt(self, invocation: Invocation) -> Any:
-        """Run one operation, and tell the observer of a conflict."""
-        if self.observer is None:
-            return self.run_one(invocation)
-        with self.observer.step(invocation.name):
-            return self.run_one(invocation)
 
     def run_one(self, invocation: Invocation) -> Any:
         """Run one operation. It checks its arguments before a connection is taken."""
@@ -110,9 +94,9 @@ class Session:
 class TransactionSession(Session):
     """Runs operations in one transaction that belongs to the thread that began it."""
 
-    def __init__(self, connections: Connections, observer: Observer | None) -> None:
+    def __init__(self, connections: Connections) -> None:
         """A session that has not begun."""
-        super().__init__(connections, observer)
+        super().__init__(connections)
         self._writer: Writer | None = None
 
     @property

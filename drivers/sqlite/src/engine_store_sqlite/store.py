@@ -10,15 +10,14 @@ from typing import Self
 from engine_store.models import Health
 from engine_store.protocols import (
     ApiKeyRepository,
-    Place,
+    Endpoint,
     TaskRepository,
     UserRepository,
     WorkflowRepository,
 )
-from engine_store.sql.observe import Observer
 from engine_store.sql.store import RepositoryClasses, SqlRepositories, SqlTransaction
 from engine_store_sqlite.connections import Connections
-from engine_store_sqlite.health import figures, health
+from engine_store_sqlite.health import health, stats
 from engine_store_sqlite.migrator import SqliteMigrator
 from engine_store_sqlite.options import MEMORY
 from engine_store_sqlite.session import Session, TransactionSession
@@ -61,10 +60,9 @@ class SqliteStore(
         connections: Connections,
         classes: RepositoryClasses,
         migrator: SqliteMigrator,
-        observer: Observer | None,
     ) -> None:
         """A store on open connections, which it closes."""
-        self.session = Session(connections, observer)
+        self.session = Session(connections)
         super().__init__(classes, self.session.run)
         self.connections = connections
         self.migrator = migrator
@@ -72,7 +70,7 @@ class SqliteStore(
     @contextmanager
     def transaction(self) -> Iterator[SqliteTransaction]:
         """All writes or none. Takes the write lock at once: nobody else writes until its end."""
-        session = TransactionSession(self.connections, self.session.observer)
+        session = TransactionSession(self.connections)
         session.begin()
         transaction = SqliteTransaction(self.classes, session)
         try:
@@ -86,13 +84,13 @@ class SqliteStore(
             transaction.end()
 
     @property
-    def place(self) -> Place:
+    def endpoint(self) -> Endpoint:
         """The name of the file, without its folders: they may name a user, or a machine."""
         path = self.connections.location.path
-        return Place("sqlite", MEMORY if path is None else path.name)
+        return Endpoint("sqlite", MEMORY if path is None else path.name)
 
-    def figures(self) -> Mapping[str, int | float | str]:
-        return figures(self.connections)
+    def stats(self) -> Mapping[str, int | float | str]:
+        return stats(self.connections)
 
     def health(self) -> Health:
         return health(self.connections, self.migrator)
