@@ -22,7 +22,12 @@ from engine_store.protocols import AsyncStore, Observable, Store
 
 REPOSITORIES = frozenset({"users", "api_keys", "workflows", "tasks"})
 
+TAKE_FUNCTIONS = ("modify", "complete")
+"""The methods of repositories that call a function of the caller."""
+
 Method: TypeAlias = Callable[..., Any]
+Args: TypeAlias = tuple[Any, ...]
+Kwargs: TypeAlias = dict[str, Any]
 
 
 def observed(store: Store, driver: str, plugins: Plugins) -> Store:
@@ -49,10 +54,12 @@ class _Operation:
 
     def __enter__(self) -> Self:
         self._started = time.perf_counter()
-        with ExitStack() as entered:
-            for manager in self._plugins.operation(self._driver, self._name):
-                entered.enter_context(manager)
-            self._managers = entered.pop_all()
+        self._managers: ExitStack | None = None
+        if self._plugins.wrap_operations:
+            with ExitStack() as entered:
+                for manager in self._plugins.operation(self._driver, self._name):
+                    entered.enter_context(manager)
+                self._managers = entered.pop_all()
         self._outer = CURRENT.get()
         CURRENT.set(self)
         return self
@@ -69,7 +76,8 @@ class _Operation:
                 self.conflicted(error)
         finally:
             self._reported = None  # its traceback refers to this operation
-            self._managers.__exit__(kind, error, traceback)
+            if self._managers is not None:
+                self._managers.__exit__(kind, error, traceback)
             seconds = time.perf_counter() - self._started
             self._plugins.operation_finished(self._driver, self._name, seconds, error)
 
@@ -80,12 +88,18 @@ class _Operation:
     def retried(self) -> None:
         self._plugins.retried(self._driver, self._name)
 
-    def outside(self, argument: Any) -> Any:
-        """Return an argument; if it is a function, one whose calls are not part of the operation.
+    def outside(self, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+        """Return the arguments with functions whose calls are not part of the operation.
 
-        It may use stores, this one or another, observed or not. A conflict there is not one of
-        the operation that called it.
+        Such a function may use stores, this one or another, observed or not. A conflict there is
+        not one of the operation that called it.
         """
+        return (
+            tuple(self._outside(argument) for argument in args),
+            {name: self._outside(argument) for name, argument in kwargs.items()},
+        )
+
+    def _outside(self, argument: Any) -> Any:
         if not callable(argument):
             return argument
 
@@ -112,11 +126,14 @@ class _Observer:
 
     def method(self, name: str, method: Method) -> Method:
         """Return `method` as an operation called `name`."""
+        takes_function = name.endswith(TAKE_FUNCTIONS)
 
         @wraps(method)
         def call(*args: Any, **kwargs: Any) -> Any:
             with self.operation(name) as operation:
-                return method(*_outside(operation, args), **_outside_named(operation, kwargs))
+                if takes_function:
+                    args, kwargs = operation.outside(args, kwargs)
+                return method(*args, **kwargs)
 
         return call
 
@@ -138,10 +155,14 @@ class _AsyncObserver(_Observer):
     """The same for an asynchronous store."""
 
     def method(self, name: str, method: Method) -> Method:
+        takes_function = name.endswith(TAKE_FUNCTIONS)
+
         @wraps(method)
         async def call(*args: Any, **kwargs: Any) -> Any:
             with self.operation(name) as operation:
-                return await method(*_outside(operation, args), **_outside_named(operation, kwargs))
+                if takes_function:
+                    args, kwargs = operation.outside(args, kwargs)
+                return await method(*args, **kwargs)
 
         return call
 
@@ -151,14 +172,6 @@ class _AsyncObserver(_Observer):
             return _AsyncTransaction(begin(), self)
 
         return transaction
-
-
-def _outside(operation: _Operation, args: tuple[Any, ...]) -> list[Any]:
-    return [operation.outside(argument) for argument in args]
-
-
-def _outside_named(operation: _Operation, kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {name: operation.outside(argument) for name, argument in kwargs.items()}
 
 
 # --- repositories, transactions and stores -----------------------------------------------------

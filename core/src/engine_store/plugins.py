@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import Self
 
 import pluggy
@@ -126,6 +127,11 @@ class Plugins:
     def opened(self, driver: str, store: Store | AsyncStore) -> None:
         """Tell them that a store was opened."""
         self._hook.engine_store_opened(driver=driver, store=store)
+
+    @cached_property
+    def wrap_operations(self) -> bool:
+        """Whether any of them has context managers to run operations in."""
+        return bool(self._hook.engine_store_operation.get_hookimpls())
 
     def operation(self, driver: str, operation: str) -> list[AbstractContextManager[object]]:
         """Return the context managers to run an operation in."""

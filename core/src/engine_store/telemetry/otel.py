@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
+from types import TracebackType
 
-from opentelemetry.metrics import MeterProvider, get_meter
-from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider, get_tracer, use_span
+from opentelemetry.context import attach, detach
+from opentelemetry.metrics import Histogram, MeterProvider, get_meter
+from opentelemetry.trace import (
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    TracerProvider,
+    get_tracer,
+    set_span_in_context,
+)
 
 from engine_store.errors import ConfigurationError
 from engine_store.migrations import Direction
@@ -89,30 +97,18 @@ class OpenTelemetry:
             observe(self._provider, self._meter, store, database)
 
     @hookimpl
-    @contextmanager
-    def engine_store_operation(self, operation: str) -> Iterator[None]:
+    def engine_store_operation(self, operation: str) -> _Operation:
         """Run it in a span, and record its duration."""
         attributes = self._attributes(operation)
         namespace = self._database.get("db.namespace")
-        began, started = time.time_ns(), time.perf_counter()
+        began = time.time_ns()
         span = self._tracer.start_span(
             operation if namespace is None else f"{operation} {namespace}",
             kind=SpanKind.CLIENT,
             attributes=attributes,
             start_time=began,
         )
-        with use_span(span, record_exception=False, set_status_on_exception=False):
-            try:
-                yield
-            except BaseException as error:
-                attributes["error.type"] = _name(type(error))
-                span.set_attribute("error.type", attributes["error.type"])
-                span.set_status(Status(StatusCode.ERROR))
-                raise
-            finally:
-                seconds = time.perf_counter() - started
-                self._duration.record(seconds, attributes)
-                span.end(began + round(seconds * 1e9))
+        return _Operation(span, began, self._duration, attributes)
 
     @hookimpl
     def engine_store_conflict(self, operation: str) -> None:
@@ -132,6 +128,35 @@ class OpenTelemetry:
 
     def _attributes(self, operation: str) -> Attributes:
         return {**self._database, "db.operation.name": operation}
+
+
+class _Operation:
+    """The context manager around an operation: its span is the current one."""
+
+    __slots__ = ("_attributes", "_began", "_duration", "_span", "_started", "_token")
+
+    def __init__(self, span: Span, began: int, duration: Histogram, attributes: Attributes) -> None:
+        self._span, self._began, self._duration = span, began, duration
+        self._attributes = attributes
+
+    def __enter__(self) -> None:
+        self._token = attach(set_span_in_context(self._span))
+        self._started = time.perf_counter()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        seconds = time.perf_counter() - self._started
+        if kind is not None:
+            self._attributes["error.type"] = _name(kind)
+            self._span.set_attribute("error.type", self._attributes["error.type"])
+            self._span.set_status(Status(StatusCode.ERROR))
+        self._duration.record(seconds, self._attributes)
+        detach(self._token)
+        self._span.end(self._began + round(seconds * 1e9))
 
 
 def _name(kind: type[BaseException]) -> str:
