@@ -567,7 +567,7 @@ def test_a_server_is_named_as_it_was_stated(url, options, endpoint):
 def test_a_store_that_tells_nothing_of_itself_has_its_drivers_name(collected):
     plugin = collected.plugin()
     plugin.engine_store_opened(driver="memory", store=Mock(spec=["users"]))
-    with plugin.engine_store_operation(operation="tasks.get"):
+    with plugin.engine_store_operation(driver="memory", operation="tasks.get"):
         pass
     [span] = collected.spans
     assert span.name == "tasks.get"

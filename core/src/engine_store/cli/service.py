@@ -85,7 +85,7 @@ def check_configuration(run: Run) -> None:
 def health(run: Run) -> None:
     """Say whether the store reads and writes.
 
-    With its schema version and the driver's own figures. Exit code 1 where it does not.
+    With its schema version and the driver's own statistics. Exit code 1 if it does not.
     """
     with run.store() as store:
         health = store.health()

@@ -7,10 +7,10 @@ import logging
 from engine_store.context import Context
 from engine_store.errors import VersionConflictError
 from engine_store.migrations import Direction, Migration
-from engine_store.plugins import hookimpl
+from engine_store.plugins import Hooks, hookimpl
 
 
-class MigrationLog:
+class MigrationLog(Hooks):
     """A listener that logs each step of the schema, as information."""
 
     def __init__(self, context: Context) -> None:
@@ -25,7 +25,7 @@ class MigrationLog:
         logger.info("schema step %s", direction.value)
 
 
-class OperationLog:
+class OperationLog(Hooks):
     """A listener that logs each operation, for finding out what goes on."""
 
     def __init__(self, context: Context) -> None:

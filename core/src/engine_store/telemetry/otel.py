@@ -18,9 +18,9 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from engine_store.errors import ConfigurationError
-from engine_store.migrations import Direction
-from engine_store.plugins import hookimpl
+from engine_store.errors import ConfigurationError, VersionConflictError
+from engine_store.migrations import Direction, Migration
+from engine_store.plugins import Hooks, hookimpl
 from engine_store.protocols import AsyncStore, Observable, Store
 from engine_store.telemetry.endpoint import Attributes, attributes_of
 from engine_store.telemetry.gauges import observe
@@ -31,7 +31,7 @@ BOUNDARIES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
 """The buckets of the conventions for the duration of operations, in seconds."""
 
 
-class OpenTelemetry:
+class OpenTelemetry(Hooks):
     """A plugin that makes a span of each operation, and metrics.
 
     Spans are of kind CLIENT, named by operation and database, and children of the caller's span.
@@ -97,7 +97,7 @@ class OpenTelemetry:
             observe(self._provider, self._meter, store, database)
 
     @hookimpl
-    def engine_store_operation(self, operation: str) -> _Operation:
+    def engine_store_operation(self, driver: str, operation: str) -> _Operation:
         """Run it in a span, and record its duration."""
         attributes = self._attributes(operation)
         namespace = self._database.get("db.namespace")
@@ -111,17 +111,21 @@ class OpenTelemetry:
         return _Operation(span, began, self._duration, attributes)
 
     @hookimpl
-    def engine_store_conflict(self, operation: str) -> None:
+    def engine_store_conflict(
+        self, driver: str, operation: str, conflict: VersionConflictError
+    ) -> None:
         """Count it."""
         self._conflicts.add(1, self._attributes(operation))
 
     @hookimpl
-    def engine_store_retried(self, operation: str) -> None:
+    def engine_store_retried(self, driver: str, operation: str) -> None:
         """Count it."""
         self._retries.add(1, self._attributes(operation))
 
     @hookimpl
-    def engine_store_migration_applied(self, driver: str, direction: Direction) -> None:
+    def engine_store_migration_applied(
+        self, driver: str, migration: Migration, direction: Direction
+    ) -> None:
         """Count it, by the driver's name: the first steps run before the store is open."""
         attributes = {"engine_store.driver": driver, "engine_store.direction": direction.value}
         self._migrations.add(1, attributes)

@@ -23,6 +23,7 @@ from engine_store.errors import (
     VersionConflictError,
 )
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
+from engine_store.observing import conflicted, retried
 from engine_store_memory.kinds import Filter, Kind, Row
 from engine_store_memory.tables import Snapshot
 
@@ -158,6 +159,8 @@ class Versioned(Repository[State, Filter]):
                 return self._update(attrs.evolve(after, version=before.version))
             except VersionConflictError as exc:
                 conflict = exc
+                conflicted(exc)
+                retried()
                 time.sleep(random.uniform(0, longest))  # jitter, so that rivals part
         raise conflict
 
