@@ -152,7 +152,7 @@ class _Observer:
 
 
 class _AsyncObserver(_Observer):
-    """The same for an asynchronous store."""
+    """Makes the observed counterparts of what an asynchronous store has."""
 
     def method(self, name: str, method: Method) -> Method:
         takes_function = name.endswith(TAKE_FUNCTIONS)
@@ -178,7 +178,7 @@ class _AsyncObserver(_Observer):
 
 
 class _Proxy:
-    """An object with the attributes of another one; `_wrapped` says which are replaced."""
+    """An object with the attributes of another one, some of them wrapped when first asked for."""
 
     def __init__(self, inner: Any, observer: _Observer) -> None:
         self._inner = inner
@@ -195,7 +195,8 @@ class _Proxy:
         return dir(self._inner)
 
     def _wrapped(self, name: str, found: Any) -> Any:
-        raise NotImplementedError
+        """Return what stands for the attribute `found`; it may be itself."""
+        return found
 
 
 class _Repository(_Proxy):
@@ -249,9 +250,11 @@ class _AsyncTransaction:
 
 
 class _AnyStore(_Repositories):
+    """A store, which is `Observable` if the driver's is."""
+
     def __init__(self, inner: Any, observer: _Observer) -> None:
         super().__init__(inner, observer)
-        if isinstance(inner, Observable):  # found in the instance, this is `Observable` itself
+        if isinstance(inner, Observable):  # `isinstance` looks for these without `__getattr__`
             self.endpoint, self.stats = inner.endpoint, inner.stats
 
 

@@ -108,6 +108,7 @@ class Plugins:
         return plugins if isinstance(plugins, cls) else cls(plugins)
 
     def __iter__(self) -> Iterator[object]:
+        """Iterate over the plugins: they stand for themselves where plugins are asked for."""
         return iter(self._manager.get_plugins())
 
     @property

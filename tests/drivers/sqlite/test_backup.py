@@ -29,16 +29,16 @@ def test_a_copy_is_one_snapshot_and_ends_although_others_write_on(
 ) -> None:
     monkeypatch.setattr(module, "PAGES", 1)
     store.users.create(User("before", "before@example.org"))
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
 
     def progress(done: int, total: int) -> None:
-        told.append((done, total))
-        store.users.create(User(f"during-{len(told)}", f"{len(told)}@example.org"))
+        steps.append((done, total))
+        store.users.create(User(f"during-{len(steps)}", f"{len(steps)}@example.org"))
 
     copy = tmp_path / "copy.db"
     assert backup(config(path), copy, progress) == copy.stat().st_size
-    pages = told[0][1]
-    assert told == [(done, pages) for done in range(1, pages + 1)]
+    pages = steps[0][1]
+    assert steps == [(done, pages) for done in range(1, pages + 1)]
     with engine_store.open(f"sqlite:///{copy}") as copied:
         assert [user.user_id for user in copied.users.list().items] == ["before"]
     assert len(store.users.list(limit=1000).items) == pages + 1

@@ -13,7 +13,7 @@ from engine_store.urls import mask_url, parse_url
 DEFAULT_DRIVER = "postgres"
 """What a configuration that names no driver means."""
 
-_S = TypeVar("_S")
+_C = TypeVar("_C")
 
 _LONGEST_WAIT = 86_400
 """A day; no lock can be waited for without end."""
@@ -76,7 +76,7 @@ class DatabaseConfig:
         from_url = {} if self.url is None else parse_url(self.url).options
         return {**from_url, **self.options}
 
-    def settings(self, cls: type[_S], *, more_in_url: bool = False) -> _S:
+    def settings(self, cls: type[_C], *, more_in_url: bool = False) -> _C:
         """Return the driver's own settings as its attrs class, parsed once for a configuration.
 
         With `more_in_url`, the driver makes out itself what else the URL states. Raises
@@ -88,7 +88,7 @@ class DatabaseConfig:
             options = {name: value for name, value in options.items() if name in known}
         if cls not in self._parsed or self._parsed[cls][0] != options:
             self._parsed[cls] = options, structure_options(options, cls)
-        settings: _S = self._parsed[cls][1]
+        settings: _C = self._parsed[cls][1]
         return settings
 
     def with_vectors(self) -> DatabaseConfig:

@@ -74,7 +74,7 @@ def _make_instruments(provider: MeterProvider | None, meter: Meter) -> None:
     )
     for name, stat, unit, description in (
         ("engine_store.file.size", "file_bytes", "By", "The database's file."),
-        ("engine_store.wal.size", "wal_bytes", "By", "The write-ahead log beside it."),
+        ("engine_store.wal.size", "wal_bytes", "By", "The write-ahead log of the file."),
         ("engine_store.page.count", "page_count", "{page}", "Pages of the database."),
         ("engine_store.page.free", "freelist_count", "{page}", "Pages that hold nothing."),
     ):
