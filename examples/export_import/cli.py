@@ -16,8 +16,8 @@ from rich.table import Table
 
 import engine_store
 from engine_store import EngineStoreError
+from engine_store.discovery import load_driver
 from engine_store.errors import UnavailableError
-from engine_store.plugins import load_driver
 from export_import.api import Export, refusal, resume, round_trip
 from postgres_server import NotInstalledError, ServerError, add_option, given_or_started
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the example and return its exit code; what went wrong is a line on standard error."""
     options = _parser().parse_args(arguments)
     try:
-        driver, _ = load_driver("postgres")
+        driver = load_driver("postgres")
         with (
             _folder(options.keep) as folder,
             given_or_started(options.postgres) as server,

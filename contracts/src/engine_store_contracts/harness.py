@@ -13,9 +13,9 @@ from typing import Self
 import engine_store
 from engine_store.clock import Clock, utc_now
 from engine_store.config import DatabaseConfig
+from engine_store.discovery import load_driver
 from engine_store.errors import EngineStoreError
 from engine_store.models import Status
-from engine_store.plugins import load_driver
 from engine_store.protocols import AsyncStore, Capability, Driver, Store
 from engine_store.urls import parse_url
 from engine_store_contracts.faces import Face
@@ -82,9 +82,8 @@ def delete_everything(store: Store) -> None:
 
 
 def driver_of(url: str) -> Driver:
-    """The installed driver of a URL. Raises as `engine_store.plugins.load_driver`."""
-    driver, _ = load_driver(parse_url(url).scheme)
-    return driver
+    """Return the installed driver of a URL. Raises as `engine_store.discovery.load_driver`."""
+    return load_driver(parse_url(url).scheme)
 
 
 def why_unreachable(url: str) -> str | None:

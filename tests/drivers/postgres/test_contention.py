@@ -93,17 +93,17 @@ def test_a_write_that_finds_no_reason_for_having_done_nothing_runs_again(
 def test_listeners_hear_of_each_time_a_write_runs_again(
     store: Store, withhold: Callable[[str, int], list[str]], postgres_store_url: str
 ) -> None:
-    heard = []
+    retried = []
 
     class Listener:
         @hookimpl
         def engine_store_retried(self, driver: str, operation: str) -> None:
-            heard.append((driver, operation))
+            retried.append((driver, operation))
 
     with engine_store.open(postgres_store_url, plugins=[Listener()]) as listened:
         withhold("create_user", 2)
         listened.users.create(user("new"))
-    assert heard == [("postgres", "users.create")] * 2
+    assert retried == [("postgres", "users.create")] * 2
 
 
 def test_one_that_never_finds_a_reason_gives_up(

@@ -35,7 +35,7 @@ def version_of(connection: psycopg.Connection) -> str:
 # --- a server in order ---------------------------------------------------------------------------
 
 
-def test_a_store_in_order_says_so_with_its_figures(
+def test_a_store_in_order_says_so_with_its_statistics(
     store: Any, postgres_admin: psycopg.Connection
 ) -> None:
     health = store.health()
@@ -50,7 +50,7 @@ def test_a_store_in_order_says_so_with_its_figures(
     assert health.ok
 
 
-def test_the_figures_are_those_of_the_pool(
+def test_the_statistics_are_those_of_the_pool(
     open_store: Callable[..., Any], postgres_store_url: str
 ) -> None:
     store = open_store(postgres_store_url, pool_min_size=0, pool_max_size=3)

@@ -14,7 +14,7 @@ from engine_store.clock import utc_now
 from engine_store.config import DatabaseConfig
 from engine_store.errors import MigrationDriftError, MigrationLockError
 from engine_store.migrations import NO_TRANSACTION, Direction, Migration
-from engine_store.plugins import hookimpl, load_driver
+from engine_store.plugins import Plugins, hookimpl
 from engine_store.protocols import OpenContext
 from engine_store.sql.blocking import run
 from engine_store.sql.stores import BlockingMigrator
@@ -66,8 +66,7 @@ def migrator(schema_of: Callable[[str], str]) -> Iterator[Callable[..., Blocking
     def make(url: str, *, timeout: float = 60.0, listener: object = None) -> BlockingMigrator:
         target, options = read_options(DatabaseConfig(url=url))
         pools.append(PostgresPool(target, options))
-        _, manager = load_driver("postgres", [] if listener is None else [listener])
-        context = OpenContext(utc_now, manager.hook)
+        context = OpenContext(utc_now, Plugins([] if listener is None else [listener]))
         steps, schema = (*MIGRATIONS, ONE_EMAIL_DOMAIN), schema_of(url)
         queries = queries_of(schema)
         return BlockingMigrator(

@@ -331,7 +331,7 @@ def test_a_call_that_waits_for_its_turn_beyond_the_end_is_refused(postgres_store
                 calls = [asyncio.create_task(get_late(tx)) for _ in range(20)]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             assert {type(outcome) for outcome in outcomes} == {TransactionClosedError}
-            assert store.figures()["pool_available"] >= 1  # type: ignore[attr-defined]
+            assert store.stats()["pool_available"] >= 1  # type: ignore[attr-defined]
             assert (await store.workflows.get("w")).version == 1
 
     asyncio.run(main())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from engine_store.config.database import DatabaseConfig
 from engine_store.config.structure import setting
@@ -89,7 +89,7 @@ class Config:
 
     def __attrs_post_init__(self) -> None:
         if self.needs_vectors:
-            object.__setattr__(self, "database", evolve(self.database, vectors=True))
+            object.__setattr__(self, "database", self.database.with_vectors())
 
     @property
     def needs_vectors(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from engine_store.errors import StoreClosedError
-from engine_store.protocols import Place
+from engine_store.protocols import Endpoint
 from engine_store.sql.operation import Request
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Connection(Protocol):
 class Pool(Protocol):
     """The connections of one store."""
 
-    place: Place
+    endpoint: Endpoint
     """Which database it connects to."""
 
     async def open(self) -> None:
@@ -81,7 +81,7 @@ class Pool(Protocol):
         """Return what `work` returns; a cancellation waits for its end."""
         ...
 
-    def figures(self) -> Mapping[str, int | float | str]:
+    def stats(self) -> Mapping[str, int | float | str]:
         """Return what changes as the store is used: connections, sizes of files."""
         ...
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from re import Match
 from typing import Any, TypeVar
 
-from engine_store.protocols import Place
+from engine_store.protocols import Endpoint
 from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking
 from engine_store.sql.connection import BasePool
@@ -158,14 +158,14 @@ class DbapiPool(BasePool[D], Blocking, forks.Forkable):
     """
 
     def __init__(
-        self, connect: Callable[[], D], place: Place, *, size: int = 8, timeout: float = 10.0
+        self, connect: Callable[[], D], endpoint: Endpoint, *, size: int = 8, timeout: float = 10.0
     ) -> None:
         """A pool of at most `size` connections that `connect` makes.
 
         `connect` raises `UnavailableError` with the reason; the kit gives its connections back
         here.
         """
-        self.place = place
+        self.endpoint = endpoint
         self.readers = self.writers = size
         self.timeout = timeout
         self.stays: str | None = None
@@ -191,7 +191,7 @@ class DbapiPool(BasePool[D], Blocking, forks.Forkable):
         """Return a connection, idle or new."""
         return self._pool.acquire()
 
-    def figures(self) -> Mapping[str, int | float | str]:
+    def stats(self) -> Mapping[str, int | float | str]:
         """Return how many connections there are, idle ones, and calls that wait."""
         return {
             "pool_size": self._pool.idle + self._pool.in_use,

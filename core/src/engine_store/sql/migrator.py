@@ -58,7 +58,7 @@ class SqlMigrator:
         self._dialect = dialect
         self.steps = tuple(steps)
         self._clock = context.clock
-        self._hooks = context.hooks
+        self._listeners = context.listeners
         self._timeout = timeout
         self._names = dict(names or {})
 
@@ -140,9 +140,7 @@ class SqlMigrator:
                     await self._prepare(connection)
                 await self._run(connection, left[0], direction)
             ran.append(left[0])
-            self._hooks.engine_store_migration_applied(
-                driver=self._dialect.name, migration=left[0], direction=direction
-            )
+            self._listeners.migration_applied(self._dialect.name, left[0], direction)
         return MigrationPlan(direction, tuple(ran))
 
     def _left(

@@ -12,17 +12,9 @@ import psycopg
 from attrs import field, fields_dict, frozen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from engine_store.config import (
-    DAY,
-    DatabaseConfig,
-    Seconds,
-    Text,
-    duration,
-    setting,
-    structure_options,
-)
+from engine_store.config import DAY, DatabaseConfig, Seconds, Text, duration, setting
 from engine_store.errors import ConfigurationError
-from engine_store.protocols import Place
+from engine_store.protocols import Endpoint
 from engine_store.urls import mask_url
 
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
@@ -128,7 +120,7 @@ class Target:
     password: str | None = field(repr=False)
     shown: str
     """For messages: host and database, without secrets."""
-    place: Place
+    endpoint: Endpoint
 
 
 def read_options(config: DatabaseConfig) -> tuple[Target, PostgresOptions]:
@@ -136,9 +128,7 @@ def read_options(config: DatabaseConfig) -> tuple[Target, PostgresOptions]:
 
     Raises `ConfigurationError` naming the field, what was expected and what was found.
     """
-    own = fields_dict(PostgresOptions).keys()
-    given = {name: value for name, value in config.driver_options().items() if name in own}
-    options = structure_options({**given, **config.options}, PostgresOptions)
+    options = config.settings(PostgresOptions, more_in_url=True)
     _check(options)
     if config.url is not None and options.conn_string is not None:
         raise ConfigurationError("options.conn_string", "expected a URL or this, found both")
@@ -207,16 +197,16 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
         conninfo,
         None if password is None else str(password),
         f"{host}, database {dbname}",
-        _place(parameters, options.schema),
+        _endpoint(parameters, options.schema),
     )
 
 
-def _place(parameters: Mapping[str, Any], schema: str) -> Place:
+def _endpoint(parameters: Mapping[str, Any], schema: str) -> Endpoint:
     """What is stated of it: of several hosts none, for nobody knows here which one answers."""
     dbname = parameters.get("dbname") or parameters.get("user")
     host, port = str(parameters.get("host") or ""), str(parameters.get("port") or "")
     several = "," in host
-    return Place(
+    return Endpoint(
         "postgresql",
         schema if dbname is None else f"{dbname}|{schema}",
         None if several else host or None,

@@ -61,7 +61,7 @@ class _Pool(BasePool[PostgresConnection]):
         """A pool without connections."""
         self._target = target
         self._options = options
-        self.place = target.place
+        self.endpoint = target.endpoint
         self.keeps_sessions = not options.pgbouncer
         self.timeout = options.pool_timeout
         self._pool: Any = None
@@ -171,7 +171,7 @@ class _Pool(BasePool[PostgresConnection]):
             "pool_max_size, or keep transactions short"
         )
 
-    def figures(self) -> Mapping[str, int | float | str]:
+    def stats(self) -> Mapping[str, int | float | str]:
         """Return how many connections there are, idle ones and calls that wait."""
         found = {} if self._pool is None else self._pool.get_stats()
         names = ("pool_size", "pool_max", "pool_available", "requests_waiting")

@@ -8,7 +8,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from engine_store.config import DatabaseConfig, Seconds, duration, setting, structure_options
+from engine_store.config import DatabaseConfig, Seconds, duration, setting
 from engine_store.errors import ConfigurationError
 from engine_store.urls import mask_url, parse_url
 
@@ -54,7 +54,7 @@ def read_options(config: DatabaseConfig) -> tuple[Location, SqliteOptions]:
 
     Raises `ConfigurationError` naming the field, what was expected and what was found.
     """
-    options = structure_options(config.driver_options(), SqliteOptions)
+    options = config.settings(SqliteOptions)
     if config.url is not None and options.path is not None:
         raise ConfigurationError("options.path", "expected a URL or a path, found both")
     if config.url is not None:

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import evolve
 
 from engine_store.errors import StoreClosedError, UnavailableError
-from engine_store.protocols import Place
+from engine_store.protocols import Endpoint
 from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking
 from engine_store.sql.operation import Request
@@ -66,7 +66,7 @@ class SqlitePool(Blocking, forks.Forkable):
         else:
             self.path = location.path
         # The file without its folders: they may name a user, or a machine.
-        self.place = Place("sqlite", MEMORY if location.path is None else self.path.name)
+        self.endpoint = Endpoint("sqlite", MEMORY if location.path is None else self.path.name)
         self.readers = self.options.readers
         self.timeout = self.options.busy_timeout
         self.write_pool = ConnectionPool(
@@ -197,7 +197,7 @@ class SqlitePool(Blocking, forks.Forkable):
 
     # --- health ----------------------------------------------------------------------------------
 
-    def figures(self) -> Mapping[str, int | float | str]:
+    def stats(self) -> Mapping[str, int | float | str]:
         """Return sizes of the database, its file and its log."""
         reader = self.read_pool.acquire()
         try:
