@@ -20,6 +20,7 @@ from engine_store.protocols import AsyncStore, Capability, Driver, Store
 from engine_store.urls import parse_url
 from engine_store_contracts.faces import Face
 from engine_store_contracts.loops import Loops
+from engine_store_contracts.patience import PATIENCE
 
 
 class Harness(ABC):
@@ -137,9 +138,10 @@ class Database:
 
     def open(self, *, clock: Clock = utc_now) -> Store:
         """A store on the database; its face is the synchronous one, whichever is behind it."""
-        if self.face is Face.SYNC:
-            return self.harness.open(clock=clock)
-        return self._loops.open(partial(self.harness.open_async, clock=clock))
+        with PATIENCE.measure():
+            if self.face is Face.SYNC:
+                return self.harness.open(clock=clock)
+            return self._loops.open(partial(self.harness.open_async, clock=clock))
 
     def reopen(self, store: Store, *, clock: Clock = utc_now) -> Store:
         """Close the store, and open another one in its place."""

@@ -6,7 +6,9 @@ first line it reads is the URL of the store.
 
 from __future__ import annotations
 
+import faulthandler
 import json
+import signal
 import sys
 from collections.abc import Callable
 from itertools import count
@@ -26,6 +28,9 @@ from engine_store_contracts.exact import told
 from engine_store_contracts.history.events import Event, to_json
 from engine_store_contracts.history.programs import start
 from engine_store_contracts.history.runners import run, run_and_say
+
+STACKS = signal.SIGUSR1
+"""Has a process write to its output where each of its threads is."""
 
 
 class _AppliedMigrations:
@@ -117,6 +122,7 @@ JOBS: dict[str, Callable[..., object]] = {
 def main() -> None:
     """Open the store when told to, then do a job for each line of the input."""
     applied = _AppliedMigrations()
+    faulthandler.register(STACKS, file=sys.stdout)
     url = sys.stdin.readline().rstrip("\n")  # arguments are seen by every user of the machine
     _say("ready")
     sys.stdin.readline()
