@@ -1,4 +1,4 @@
-"""The command line: finds a PostgreSQL, runs the moves, prints what came of them."""
+"""The command line: finds a PostgreSQL, makes the transfers, prints the results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import engine_store
 from engine_store import EngineStoreError
 from engine_store.errors import UnavailableError
 from engine_store.plugins import load_driver
-from export_import.moves import Export, refusal, resume, round_trip
+from export_import.api import Export, refusal, resume, round_trip
 from postgres_server import NotInstalledError, ServerError, add_option, given_or_started
 
 DONE, DIFFERENT, USAGE, UNAVAILABLE = 0, 1, 2, 3

@@ -19,8 +19,8 @@ import engine_store
 from engine_store import load
 from engine_store.config import DatabaseConfig
 from engine_store.config.structure import names_of
-from engine_store.context import LOGGER
 from engine_store.errors import EngineStoreError
+from engine_store.run_context import LOGGER
 from engine_store.startup import findings, json_schema
 from engine_store.startup.loading import COMMON, SECTIONS
 from engine_store_postgres.options import PostgresOptions

@@ -903,7 +903,7 @@ SAYS_ITS_SETTINGS = """
     @frozen
     class Options:
         region: str = setting(help="Where.")
-        size: int = setting(default=1, least=1, most=9, help="How much.")
+        size: int = setting(default=1, minimum=1, maximum=9, help="How much.")
 
     @hookimpl
     def engine_store_driver():

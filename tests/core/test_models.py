@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
+from typing import get_args, get_type_hints
 
 import attrs
+import mypy.api as mypy
 import pytest
 
 from engine_store import models
@@ -67,6 +70,66 @@ def test_a_state_equals_another_with_the_same_values(state):
     assert attrs.evolve(state) == state
     assert copy.deepcopy(state) == state
     assert pickle.loads(pickle.dumps(state)) == state
+
+
+@pytest.mark.parametrize("model", [User, TaskState, WorkflowState])
+def test_evolve_takes_the_fields_of_its_model(model):
+    changes = get_type_hints(model.evolve)["changes"]
+    (fields,) = get_args(changes)
+    assert get_type_hints(fields) == get_type_hints(model)
+    assert list(fields.__annotations__) == list(attrs.fields_dict(model))
+    assert fields.__required_keys__ == frozenset()
+
+
+def test_evolve_makes_a_changed_copy():
+    task = TaskState("we", "te", "t", "w")
+    assert task.evolve(status=Status.RUNNING, version=2) == TaskState(
+        "we", "te", "t", "w", status=Status.RUNNING, version=2
+    )
+    assert task == TaskState("we", "te", "t", "w")
+    with pytest.raises(TypeError, match="statuss"):
+        task.evolve(statuss=Status.RUNNING)
+
+
+EVOLVED = """
+from engine_store import Role, Status, TaskState, User, WorkflowState
+
+
+def evolve(task: TaskState, workflow: WorkflowState, user: User) -> None:
+    right: tuple[TaskState, WorkflowState, User] = (
+        task.evolve(status=Status.RUNNING, output={"a": 1}, parent_state_id=None),
+        workflow.evolve(status=Status.PAUSED, tasks={"t": task}),
+        user.evolve(role=Role.ADMIN),
+    )
+    task.evolve(statuss=Status.RUNNING)
+    task.evolve(status="RUNNING")
+    workflow.evolve(statuss=Status.RUNNING)
+    workflow.evolve(status="RUNNING")
+    user.evolve(rolle=Role.ADMIN)
+    user.evolve(role="admin")
+"""
+
+
+def test_a_type_checker_refuses_a_wrong_change(tmp_path):
+    snippet = tmp_path / "snippet.py"
+    snippet.write_text(EVOLVED)
+    out, _, _ = mypy.run(
+        [
+            "--strict",
+            "--config-file=",
+            f"--cache-dir={tmp_path}",
+            "--hide-error-context",
+            str(snippet),
+        ]
+    )
+    assert re.findall(r"snippet.py:(\d+): error: .*\[(.*)\]", out) == [
+        ("11", "call-arg"),
+        ("12", "arg-type"),
+        ("13", "call-arg"),
+        ("14", "arg-type"),
+        ("15", "call-arg"),
+        ("16", "arg-type"),
+    ]
 
 
 def test_what_the_store_sets_is_unset_in_a_new_state():

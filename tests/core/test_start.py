@@ -21,7 +21,6 @@ import pytest
 
 import engine_store
 from engine_store import Config, DatabaseConfig, WorkflowState, new_id
-from engine_store.context import LOGGER
 from engine_store.errors import (
     ConfigurationError,
     MigrationLockError,
@@ -31,6 +30,7 @@ from engine_store.errors import (
 )
 from engine_store.models import Health
 from engine_store.plugins import hookimpl
+from engine_store.run_context import LOGGER
 from engine_store.sql.stores import AsyncSqlStore, SqlStore
 
 PATIENCE = 30.0

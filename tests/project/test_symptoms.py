@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 import engine_store
 from engine_store import DatabaseConfig, Status, User, WorkflowState, plugins
@@ -452,7 +452,7 @@ def with_a_function_that_writes(stage: Stage) -> Iterator[str]:
 
     def write_itself(state: WorkflowState) -> WorkflowState:
         store.workflows.set_status("w-1", Status.RUNNING)
-        return evolve(state, status=Status.PAUSED)
+        return state.evolve(status=Status.PAUSED)
 
     yield said(lambda: store.workflows.modify("w-1", write_itself))
 

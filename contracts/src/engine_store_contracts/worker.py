@@ -15,12 +15,12 @@ from typing import Any
 import attrs
 
 import engine_store
+from engine_store.entities import BY_MODEL
 from engine_store.errors import EngineStoreError
 from engine_store.migrations import Migration
 from engine_store.models import Role, TaskState, User, WorkflowState
 from engine_store.plugins import hookimpl
 from engine_store.protocols import Store
-from engine_store.transfer.rows import KIND_OF
 from engine_store.transfer.rows import rows as rows_of
 from engine_store_contracts.exact import told
 from engine_store_contracts.history.events import Event, to_json
@@ -77,7 +77,7 @@ def rows(store: Store, keys: list[tuple[str, str]]) -> list[dict[str, str]]:
     Then the API keys of these prefixes and fingerprints, as each of the two finds them.
     """
     found = list(rows_of(store))
-    kinds = [KIND_OF[type(row)] for row in found]
+    kinds = [BY_MODEL[type(row)] for row in found]
     found += [kind.of(store).get(kind.key(row)) for kind, row in zip(kinds, found, strict=True)]
     for prefix, fingerprint in keys:
         found.append(store.api_keys.get_by_prefix(prefix))

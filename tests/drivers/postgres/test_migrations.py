@@ -295,7 +295,7 @@ def test_many_that_build_indexes_at_once_neither_hang_nor_build_them_twice(
         ("DROP INDEX {s}.tasks_by_agent", "missing: index of tasks"),
         ("ALTER TABLE {s}.tasks ALTER COLUMN input TYPE jsonb", "not ours: column of tasks: input"),
         ("ALTER TABLE {s}.users DROP CONSTRAINT users_role_check", "missing: constraint of users"),
-        ("CREATE TABLE {s}.stranger (id int)", "not ours: column of stranger"),
+        ("CREATE TABLE {s}.unknown (id int)", "not ours: column of unknown"),
         ("CREATE VIEW {s}.seen AS SELECT 1 AS one", "not ours: column of seen"),
         (
             'ALTER TABLE {s}.users ALTER COLUMN email_folded TYPE text COLLATE "default"',

@@ -7,6 +7,12 @@ from collections.abc import Callable, Generator
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
+from engine_store.sql.store import (
+    RepositoryClasses,
+    SqlRepositories,
+    SqlTransaction,
+    repository_class,
+)
 
 from engine_store import protocols
 from engine_store.clock import utc_now
@@ -31,12 +37,6 @@ from engine_store.sql.operations import (
 )
 from engine_store.sql.rows import Codec, Rows
 from engine_store.sql.statements import Queries, parse_statements
-from engine_store.sql.store import (
-    RepositoryClasses,
-    SqlRepositories,
-    SqlTransaction,
-    repository_class,
-)
 
 FACES = [
     pytest.param(operations, protocol, id=f"{protocol.__name__}")

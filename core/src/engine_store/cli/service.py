@@ -14,12 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 import engine_store
-from engine_store.cli.run import NO, USAGE, Run, command, plain, table
+from engine_store.cli import NO, USAGE
+from engine_store.cli.run import Run, command, plain, table
 from engine_store.config import DatabaseConfig, Finding, Severity
-from engine_store.context import LOGGER
 from engine_store.errors import ConfigurationError, EngineStoreError, Problem
 from engine_store.models import Health
 from engine_store.plugins import driver_distribution, installed_drivers, load_driver
+from engine_store.run_context import LOGGER
 from engine_store.startup import findings, json_schema
 
 app = typer.Typer()

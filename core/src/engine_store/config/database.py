@@ -7,14 +7,11 @@ from typing import Any
 
 from attrs import frozen
 
-from engine_store.config.structure import Seconds, setting
+from engine_store.config.structure import Seconds, duration, setting
 from engine_store.urls import mask_url, parse_url
 
 DEFAULT_DRIVER = "postgres"
 """What a configuration that names no driver means."""
-
-_LONGEST_WAIT = 86_400
-"""A day; no lock can be waited for without end."""
 
 
 @frozen
@@ -41,11 +38,8 @@ class DatabaseConfig:
     auto_migrate: bool = setting(
         default=True, help="Apply missing schema steps at opening; else they are an error."
     )
-    migration_timeout: Seconds = setting(
-        default=60.0,
-        least=0,
-        most=_LONGEST_WAIT,
-        help="How long to wait for another process that is migrating.",
+    migration_timeout: Seconds = duration(
+        60.0, "How long to wait for another process that is migrating."
     )
     vectors: bool = setting(
         default=False, help="Refuse a database that cannot hold vectors by itself."

@@ -40,7 +40,7 @@ class VectorDatabase:
 
     id: str = setting(repr=_masked, help="What the engine calls it.")
     provider: VectorProvider = setting(help="What keeps the vectors.")
-    dimension: int = setting(least=1, help="Numbers in a vector.")
+    dimension: int = setting(minimum=1, help="Numbers in a vector.")
     url: str | None = setting(
         default=None,
         help="Where it is, for qdrant and redis.",
@@ -72,7 +72,7 @@ class Worker:
     """What one engine process does at a time."""
 
     max_concurrent_workflows: int = setting(
-        default=10, least=1, help="Workflows that run side by side."
+        default=10, minimum=1, help="Workflows that run side by side."
     )
 
 

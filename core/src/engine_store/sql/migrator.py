@@ -108,6 +108,20 @@ class SqlMigrator:
 
     async def differences(self, connection: Connection) -> Sequence[str]:
         """Return in what the schema differs from what the steps make, a sentence each."""
+        found = await self.describe(connection)
+        expected = await self.expected(connection)
+        missing = [f"missing: {line}" for line in sorted(expected - found)]
+        return missing + [f"not ours: {line}" for line in sorted(found - expected)]
+
+    async def describe(self, connection: Connection, **names: str) -> set[str]:
+        """Return a schema in lines of text: ours, or the one that `names` name."""
+        called = {**self._names, **names}
+        rows = await connection.run(self.queries.describe_schema(**called))
+        schema = called.get("schema")
+        return {f"{kind}: {text}".replace(f"{schema}.", "") for kind, text in rows}
+
+    async def expected(self, connection: Connection) -> set[str]:
+        """Return what `describe` gives of the schema that the steps make, made for it alone."""
         raise NotImplementedError
 
     # --- running steps ---------------------------------------------------------------------------

@@ -55,11 +55,11 @@ def load(
     """
     variables = os.environ if environment is None else environment
     file = file or variables.get(FILE_VARIABLE)
-    of_environment, strangers = read_environment(variables, SECTIONS)
+    of_environment, unknown_names = read_environment(variables, SECTIONS)
     sources = [read_file(Path(file), variables)] if file else []
     sources += [of_environment, Source("arguments", dict(arguments or {}))]
     driver = _Driver.named(sources)
-    problems = [Problem(name, _no_variable(name, driver), ENVIRONMENT) for name in strangers]
+    problems = [Problem(name, _no_variable(name, driver), ENVIRONMENT) for name in unknown_names]
     merged = _merged(sources, driver)
     made = dict(_structured(merged, driver, problems))
     if problems:
@@ -189,8 +189,8 @@ def _structured(
     merged: _Merged, driver: _Driver, problems: list[Problem]
 ) -> Iterator[tuple[str, Any]]:
     """The sections, as far as they can be made; what is wrong goes to `problems`."""
-    strangers = [name for name in merged.tree if name not in SECTIONS]
-    problems += [merged.sourced(Problem(name, _no_section(name, driver))) for name in strangers]
+    unknown_names = [name for name in merged.tree if name not in SECTIONS]
+    problems += [merged.sourced(Problem(name, _no_section(name, driver))) for name in unknown_names]
     if "database" not in merged.tree and driver.problem:
         problems.append(Problem("database.driver", driver.problem))
     for name, cls in SECTIONS.items():

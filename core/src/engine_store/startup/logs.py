@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from engine_store.context import Context
 from engine_store.errors import VersionConflictError
 from engine_store.migrations import Direction, Migration
 from engine_store.plugins import hookimpl
+from engine_store.run_context import Context
 
 
 class MigrationLog:

@@ -140,8 +140,7 @@ def _setting(field: attrs.Attribute[Any], kind: Any) -> JsonSchema:
 
 
 def _bounds(field: attrs.Attribute[Any]) -> JsonSchema:
-    names = {"minimum": "least", "maximum": "most"}
-    bounds = {name: field.metadata.get(key) for name, key in names.items()}
+    bounds = {name: field.metadata.get(name) for name in ("minimum", "maximum")}
     return {name: bound for name, bound in bounds.items() if bound is not None}
 
 

@@ -9,14 +9,14 @@ from typing import Any, TypeAlias
 
 from engine_store.clock import Clock, utc_now
 from engine_store.config import Config
-from engine_store.context import Context, current
 from engine_store.errors import UnavailableError
 from engine_store.models import Health
 from engine_store.opening import open, open_async  # noqa: A004
 from engine_store.protocols import AsyncStore, Store
+from engine_store.run_context import Context, current
 from engine_store.startup.loading import load
 from engine_store.startup.logs import listeners
-from engine_store.startup.rules import check
+from engine_store.startup.validation import check
 
 Given: TypeAlias = Config | Path | str | Mapping[str, Any] | None
 """A configuration, the path of a file, a tree as a file has it, or nothing: the environment."""

@@ -32,8 +32,8 @@ class MemoryOptions:
 
     busy_timeout: Seconds = setting(
         default=BUSY_TIMEOUT,
-        least=0,
-        most=int(threading.TIMEOUT_MAX),
+        minimum=0,
+        maximum=int(threading.TIMEOUT_MAX),
         help="How long a write waits for another thread's transaction.",
     )
 

@@ -18,9 +18,10 @@ from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, 
 from engine_store.sql.blocking import run
 from engine_store.sql.dialect import Dialect
 from engine_store.sql.operations import Bindings
+from engine_store.sql.queries import load_queries
 from engine_store.sql.repositories import OperationSet
 from engine_store.sql.rows import Rows
-from engine_store.sql.statements import Queries, load_queries
+from engine_store.sql.statements import Queries
 from engine_store.sql.stores import AsyncSqlStore, SqlEngine, SqlStore, prepare
 from engine_store_postgres.failures import may_retry, translate, translated
 from engine_store_postgres.migrator import PostgresMigrator

@@ -21,9 +21,9 @@ from engine_store.sql.blocking import run
 from engine_store.sql.dialect import Dialect
 from engine_store.sql.migrator import read_applied
 from engine_store.sql.operations import Bindings
+from engine_store.sql.queries import load_queries
 from engine_store.sql.repositories import OperationSet
 from engine_store.sql.rows import Codec, Rows
-from engine_store.sql.statements import load_queries
 from engine_store.sql.stores import AsyncSqlStore, SqlEngine, SqlStore, prepare
 from engine_store.sql.threaded import ThreadedEngine
 from engine_store.threads import run_in_thread

@@ -1,4 +1,4 @@
-"""What is checked of a configuration before anything is opened.
+"""Finds errors and risks in a configuration before anything is opened.
 
 Drivers and engines add rules of their own: a plugin with the hook `engine_store_check`.
 """
