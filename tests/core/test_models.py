@@ -157,3 +157,21 @@ def test_a_store_is_well_if_it_can_read_and_write(can_read, can_write, ok):
 
 def test_a_page_without_cursor_is_the_last():
     assert Page((1, 2)).next_cursor is None
+
+
+def test_a_model_whose_annotations_were_resolved_is_stored_and_read_as_before(run_python):
+    # As cattrs does, for the command line, for exports and for whoever uses it with the models.
+    printed = run_python(
+        """
+        import attrs, engine_store
+        from engine_store.models import TaskState, User, WorkflowState
+
+        for model in (User, WorkflowState, TaskState):
+            attrs.resolve_types(model)
+        with engine_store.open("sqlite:///:memory:") as store:
+            made = store.workflows.create(WorkflowState("w", "report", input={"a": 1}))
+            found = store.workflows.get("w")
+        print(found == made, type(found.created_at).__name__, found.input)
+        """
+    )
+    assert printed == "True datetime {'a': 1}"

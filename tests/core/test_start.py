@@ -48,7 +48,6 @@ class Database:
     driver: str
     url: str
     open_now: Callable[[], int]
-    stores: tuple[type[Any], type[Any]]
 
     def config(self, **more: Any) -> dict[str, Any]:
         return {"database": {"url": self.url, **more}}
@@ -70,7 +69,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
             opened = psutil.Process().open_files()
             return sum(1 for one in opened if one.path.startswith(str(path)))
 
-        return Database("sqlite", f"sqlite:///{path}", files, (SqlStore, AsyncSqlStore))
+        return Database("sqlite", f"sqlite:///{path}", files)
     url = request.getfixturevalue("make_schema")(application_name=f"x{new_id()}")
     admin = request.getfixturevalue("postgres_admin")
     name = re.search("application_name=([^&]*)", url)[1]
@@ -79,7 +78,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
         query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
         return admin.execute(query, [name]).fetchone()[0]
 
-    return Database("postgres", url, connections, (SqlStore, AsyncSqlStore))
+    return Database("postgres", url, connections)
 
 
 class Started:
@@ -313,8 +312,8 @@ def test_a_store_that_is_not_healthy_is_refused(database, start, monkeypatch):
         return sick
 
     sick = Health(database.driver, can_read=True, can_write=False, schema_version=3, problem="full")
-    monkeypatch.setattr(database.stores[0], "health", lambda self: sick)
-    monkeypatch.setattr(database.stores[1], "health", asynchronous)
+    monkeypatch.setattr(SqlStore, "health", lambda self: sick)
+    monkeypatch.setattr(AsyncSqlStore, "health", asynchronous)
     with pytest.raises(UnavailableError, match=r"^full$"):
         start(database.config())
     assert database.all_closed()
@@ -324,7 +323,7 @@ def test_a_store_whose_health_cannot_be_asked_is_closed(database, start, monkeyp
     def interrupted(self):
         raise KeyboardInterrupt
 
-    for store in database.stores:
+    for store in (SqlStore, AsyncSqlStore):
         monkeypatch.setattr(store, "health", interrupted)
     with pytest.raises(KeyboardInterrupt):
         start(database.config())

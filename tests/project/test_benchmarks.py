@@ -319,7 +319,7 @@ def test_one_case_may_be_measured_alone_and_by_one_driver(run, tmp_path):
 def test_a_profile_names_the_functions_and_writes_nothing(run, tmp_path):
     options = ("--profile", "get", "--seconds", "0.01", "--into", tmp_path)
     printed = run(sys.executable, "-m", "benchmarks", "--driver", "sqlite", *options)
-    assert {"Connection.execute", "rows.task", "TaskState.__init__"} <= set(printed.split())
+    assert {"Connection.execute", "rows.read_usage", "TaskState.__init__"} <= set(printed.split())
     assert list(tmp_path.iterdir()) == []
 
 
