@@ -314,21 +314,6 @@ def test_one_who_listens_to_conflicts_alone_hears_them(new_url: Callable[[], str
     assert heard == [1]
 
 
-def test_where_nobody_listens_to_operations_there_is_no_observer(
-    new_url: Callable[[], str],
-) -> None:
-    class Opened:
-        @hookimpl
-        def engine_store_opened(self) -> None: ...
-
-    with engine_store.open(new_url()) as store:
-        assert store.session.observer is None  # type: ignore[attr-defined]
-    with engine_store.open(new_url(), plugins=[Opened()]) as store:
-        assert store.session.observer is None  # type: ignore[attr-defined]
-    with engine_store.open(new_url(), plugins=[Listener()]) as store:
-        assert store.session.observer is not None  # type: ignore[attr-defined]
-
-
 def test_each_step_of_the_schema_is_heard_once_and_in_its_order(
     driver: str, new_url: Callable[[], str]
 ) -> None:
