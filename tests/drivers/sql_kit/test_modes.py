@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import attrs
@@ -13,7 +14,13 @@ import pytest
 
 import engine_store
 from engine_store.entities import API_KEY, TASK, USER, WORKFLOW, Entity
-from engine_store.errors import EngineStoreError, UserNotFoundError, VersionConflictError
+from engine_store.errors import (
+    EngineStoreError,
+    ImmutableFieldError,
+    UserNotFoundError,
+    VersionConflictError,
+    WorkflowNotFoundError,
+)
 from engine_store.models import Role, Status
 from engine_store.protocols import Store
 from engine_store.sql.operation import (
@@ -234,24 +241,33 @@ def arguments(repository: str, name: str) -> tuple[Any, ...]:
     return () if name == "list" else ARGUMENTS.get(f"{repository}.{name}", (repository[0],))
 
 
-def invocations() -> Iterator[Invocation]:
-    """Every method of every repository."""
-    for repository in ("users", "api_keys", "workflows", "tasks"):
-        operations = getattr(OPERATIONS, repository)
-        for name, operation in inspect.getmembers(operations, inspect.ismethod):
-            if not name.startswith("_"):
-                for keywords in KEYWORDS.get(f"{repository}.{name}", [{}]):
-                    args = arguments(repository, name)
-                    yield Invocation(mode_of(operation), operation, args, keywords)
+def invocations(repository: str, name: str) -> Iterator[Invocation]:
+    """The calls of a method that lead to all of its statements."""
+    operation = getattr(getattr(OPERATIONS, repository), name)
+    for keywords in KEYWORDS.get(f"{repository}.{name}", [{}]):
+        yield Invocation(mode_of(operation), operation, arguments(repository, name), keywords)
 
 
-PLAYED = [played for invocation in invocations() for played in every_run(invocation)]
-NAMES = sorted({played.name for played in PLAYED})
+METHODS = [
+    f"{repository}.{name}"
+    for repository in STATES
+    for name, _ in inspect.getmembers(getattr(OPERATIONS, repository), inspect.ismethod)
+    if not name.startswith("_")
+]
+"""Every method of every repository."""
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_an_operation_keeps_the_promise_of_its_mode(name: str) -> None:
-    for played in (one for one in PLAYED if one.name == name):
+@cache
+def played_by(method: str) -> list[Played]:
+    """Everything that a method and its steps do."""
+    return [
+        played for invocation in invocations(*method.split(".")) for played in every_run(invocation)
+    ]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_and_its_steps_keep_the_promises_of_their_modes(method: str) -> None:
+    for played in played_by(method):
         if played.mode is Mode.READ:
             assert played.writes == [False]
         elif played.mode is Mode.LOCK:
@@ -264,30 +280,32 @@ def test_an_operation_keeps_the_promise_of_its_mode(name: str) -> None:
         assert not any(lasts[:-1]), "nothing comes after the last request"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_an_operation_that_writes_does_so_for_some_answer(name: str) -> None:
-    runs = [played for played in PLAYED if played.name == name]
-    writes = runs[0].mode in (Mode.WRITE, Mode.TRANSACT)
-    assert any(any(played.writes) for played in runs) is writes
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_marked_to_write_does_so_for_some_answer(method: str) -> None:
+    writing = {played.name for played in played_by(method) if any(played.writes)}
+    modes = {played.name: played.mode for played in played_by(method)}
+    assert writing == {name for name, mode in modes.items() if mode in (Mode.WRITE, Mode.TRANSACT)}
 
 
-def test_every_statement_of_operations_is_played_and_its_errors_too() -> None:
-    of_migrations = {"create_migrations", "create_schema", "forget_applied", "has_migrations"}
-    of_migrations |= {"has_schema", "list_applied", "record_applied", "try_migration_lock"}
+def test_every_statement_of_operations_is_played_and_so_are_refusals() -> None:
+    every = [played for method in METHODS for played in played_by(method)]
     asked = {
         call.statement.name
-        for played in PLAYED
+        for played in every
         for request in played.requests
         for call in calls(request)
     }
+    of_migrations = {"create_migrations", "create_schema", "forget_applied", "has_migrations"}
+    of_migrations |= {"has_schema", "list_applied", "record_applied", "try_migration_lock"}
     assert asked == QUERIES.all().keys() - of_migrations
-    ends = {(played.name, played.end) for played in PLAYED if isinstance(played.end, type)}
     assert {
         ("users.get", UserNotFoundError),
         ("users.update", VersionConflictError),
         ("users.update", LostRace),
         ("workflows.complete", VersionConflictError),
-    } <= ends
+        ("workflows.complete", WorkflowNotFoundError),
+        ("workflows._modify_locked", ImmutableFieldError),
+    } <= {(played.name, played.end) for played in every if isinstance(played.end, type)}
 
 
 # --- what the kit refuses ------------------------------------------------------------------------
