@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from engine_store_sqlite.rules import MEASURED_WORKFLOWS
 from pygments.lexers.data import JsonLexer
 from sphinx.highlighting import lexers
 

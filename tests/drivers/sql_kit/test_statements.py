@@ -127,11 +127,53 @@ def test_a_name_that_is_not_there_is_said() -> None:
         _ = Queries([]).get_thing
 
 
-def test_two_statements_of_one_name_are_refused() -> None:
-    statements = parse_statements("-- name: a :one\nSELECT 1\n-- name: a :one\nSELECT 2\n")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-- name: a :one\nSELECT 1\n-- name: a! :many\nSELECT 2\n",
+        "-- fragment: a\nx\n-- name: b :one\nSELECT 1\n-- fragment: a\ny\n",
+    ],
+    ids=["statements", "fragments"],
+)
+def test_two_of_one_name_are_refused(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        Queries(statements)
-    assert (caught.value.field, caught.value.reason) == ("a", "two statements have this name")
+        parse_statements(text)
+    assert caught.value.field == "a"
+    assert caught.value.reason == "two statements or fragments have this name"
+
+
+def test_a_drivers_statements_and_fragments_override_the_defaults_of_their_names() -> None:
+    defaults = (
+        "-- fragment: columns\nid\n"
+        "-- name: get :one\nSELECT {columns} FROM {schema}.t\n"
+        "-- name: list :many\nSELECT {columns} FROM {schema}.t ORDER BY id\n"
+    )
+    own = "-- name: list :many\nSELECT {columns} FROM t\n-- fragment: columns\nid, name\n"
+    found = parse_statements(own, defaults=defaults, schema="main")
+    assert {statement.name: statement.text({}) for statement in found} == {
+        "list": "SELECT id, name FROM t",
+        "get": "SELECT id, name FROM main.t",
+    }
+
+
+def test_an_exclamation_mark_after_its_name_says_that_a_statement_writes() -> None:
+    reads, writes = parse_statements(
+        "-- name: a :one\nSELECT 1\n-- name: b! :none\nDELETE FROM t\n"
+    )
+    assert (reads.name, reads.writes) == ("a", False)
+    assert (writes.name, writes.writes) == ("b", True)
+
+
+def test_a_statement_may_have_parts_each_but_the_last_ended_at_the_end_of_its_line() -> None:
+    one, two = parse_statements(
+        "-- name: a :one\nSELECT ';'\n"
+        "-- name: b! :one\nUPDATE t SET x = :x\nWHERE y = :y;\nSELECT x FROM t;\n"
+    )
+    assert not one.has_parts
+    assert one.parts({}) == ["SELECT ';'"]
+    assert two.has_parts
+    assert two.parameters == {"x", "y"}
+    assert two.parts({"x": 1, "y": 2}) == ["UPDATE t SET x = :x\nWHERE y = :y", "SELECT x FROM t"]
 
 
 @pytest.mark.parametrize(
@@ -145,13 +187,7 @@ def test_a_heading_that_is_none_is_refused_and_joins_no_statement(heading: str) 
     assert caught.value.reason == "expected '-- name: x :one' or '-- fragment: x'"
 
 
-def test_two_fragments_of_one_name_are_refused() -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        parse_statements("-- fragment: ids\na\n-- fragment: ids\nb\n")
-    assert (caught.value.field, caught.value.reason) == ("ids", "two fragments have this name")
-
-
-def test_a_packages_sql_files_are_one_text_whose_fragments_all_may_use(
+def test_a_packages_sql_files_are_one_text_over_the_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "kit_test_queries"
@@ -162,9 +198,9 @@ def test_a_packages_sql_files_are_one_text_whose_fragments_all_may_use(
     (package / "README.md").write_text("-- name: no_sql :one\nSELECT 1")
     monkeypatch.syspath_prepend(tmp_path)
     try:
-        queries = load_queries("kit_test_queries")
+        queries = load_queries("kit_test_queries", schema="main")
     finally:
         sys.modules.pop("kit_test_queries", None)
-    assert {name: statement.text({}) for name, statement in queries.all().items()} == {
-        "get": "SELECT id, 'é'"
-    }
+    assert queries.get.text({}) == "SELECT id, 'é'"
+    assert "no_sql" not in queries
+    assert "FROM main.users" in queries.get_user.text({}), "one of the kit's defaults"

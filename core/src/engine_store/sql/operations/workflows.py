@@ -193,6 +193,8 @@ class WorkflowOperations(StateOperations[WorkflowState]):
             )
         )
         if written is None:  # the transform wrote to it, in the caller's transaction
+            if stored is None:
+                raise WorkflowNotFoundError(workflow_exec_id)
             actual = self._decode(stored).version
             raise VersionConflictError(WORKFLOW.label, workflow_exec_id, state.version, actual)
         return attrs.evolve(self._decode(written), tasks=tasks)
