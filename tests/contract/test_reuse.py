@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -76,6 +77,20 @@ def test_a_database_is_used_again_and_removed_at_the_end(case, reuse):
     assert other is one
     reuse.close()
     assert one.is_removed
+
+
+def test_a_database_is_used_again_however_often(case, reuse):
+    depth = sys.getrecursionlimit()
+    sys.setrecursionlimit(300)
+    try:
+        with case() as one:
+            pass
+        for _ in range(100):
+            with case() as other:
+                assert other is one
+        reuse.close()
+    finally:
+        sys.setrecursionlimit(depth)
 
 
 @pytest.mark.parametrize("failing", ["call", "teardown"])
