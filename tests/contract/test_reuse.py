@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -81,11 +82,11 @@ def test_a_database_is_used_again_and_removed_at_the_end(case, reuse):
 
 def test_a_database_is_used_again_however_often(case, reuse):
     depth = sys.getrecursionlimit()
-    sys.setrecursionlimit(300)
+    sys.setrecursionlimit(len(inspect.stack()) + 120)
     try:
         with case() as one:
             pass
-        for _ in range(100):
+        for _ in range(150):
             with case() as other:
                 assert other is one
         reuse.close()
