@@ -9,7 +9,7 @@ from pygments.lexers.data import JsonLexer
 from sphinx.highlighting import lexers
 
 from engine_store import __version__
-from engine_store_sqlite.rules import MEASURED_WORKFLOWS
+from engine_store_sqlite.driver import MEASURED_WORKFLOWS
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))

@@ -31,9 +31,7 @@ from engine_store.errors import (
 )
 from engine_store.models import Health
 from engine_store.plugins import hookimpl
-from engine_store_postgres.store import AsyncPostgresStore, PostgresStore
-from engine_store_sqlite.asynchronous import AsyncSqliteStore
-from engine_store_sqlite.store import SqliteStore
+from engine_store.sql.stores import AsyncSqlStore, SqlStore
 
 PATIENCE = 30.0
 
@@ -45,7 +43,6 @@ class Place:
     driver: str
     url: str
     open_now: Callable[[], int]
-    stores: tuple[type[Any], type[Any]]
 
     def config(self, **database: Any) -> dict[str, Any]:
         return {"database": {"url": self.url, **database}}
@@ -67,7 +64,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
             opened = psutil.Process().open_files()
             return sum(1 for one in opened if one.path.startswith(str(path)))
 
-        return Place("sqlite", f"sqlite:///{path}", files, (SqliteStore, AsyncSqliteStore))
+        return Place("sqlite", f"sqlite:///{path}", files)
     url = request.getfixturevalue("make_schema")(application_name=f"x{new_id()}")
     admin = request.getfixturevalue("postgres_admin")
     name = re.search("application_name=([^&]*)", url)[1]
@@ -76,7 +73,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
         return admin.execute(query, [name]).fetchone()[0]
 
-    return Place("postgres", url, connections, (PostgresStore, AsyncPostgresStore))
+    return Place("postgres", url, connections)
 
 
 class Started:
@@ -267,8 +264,8 @@ def test_a_store_that_is_not_healthy_is_refused(place, start, monkeypatch):
         return sick
 
     sick = Health(place.driver, can_read=True, can_write=False, schema_version=3, problem="full")
-    monkeypatch.setattr(place.stores[0], "health", lambda self: sick)
-    monkeypatch.setattr(place.stores[1], "health", asynchronous)
+    monkeypatch.setattr(SqlStore, "health", lambda self: sick)
+    monkeypatch.setattr(AsyncSqlStore, "health", asynchronous)
     with pytest.raises(UnavailableError, match=r"^full$"):
         start(place.config())
     assert place.all_closed()
@@ -278,7 +275,7 @@ def test_a_store_whose_health_cannot_be_asked_is_closed(place, start, monkeypatc
     def interrupted(self):
         raise KeyboardInterrupt
 
-    for store in place.stores:
+    for store in (SqlStore, AsyncSqlStore):
         monkeypatch.setattr(store, "health", interrupted)
     with pytest.raises(KeyboardInterrupt):
         start(place.config())
