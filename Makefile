@@ -30,13 +30,15 @@ test: $(READY) ## Run all tests; print the coverage, at least 90 % of lines and 
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-lint: $(READY) ## Check style, format, types and the direction of imports
+lint: $(READY) ## Check style, format, types, generated code and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python scripts/async_protocols.py --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-fmt: $(READY) ## Format the code and apply the fixes ruff is sure of
+fmt: $(READY) ## Format the code, apply safe fixes, write what is generated
+	$(BIN)/python scripts/async_protocols.py
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from engine_store.cancellation import outlasting, whole
+from engine_store.cancellation import shield, shield_future
 
 
 def test_what_need_not_wait_is_done_before_anything_else_runs() -> None:
@@ -18,7 +18,7 @@ def test_what_need_not_wait_is_done_before_anything_else_runs() -> None:
 
     async def main() -> int:
         asyncio.get_running_loop().call_soon(ran.append, "another")
-        result = await whole(work())
+        result = await shield(work())
         assert ran == ["work"]
         return result
 
@@ -38,7 +38,7 @@ def test_what_has_to_wait_is_done_to_its_end_before_a_cancellation_comes_out(tur
 
     async def main() -> None:
         may_end = asyncio.Event()
-        running = asyncio.create_task(whole(work(may_end)))
+        running = asyncio.create_task(shield(work(may_end)))
         for _ in range(3):
             await asyncio.sleep(0)
             running.cancel()
@@ -61,9 +61,9 @@ def test_what_the_work_returns_or_raises_comes_out(waits: bool) -> None:
         return "done"
 
     async def main() -> None:
-        assert await whole(work(fails=False)) == "done"
+        assert await shield(work(fails=False)) == "done"
         with pytest.raises(ZeroDivisionError):
-            await whole(work(fails=True))
+            await shield(work(fails=True))
 
     asyncio.run(main())
 
@@ -80,7 +80,7 @@ def test_the_work_may_catch_what_it_waits_for() -> None:
     async def main() -> str:
         failing = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(failing.set_exception, ZeroDivisionError())
-        return await whole(work(failing))
+        return await shield(work(failing))
 
     assert asyncio.run(main()) == "caught"
 
@@ -95,7 +95,7 @@ def test_each_cancellation_may_hasten_the_end() -> None:
             if len(asked) == 2:
                 future.set_exception(ZeroDivisionError())
 
-        running = asyncio.create_task(outlasting(future, ask))
+        running = asyncio.create_task(shield_future(future, ask))
         while not running.done():
             await asyncio.sleep(0)
             running.cancel()
@@ -109,7 +109,7 @@ def test_each_cancellation_may_hasten_the_end() -> None:
 def test_a_future_that_was_cancelled_itself_says_so() -> None:
     async def main() -> None:
         future = asyncio.get_running_loop().create_future()
-        running = asyncio.create_task(outlasting(future))
+        running = asyncio.create_task(shield_future(future))
         await asyncio.sleep(0)
         future.cancel()
         with pytest.raises(asyncio.CancelledError):

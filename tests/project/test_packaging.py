@@ -154,10 +154,12 @@ def test_a_wheel_announces_what_others_discover(metadata, name):
         ],
         "engine-store-memory": [("engine_store.drivers", "memory", "engine_store_memory")],
         "engine-store-postgres": [
-            ("engine_store.drivers", "postgres", "engine_store_postgres.driver"),
-            ("engine_store.drivers", "postgresql", "engine_store_postgres.driver"),
+            ("engine_store.drivers", "postgres", "engine_store_postgres.driver:DRIVER"),
+            ("engine_store.drivers", "postgresql", "engine_store_postgres.driver:DRIVER"),
         ],
-        "engine-store-sqlite": [("engine_store.drivers", "sqlite", "engine_store_sqlite.driver")],
+        "engine-store-sqlite": [
+            ("engine_store.drivers", "sqlite", "engine_store_sqlite.driver:DRIVER")
+        ],
     }
     points = [(point.group, point.name, point.value) for point in metadata.entry_points]
     assert points == announced[name]

@@ -26,10 +26,10 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 import engine_store
-from engine_store import DatabaseConfig, Status, User, WorkflowState, plugins
+from engine_store import DatabaseConfig, Status, User, WorkflowState, discovery
 from engine_store.cli import main
 from engine_store.cli.app import run as run_command
 from engine_store.errors import EngineStoreError
@@ -229,8 +229,8 @@ def without_an_extra(stage: Stage) -> Iterator[str]:
 
 @symptom("A driver is not installed")
 def without_a_driver(stage: Stage) -> Iterator[str]:
-    stage.patch.setattr("engine_store.plugins._entry_point", plugins._entry_point.__wrapped__)
-    stage.patch.setattr("engine_store.plugins.entry_points", lambda group: [])
+    stage.patch.setattr("engine_store.discovery._entry_point", discovery._entry_point.__wrapped__)
+    stage.patch.setattr("engine_store.discovery.entry_points", lambda group: [])
     yield command("health", "--url", "sqlite:///engine.db")
 
 
@@ -413,7 +413,7 @@ def with_a_full_pool(stage: Stage) -> Iterator[str]:
     store = stage.open(stage.server.url(pool_max_size=1, pool_max_waiting=1))
     with ThreadPoolExecutor(1) as thread, store.transaction():
         thread.submit(store.workflows.list)
-        while not store.figures()["requests_waiting"]:
+        while not store.stats()["requests_waiting"]:
             time.sleep(0)
         yield said(store.workflows.list)
 
@@ -455,7 +455,7 @@ def with_a_function_that_writes(stage: Stage) -> Iterator[str]:
 
     def write_itself(state: WorkflowState) -> WorkflowState:
         store.workflows.set_status("w-1", Status.RUNNING)
-        return evolve(state, status=Status.PAUSED)
+        return state.evolve(status=Status.PAUSED)
 
     yield said(lambda: store.workflows.modify("w-1", write_itself))
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from inspect import getattr_static
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pytest
 
@@ -18,6 +19,9 @@ from engine_store_contracts import recording
 from engine_store_contracts.clauses import clauses_of
 from engine_store_contracts.profiles import ProfileName
 from engine_store_contracts.recorder import Recorder, is_writable, make_printable, printable
+
+if TYPE_CHECKING:
+    from engine_store_contracts.reuse import Reuse
 
 # Before anything imports them: pytest warns of what it can rewrite no more.
 pytest.register_assert_rewrite("engine_store_contracts.machine", "engine_store_contracts.suite")
@@ -89,6 +93,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Recorder(config), "engine_store_recorder")
 
 
+@pytest.fixture(scope="class")
+def engine_store_reuse() -> Iterator[Reuse]:
+    """Keep the database that the cases of a class share."""
+    from engine_store_contracts.reuse import Reuse
+
+    with closing(Reuse()) as reuse:
+        yield reuse
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse to begin where no case could open its database: once, and not for each case."""
@@ -132,7 +145,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, pytest.TestReport]:
     """Fail what was skipped, or expected to fail, other than by a capability (contract 9.5).
 
     Nothing that is told of a failure has the password of the URL.
@@ -145,6 +160,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.
         report.longrepr = "a case of the contract is left out by a capability only (9.5)"
         report.__dict__.pop("wasxfail", None)
     if report.failed:
+        recording.note_failure(item)
+        if recording.CASE in properties and call.when == "call":
+            _add_hanging(report, call)
         make_printable(report, item.config.option.store_url)
     return report
 
@@ -154,6 +172,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output[recording.CASE] = session.config.stash.get(recording.COLLECTED, [])
+
+
+def _add_hanging(report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+    """Say which calls of a failed case are still running, if its failure does not say so."""
+    from engine_store_contracts.hanging import Hang, describe, running_calls
+
+    is_told = call.excinfo is not None and call.excinfo.errisinstance(Hang)
+    if not is_told and (running := running_calls()):
+        report.longrepr = f"{report.longreprtext}\n\n{describe(running)}"
 
 
 def _is_contract(collector: pytest.Collector) -> TypeGuard[pytest.Class]:

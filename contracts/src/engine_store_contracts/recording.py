@@ -23,7 +23,19 @@ SCRIPT = "engine_store_script"
 COLLECTED = pytest.StashKey[list[dict[str, Any]]]()
 """Every case that was found, whether it runs or not."""
 
+_failed = pytest.StashKey[bool]()
+
 _noted = pytest.StashKey[set[tuple[str, str]]]()
+
+
+def note_failure(item: pytest.Item) -> None:
+    """Note that a phase of the case has failed."""
+    item.stash[_failed] = True
+
+
+def has_failed(item: pytest.Item) -> bool:
+    """Return whether a phase of the case has failed so far."""
+    return item.stash.get(_failed, False)
 
 
 def note_case(item: pytest.Item) -> None:
@@ -55,7 +67,7 @@ def note_server(item: pytest.Item, store: Store) -> None:
         health = store.health()
     except Exception:  # noqa: BLE001 - the cases of 9.4 say what is wrong with it
         return
-    from engine_store.plugins import driver_distribution
+    from engine_store.discovery import driver_distribution
 
     _, version = driver_distribution(health.driver)
     server = [value for name, value in health.details.items() if name.endswith("_version")]

@@ -1,7 +1,7 @@
-"""Cancelling on an event loop without leaving anything half done (contract 9.3).
+"""Shields against cancellation that leave nothing half done (contract 9.3).
 
-A cancellation comes out of these, but not before what they run has ended: a connection on its way
-back into a pool, or a thread in the middle of a statement.
+Unlike that of `asyncio.shield`, a cancellation comes out only when what was shielded has ended: a
+connection on its way back into a pool, or a thread in the middle of a statement.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def outlasting(
+async def shield_future(
     future: asyncio.Future[T], on_cancel: Callable[[], object] = lambda: None
 ) -> T:
-    """What `future` gives. A cancellation comes out too, but not before `future` is done.
+    """Return what `future` gives. A cancellation comes out too, but not before it is done.
 
     `on_cancel` is called for each cancellation, to hasten the end.
     """
@@ -35,8 +35,8 @@ async def outlasting(
     return future.result()
 
 
-async def whole(coroutine: Coroutine[Any, Any, T]) -> T:
-    """What `coroutine` returns; a cancellation waits for its end.
+async def shield(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return what `coroutine` returns; a cancellation waits for its end.
 
     What does not have to wait is done without a task: giving a connection back to a pool, at the
     end of every operation, takes 2 microseconds so, and 27 with a task.
@@ -46,7 +46,7 @@ async def whole(coroutine: Coroutine[Any, Any, T]) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
-    return await outlasting(asyncio.ensure_future(_rest(coroutine, waits_for)))
+    return await shield_future(asyncio.ensure_future(_rest(coroutine, waits_for)))
 
 
 async def _rest(coroutine: Coroutine[Any, Any, T], waits_for: Any) -> T:

@@ -18,9 +18,9 @@ from functools import partial, wraps
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
-from engine_store.cancellation import outlasting
+from engine_store.cancellation import shield_future
 from engine_store.errors import TransactionClosedError
-from engine_store.protocols import AsyncStore, AsyncTransaction, Store, Transaction
+from engine_store.protocols import AsyncStore, AsyncTransaction, Observable, Store, Transaction
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -80,6 +80,8 @@ class _ThreadedStore(_Repositories):
         self._store = store
         self.migrator = _Calls(store.migrator, self._threads)
         self.health = _Calls(store, self._threads).health
+        if isinstance(store, Observable):  # neither waits for the database
+            self.endpoint, self.stats = store.endpoint, store.stats
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncTransaction]:
@@ -161,7 +163,7 @@ async def run_in_thread(threads: Executor | None, call: Callable[[], _T]) -> _T:
     """What `call` returns or raises. A cancellation comes out too, but not before `call` ended."""
     context = contextvars.copy_context()  # the caller's logger and configuration live there
     loop = asyncio.get_running_loop()
-    return await outlasting(loop.run_in_executor(threads, context.run, _awaitable, call))
+    return await shield_future(loop.run_in_executor(threads, context.run, _awaitable, call))
 
 
 def _awaitable(call: Callable[[], _T]) -> _T:

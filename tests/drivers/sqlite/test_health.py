@@ -20,7 +20,7 @@ from engine_store_contracts.suite.samples import workflow
 PATIENCE = 30.0
 
 
-def test_a_store_in_order_says_so_with_its_figures(path: Path, store: Store) -> None:
+def test_a_store_in_order_says_so_with_its_statistics(path: Path, store: Store) -> None:
     health = store.health()
     details = dict(health.details)
     assert health == Health("sqlite", True, True, 3, None, health.details)
@@ -51,7 +51,7 @@ def test_the_write_ahead_log_and_the_pages_grow_with_what_is_written(
     assert store.health().details["freelist_count"] >= 24
 
 
-def test_memory_has_figures_too(open_store: Callable[..., Store]) -> None:
+def test_memory_has_statistics_too(open_store: Callable[..., Store]) -> None:
     health = open_store("sqlite:///:memory:").health()
     assert health.ok
     pages = health.details["page_count"]

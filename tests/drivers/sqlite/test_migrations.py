@@ -45,29 +45,27 @@ def versions(plan: Any) -> list[int]:
     return [step.version for step in plan.steps]
 
 
-class Told:
-    """Hooks that note what they are told."""
+class Steps:
+    """Listeners that note the steps of the schema."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, Direction]] = []
 
-    def engine_store_migration_applied(
-        self, *, driver: str, migration: Migration, direction: Direction
-    ) -> None:
+    def migration_applied(self, driver: str, migration: Migration, direction: Direction) -> None:
         self.steps.append((migration.version, direction))
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def applied() -> Steps:
+    return Steps()
 
 
 @pytest.fixture
-def migrator_of(told: Told) -> Callable[..., BlockingMigrator]:
+def migrator_of(applied: Steps) -> Callable[..., BlockingMigrator]:
     """A migrator of a store's database with other steps than the driver's."""
 
     def make(store: Any, steps: tuple[Migration, ...]) -> BlockingMigrator:
-        context = OpenContext(lambda: NOW, told)  # type: ignore[arg-type]
+        context = OpenContext(lambda: NOW, applied)
         pool = store.engine.pool
         return BlockingMigrator(SqliteMigrator(pool, DIALECT, QUERIES, steps, context, 10))
 
@@ -232,7 +230,7 @@ def test_a_failing_step_changes_nothing_and_the_steps_before_it_stay(
     store: Store,
     bare: Connect,
     migrator_of: Callable[..., BlockingMigrator],
-    told: Told,
+    applied: Steps,
 ) -> None:
     migrator = migrator_of(store, (*MIGRATIONS, FINE, BROKEN))
     assert versions(migrator.up(4)) == [4]
@@ -242,7 +240,7 @@ def test_a_failing_step_changes_nothing_and_the_steps_before_it_stay(
         migrator.up()
     assert schema(bare(path)) == before
     assert store.health().schema_version == 4
-    assert told.steps == [(4, Direction.UP), (4, Direction.DOWN), (4, Direction.UP)]
+    assert applied.steps == [(4, Direction.UP), (4, Direction.DOWN), (4, Direction.UP)]
     assert store.workflows.create(full_workflow()).version == 1, "the lock is free"
 
 
@@ -251,7 +249,7 @@ def test_a_step_that_cannot_be_reverted_changes_nothing(
     store: Store,
     bare: Connect,
     migrator_of: Callable[..., BlockingMigrator],
-    told: Told,
+    applied: Steps,
 ) -> None:
     stuck = Migration(4, "stuck", "CREATE TABLE stuck (x);", "DROP TABLE missing;")
     last = Migration(5, "last", "CREATE TABLE last (x);", "DROP TABLE last;")
@@ -263,7 +261,7 @@ def test_a_step_that_cannot_be_reverted_changes_nothing(
         migrator.down(3)
     assert schema(bare(path)) == before
     assert versions(migrator.plan(0)) == [4, 3, 2, 1]
-    assert told.steps == [(4, Direction.UP), (5, Direction.UP), (5, Direction.DOWN)]
+    assert applied.steps == [(4, Direction.UP), (5, Direction.UP), (5, Direction.DOWN)]
 
 
 def test_a_fresh_file_whose_first_step_fails_stays_empty(
@@ -327,7 +325,7 @@ def test_a_script_is_split_where_its_statements_end_and_nowhere_else() -> None:
         assert not raw.in_transaction
 
 
-def test_a_database_that_somebody_migrates_while_it_is_checked_is_not_taken_for_a_strangers(
+def test_a_database_that_is_migrated_during_the_check_is_not_taken_for_a_foreign_one(
     path: Path, open_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(sqlite3.connect(path)) as empty:

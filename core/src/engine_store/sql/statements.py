@@ -28,8 +28,8 @@ A statement may have several parts, each but the last one ended by a `;` at the 
 They run in order and the last one gives the rows. A part that matches no row ends the statement:
 it gives None, or no rows.
 
-The kit has a default text for each statement whose SQL is the standard's; a driver's file that
-has a statement or a fragment of the same name overrides it.
+The kit has a default text for each statement whose SQL is the standard's. A statement or a
+fragment of the same name in a driver's file overrides it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 from attrs import Factory, field, frozen
@@ -54,9 +53,6 @@ PARAMETER = re.compile(r"(?<!:):([a-z_]\w*)")
 """A parameter in the text of a statement; `::` is a cast."""
 _FRAGMENT = re.compile(r"\{(\w+)\}")
 _PART = re.compile(r";[ \t]*\n")
-
-DEFAULTS = "engine_store.sql.queries"
-"""The package with the default texts."""
 
 
 class Result(Enum):
@@ -148,21 +144,6 @@ class Queries:
     def all(self) -> dict[str, Statement]:
         """Return every statement by name."""
         return dict(self.__dict__)
-
-
-def load_queries(package: str, **names: str) -> Queries:
-    """Return the statements of a driver: its own `.sql` files, over the kit's default texts.
-
-    `names` are fragments that the driver knows and its files do not, such as the name of a schema.
-    """
-    own, defaults = _texts_of(package), _texts_of(DEFAULTS)
-    return Queries(parse_statements(own, defaults=defaults, **names))
-
-
-def _texts_of(package: str) -> str:
-    resources = sorted(files(package).iterdir(), key=lambda resource: resource.name)
-    texts = [one.read_text("utf-8") for one in resources if one.name.endswith(".sql")]
-    return "\n".join(texts)
 
 
 class _Block(NamedTuple):

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 from psycopg.adapt import AdaptersMap
 from psycopg.pq import TransactionStatus
-from psycopg.pq.abc import PGconn
 from psycopg.types.string import ByteaBinaryLoader
 
-from engine_store.cancellation import outlasting, whole
+from engine_store.cancellation import shield, shield_future
 from engine_store.sql.dbapi import placeholders
 from engine_store.sql.operation import Request
 from engine_store.sql.statements import Call, Result
@@ -42,57 +40,32 @@ def _bound(call: Call) -> tuple[bytes, list[Any]]:
     return query, [parameters[name] for name in names]
 
 
-class _Quiet:
-    """What tells whether a connection's socket is quiet, made once for each."""
-
-    pgconn: PGconn
-
-    @cached_property
-    def own_poll(self) -> select.poll:
-        """Ready when the server has said something. Unlike `select`, for any number of files."""
-        poll = select.poll()
-        poll.register(self.pgconn.socket, select.POLLIN)
-        return poll
-
-
-class SyncConnection(Connection[Any], _Quiet):
-    """A connection with a cursor that serves one statement after the other.
-
-    A new one for each, as `Connection.execute` makes it, cost a create 3 % of its throughput.
-    """
-
-    @cached_property
-    def own_cursor(self) -> Cursor[Any]:
-        """The cursor. What it read is fetched before it is used again."""
-        return self.cursor(binary=True)
-
-
-class LoopConnection(AsyncConnection[Any], _Quiet):
-    """`SyncConnection` for an event loop."""
-
-    @cached_property
-    def own_cursor(self) -> AsyncCursor[Any]:
-        """The cursor. What it read is fetched before it is used again."""
-        return self.cursor(binary=True)
-
-
 class PostgresConnection:
     """`engine_store.sql.connection.Connection`; what fails raises psycopg's errors."""
 
     raw: Any
     """psycopg's connection, in autocommit mode."""
 
-    def __init__(self, raw: Any, give_back: Callable[[Any], Any]) -> None:
+    def __init__(self, raw: Any, give_back: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
         """The connection `raw`; `release` gives it back."""
         self.raw = raw
-        self._cursor = raw.own_cursor
+        # One cursor for all: a new one for each statement cost a create 3 % of its throughput.
+        self._cursor = raw.cursor(binary=True)
         self._give_back = give_back
+        # Ready when the server has said something. Unlike `select`, for any number of files.
+        self._poll = select.poll()
+        self._poll.register(raw.pgconn.socket, select.POLLIN)
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open, or broken, or lost with its connection."""
         status: int = self.raw.pgconn.transaction_status
         return status != TransactionStatus.IDLE
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is open and the server has said nothing since; nobody is asked."""
+        return not self.raw.closed and not self._poll.poll(0)
 
     async def run(
         self, request: Request, before: Sequence[str] = (), after: Sequence[str] = ()
@@ -118,12 +91,16 @@ class PostgresConnection:
 
     async def release(self) -> None:
         """Give the connection back to where it came from."""
-        self._give_back(self.raw)
+        await self._give_back(self.raw)
 
     async def discard(self) -> None:
         """Release it closed: its pool makes another one."""
-        await self._wait(self.raw.close())
+        await self.close()
         await self.release()
+
+    async def close(self) -> None:
+        """Close it."""
+        await self._wait(self.raw.close())
 
     async def _wait(self, result: Any) -> Any:
         """Return what a call of psycopg gave."""
@@ -164,8 +141,8 @@ class AsyncPostgresConnection(PostgresConnection):
     """
 
     async def release(self) -> None:
-        # Whole: a connection on its way into the pool would be lost to it by a cancellation.
-        await whole(self._give_back(self.raw))
+        # Shielded: a connection on its way into the pool would be lost to it by a cancellation.
+        await shield(self._give_back(self.raw))
 
     async def _wait(self, result: Any) -> Any:
         return await result
@@ -188,7 +165,7 @@ class AsyncPostgresConnection(PostgresConnection):
             return [await self._rows(call, cursor) for call, cursor in pairs]
 
         try:
-            return await outlasting(asyncio.create_task(run()), ask_to_stop)
+            return await shield_future(asyncio.create_task(run()), ask_to_stop)
         finally:
             for request in requests:  # or it could hit the next statement
-                await outlasting(asyncio.gather(request, return_exceptions=True))
+                await shield_future(asyncio.gather(request, return_exceptions=True))

@@ -11,95 +11,88 @@ from contextlib import contextmanager
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-from engine_store.errors import (
-    EngineStoreError,
-    InvalidValueError,
-    StoreClosedError,
-    UnavailableError,
-)
-from engine_store.urls import MASK
+from engine_store.errors import StoreClosedError, UnavailableError
+from engine_store.sql.failures import Failures
+from engine_store.urls import mask_secrets
 
-_RETRIABLE = {
-    "40001": "a concurrent transaction changed what this one had read; run it again",
-    "40P01": "this transaction and another one waited for each other; run it again",
-    "55P03": "another transaction held a lock for longer than lock_timeout; try again, or keep "
-    "transactions short",
-    "57014": "the statement was cancelled, or ran for longer than statement_timeout",
-    "25006": "the server may not be written: it is a standby, or read-only; try again when it is "
-    "not, or name the primary with target_session_attrs=read-write",
-    "53200": "the server ran out of memory",
-    "53300": "the server has no connection left; lower pool_max_size, or raise max_connections",
-    "55006": "the object is in use",
-    "58030": "the server could not read or write its files; look at its log",
-    "53400": "a limit of the server's configuration was reached; look at its log",
-}
-_LASTING = {
-    "53100": "the server's disk is full; make room",
-    "42501": "the user lacks a privilege; grant it, or open the store as another user",
-    "57P04": "the database was dropped",
-    "58P01": "a file of the database is missing; restore a backup",
-    "26000": "a prepared statement is missing: behind PgBouncer set pgbouncer=true",
-    "42P05": "a statement is prepared already: behind PgBouncer set pgbouncer=true",
-    "XX001": "the database is damaged; restore a backup",
-    "XX002": "an index is damaged; run REINDEX",
-}
+_LOST, _TOO_LARGE = "lost", "too large"
 _SERVER_GONE = {"25P03", "25P04", "57P01", "57P02", "57P03", "57P05"}
 """Each ends the connection: a time-out of the whole transaction or session, or the server's end."""
-
-_LOST = "the connection to the server was lost; whether a write that was under way happened is not \
-known: read before you write again"
-
-_RETRIED = {"40001", "40P01", "23505", "23503"}
-"""A write that lost to a concurrent one. Statements are guarded, so that a unique key or a foreign
-key is violated only by what was committed after the guard had looked."""
 
 _TRANSACTION_GONE = {"40001", "40P01"}
 """The transaction as a whole has to be run again: its locks or its snapshot are in the way."""
 
+_RETRIED = _TRANSACTION_GONE | {"23505", "23503"}
+"""A write that lost to a concurrent one. Statements are guarded, so that a unique key or a foreign
+key is violated only by what was committed after the guard had looked."""
 
-def may_retry(error: Exception, in_transaction: bool) -> bool:
-    """Whether the operation that raised `error` may succeed if it runs again from its start."""
-    if not isinstance(error, psycopg.Error) or error.sqlstate not in _RETRIED:
-        return False
-    return not (in_transaction and error.sqlstate in _TRANSACTION_GONE)
+
+def _code(error: Exception) -> object:
+    """Return what tells an error from others: its SQLSTATE, its class, or one of the words here."""
+    if isinstance(error, PoolTimeout | TooManyRequests):
+        return type(error)
+    code: str | None = getattr(error, "sqlstate", None)
+    if code is None:
+        return _LOST if isinstance(error, psycopg.OperationalError) else None
+    if code in _SERVER_GONE or code.startswith("08"):
+        return _LOST
+    return _TOO_LARGE if code.startswith("54") else code
+
+
+_FAILURES = Failures(
+    product="PostgreSQL",
+    errors=psycopg.Error,  # the pool's are such, too
+    code=_code,
+    retriable={
+        "40001": "a concurrent transaction changed what this one had read; run it again",
+        "40P01": "this transaction and another one waited for each other; run it again",
+        "23505": "other writers were faster every time; try again",
+        "23503": "other writers were faster every time; try again",
+        "55P03": "another transaction held a lock for longer than lock_timeout; try again, or keep "
+        "transactions short",
+        "57014": "the statement was cancelled, or ran for longer than statement_timeout",
+        "25006": "the server may not be written: it is a standby, or read-only; try again when it "
+        "is not, or name the primary with target_session_attrs=read-write",
+        "53200": "the server ran out of memory",
+        "53300": "the server has no connection left; lower pool_max_size, or raise max_connections",
+        "55006": "the object is in use",
+        "58030": "the server could not read or write its files; look at its log",
+        "53400": "a limit of the server's configuration was reached; look at its log",
+        _LOST: "the connection to the server was lost; whether a write that was under way happened "
+        "is not known: read before you write again",
+        TooManyRequests: "pool_max_waiting calls wait for a connection already; try again, or "
+        "raise it",
+        PoolTimeout: "no connection was free in time; try again",
+    },
+    lasting={
+        "53100": "the server's disk is full; make room",
+        "42501": "the user lacks a privilege; grant it, or open the store as another user",
+        "57P04": "the database was dropped",
+        "58P01": "a file of the database is missing; restore a backup",
+        "26000": "a prepared statement is missing: behind PgBouncer set pgbouncer=true",
+        "42P05": "a statement is prepared already: behind PgBouncer set pgbouncer=true",
+        "XX001": "the database is damaged; restore a backup",
+        "XX002": "an index is damaged; run REINDEX",
+    },
+    too_large=(_TOO_LARGE,),
+)
+translated = _FAILURES.translated
 
 
 def translate(error: Exception) -> Exception:
-    """The store's error for psycopg's; one that only a mistake of ours can cause stays as it is."""
-    match error:
-        case PoolClosed():
-            return StoreClosedError()
-        case TooManyRequests():
-            return UnavailableError(
-                "pool_max_waiting calls wait for a connection already; try again, or raise it"
-            )
-        case PoolTimeout():
-            return UnavailableError("no connection was free in time; try again")
-        case psycopg.Error():
-            return _translate(error)
-    return error
+    """Return the store's error for psycopg's; what only a bug can cause stays as it is."""
+    return StoreClosedError() if isinstance(error, PoolClosed) else _FAILURES.translate(error)
 
 
-def _translate(error: psycopg.Error) -> EngineStoreError | psycopg.Error:
-    code = error.sqlstate
-    if code in _RETRIABLE:
-        return UnavailableError(f"PostgreSQL: {_RETRIABLE[code]}", retriable=True)
-    if code in _LASTING:
-        return UnavailableError(f"PostgreSQL: {_LASTING[code]}", retriable=False)
-    if code in _RETRIED:
-        return UnavailableError("PostgreSQL: other writers were faster every time; try again")
-    if code in _SERVER_GONE or (code or "").startswith("08"):
-        return UnavailableError(f"PostgreSQL: {_LOST}")
-    if (code or "").startswith("54"):
-        return InvalidValueError("value", "larger than PostgreSQL can hold in one row or index")
-    if code is None and isinstance(error, psycopg.OperationalError):
-        return UnavailableError(f"PostgreSQL: {_LOST}")
-    return error
+def may_retry(error: Exception, in_transaction: bool) -> bool:
+    """Whether the operation that raised `error` may succeed if it runs again from its start."""
+    code = getattr(error, "sqlstate", None)
+    return code in _RETRIED and not (in_transaction and code in _TRANSACTION_GONE)
 
 
 @contextmanager
 def reaching(place: str, password: str | None) -> Iterator[None]:
-    """Raise `UnavailableError` with libpq's reason where a connection to `place` cannot be made.
+    """Raise `UnavailableError` with libpq's reason if a connection to `place` cannot be made.
 
     libpq gives no SQLSTATE for it, so that a wrong password looks like a server without a free
     connection. Only a password that was asked for and is not there will not come by itself.
@@ -107,17 +100,8 @@ def reaching(place: str, password: str | None) -> Iterator[None]:
     try:
         yield
     except psycopg.OperationalError as error:
-        reason = str(error).replace(password, MASK) if password else str(error)
+        reason = mask_secrets(str(error), [password or ""])
         missing = error.pgconn is not None and bool(error.pgconn.needs_password)
         raise UnavailableError(
             f"PostgreSQL at {place}: {' '.join(reason.split())}", retriable=not missing
         ) from None
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raise the store's errors for psycopg's."""
-    try:
-        yield
-    except psycopg.Error as error:  # the pool's are such, too
-        raise translate(error) from error

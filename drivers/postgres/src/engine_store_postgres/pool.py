@@ -9,26 +9,19 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from collections.abc import Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import psycopg
-from psycopg import AsyncRawCursor, RawCursor
+from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
-from engine_store.cancellation import whole
-from engine_store.errors import StoreClosedError, UnavailableError
+from engine_store.cancellation import shield
+from engine_store.errors import UnavailableError
 from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking
-from engine_store.sql.connection import Fetches
-from engine_store_postgres.connection import (
-    ADAPTERS,
-    AsyncPostgresConnection,
-    LoopConnection,
-    PostgresConnection,
-    SyncConnection,
-)
+from engine_store.sql.connection import BasePool
+from engine_store_postgres.connection import ADAPTERS, AsyncPostgresConnection, PostgresConnection
 from engine_store_postgres.failures import reaching, translate, translated
 from engine_store_postgres.options import PostgresOptions, Target
 
@@ -44,58 +37,120 @@ _IN_UTC = b"SET TimeZone TO 'UTC'"
 before year 1 or after 9999. PgBouncer keeps this one setting for each of its clients."""
 
 
-class _Pool(Fetches):
-    """What the pools of both sides share."""
+class _Raw(Connection[Any]):
+    """psycopg's connection, with what wraps it while it lives."""
 
-    cursor: type[Any]
-    """The class of the cursors."""
+    wrapped: Any = None
+
+
+class _AsyncRaw(AsyncConnection[Any]):
+    """psycopg's connection for an event loop, with what wraps it while it lives."""
+
+    wrapped: Any = None
+
+
+class _Pool(BasePool[PostgresConnection]):
+    """What the pools of both sides share. What psycopg's calls give, `_wait` waits for."""
+
+    _raw: ClassVar[type[Any]]
+    _wrapper: ClassVar[type[PostgresConnection]]
+    _cursor: ClassVar[type[Any]]
+    _psycopg: ClassVar[type[Any]]
 
     def __init__(self, target: Target, options: PostgresOptions) -> None:
+        """A pool without connections."""
         self._target = target
         self._options = options
-        self.place = target.place
+        self.endpoint = target.endpoint
         self.keeps_sessions = not options.pgbouncer
-        self._closed = False
+        self.timeout = options.pool_timeout
         self._pool: Any = None
         self._in_use: set[Any] = set()
 
-    async def acquire(
-        self, *, write: bool = False, timeout: float | None = None
-    ) -> PostgresConnection:
-        """Return a connection that was looked at, until its `release`.
+    async def _wait(self, result: Any) -> Any:
+        return result
 
-        Raises `StoreClosedError`, `UnavailableError`. Migrating waits for one as any call does.
-        """
-        deadline = time.monotonic() + self._options.pool_timeout
-        while True:
-            try:
-                # At least a little, so that an idle connection is given.
-                connection = await self._next(max(deadline - time.monotonic(), 0.001))
-            except PoolTimeout:
-                raise self._none_was_free() from None
-            except psycopg.Error as error:
-                raise translate(error) from error
-            try:
-                if await self._is_usable(connection):
-                    return connection
-            except BaseException:
-                await connection.release()
-                raise
-            await connection.discard()
+    def _configure(self, raw: Any) -> Any:
+        """Set a new connection of the pool."""
+        return raw.execute(_IN_UTC)
 
-    async def _next(self, seconds: float) -> PostgresConnection:
-        """Return a connection of psycopg's pool, noted as in use; raises psycopg's errors."""
-        raise NotImplementedError
+    async def open(self) -> None:
+        """Connect for the first time. The pool would try by itself, and tell its log."""
+        connection = await self.connect()
+        await connection.release()
+        with translated():
+            await self._wait(self._opened().open())
+            await self._wait(self._pool.wait(self._options.connect_timeout))
 
-    async def _is_usable(self, connection: PostgresConnection) -> bool:
-        """Whether the socket is quiet; asks the server only if told to.
+    def _opened(self) -> Any:
+        """Return psycopg's pool, made if there is none."""
+        if self._pool is None:
+            options = self._options
+            self._pool = self._psycopg(
+                conninfo=self._target.conninfo,
+                kwargs=self._connect_arguments(),
+                connection_class=self._raw,
+                configure=self._configure,
+                reconnect_failed=self._psycopg.check,
+                min_size=options.pool_min_size,
+                max_size=options.pool_max_size,
+                max_waiting=options.pool_max_waiting,
+                max_idle=options.pool_max_idle,
+                max_lifetime=options.pool_max_lifetime,
+                reconnect_timeout=_RECONNECT,
+                open=False,
+                name="engine-store",
+            )
+        return self._pool
+
+    def _connect_arguments(self) -> dict[str, Any]:
+        return {
+            "autocommit": True,  # transactions are begun by name
+            "prepare_threshold": None if self._options.pgbouncer else 5,
+            "context": ADAPTERS,
+            "cursor_factory": self._cursor,
+        }
+
+    async def connect(self) -> PostgresConnection:
+        """Return a connection beside the pool, until its `release`. Raises `UnavailableError`."""
+        with reaching(self._target.shown, self._target.password):
+            arguments = self._connect_arguments()
+            raw = await self._wait(self._raw.connect(self._target.conninfo, **arguments))
+            await self._wait(self._configure(raw))
+
+        async def close(raw: Any) -> None:
+            await self._wait(raw.close())
+
+        return self._wrapper(raw, close)
+
+    async def next_connection(self, seconds: float) -> PostgresConnection:
+        """Return a connection of psycopg's pool, noted as in use."""
+        try:
+            raw = await self._wait((self._pool or self._opened()).getconn(seconds))
+        except PoolTimeout:
+            raise self._none_was_free() from None
+        except psycopg.Error as error:
+            raise translate(error) from error
+        self._in_use.add(raw)
+        if raw.wrapped is None:
+            raw.wrapped = self._wrapper(raw, self._give_back)
+        wrapped: PostgresConnection = raw.wrapped
+        return wrapped
+
+    async def _give_back(self, raw: Any) -> None:
+        self._in_use.discard(raw)
+        if self._pool is not None:
+            await self._wait(self._pool.putconn(raw))
+
+    async def is_usable(self, connection: PostgresConnection) -> bool:
+        """Whether the server has said nothing; it is asked only if the settings say so.
 
         A server tells an idle connection its end, or closes it. All else it may say by itself is
         so rare that a new connection is cheaper than to find out.
         """
         if self._options.check == "off":
             return True
-        if connection.raw.closed or connection.raw.own_poll.poll(0):
+        if not connection.is_quiet:
             return False
         if self._options.check == "query":
             try:
@@ -105,7 +160,7 @@ class _Pool(Fetches):
         return True
 
     def _none_was_free(self) -> UnavailableError:
-        seconds, size = self._options.pool_timeout, self._options.pool_max_size
+        seconds, size = self.timeout, self._options.pool_max_size
         if len(self._in_use) < size:
             return UnavailableError(
                 f"PostgreSQL could not be reached for {seconds:g} s; try again when it is back; "
@@ -116,40 +171,24 @@ class _Pool(Fetches):
             "pool_max_size, or keep transactions short"
         )
 
-    def figures(self) -> Mapping[str, int | float | str]:
+    def stats(self) -> Mapping[str, int | float | str]:
         """Return how many connections there are, idle ones and calls that wait."""
         found = {} if self._pool is None else self._pool.get_stats()
         names = ("pool_size", "pool_max", "pool_available", "requests_waiting")
         return {name: found.get(name, 0) for name in names}
 
-    def _connect_arguments(self) -> dict[str, Any]:
-        return {
-            "autocommit": True,  # transactions are begun by name
-            "prepare_threshold": None if self._options.pgbouncer else 5,
-            "context": ADAPTERS,
-            "cursor_factory": self.cursor,
-        }
-
-    def _pool_arguments(self) -> dict[str, Any]:
-        options = self._options
-        return {
-            "conninfo": self._target.conninfo,
-            "kwargs": self._connect_arguments(),
-            "min_size": options.pool_min_size,
-            "max_size": options.pool_max_size,
-            "max_waiting": options.pool_max_waiting,
-            "max_idle": options.pool_max_idle,
-            "max_lifetime": options.pool_max_lifetime,
-            "reconnect_timeout": _RECONNECT,
-            "open": False,
-            "name": "engine-store",
-        }
+    async def close(self) -> None:
+        """Close every connection; those in use are closed as they are released."""
+        self.closed = True
+        if self._pool is not None:
+            await self._wait(self._pool.close())
 
 
 class PostgresPool(_Pool, Blocking, forks.Forkable):
     """`engine_store.sql.connection.Pool` that blocks. A forked child gets its own connections."""
 
-    cursor = RawCursor
+    _raw, _cursor = _Raw, RawCursor
+    _wrapper, _psycopg = PostgresConnection, ConnectionPool
 
     def __init__(self, target: Target, options: PostgresOptions) -> None:
         """A pool without connections."""
@@ -157,56 +196,12 @@ class PostgresPool(_Pool, Blocking, forks.Forkable):
         self._lock = threading.Lock()
         forks.watch(self)
 
-    async def open(self) -> None:
-        """Connect for the first time. The pool would try in its threads, and tell its log."""
-        connection = await self.connect()
-        await connection.release()
-        with translated():
-            self._opened().wait(self._options.connect_timeout)
-
-    def check_open(self) -> None:
-        """Raise `StoreClosedError` after `close`."""
-        if self._closed:
-            raise StoreClosedError
-
-    async def connect(self) -> PostgresConnection:
-        """Return a connection beside the pool, until its `release`. Raises `UnavailableError`."""
-        with reaching(self._target.shown, self._target.password):
-            raw = SyncConnection.connect(self._target.conninfo, **self._connect_arguments())
-            _configure(raw)
-        return PostgresConnection(raw, SyncConnection.close)
-
-    async def _next(self, seconds: float) -> PostgresConnection:
-        raw = (self._pool or self._opened()).getconn(seconds)
-        self._in_use.add(raw)
-        return PostgresConnection(raw, self._give_back)
-
-    def _give_back(self, raw: SyncConnection) -> None:
-        self._in_use.discard(raw)
-        if self._pool is not None:
-            self._pool.putconn(raw)
-
-    def _opened(self) -> ConnectionPool[SyncConnection]:
+    def _opened(self) -> Any:
         with self._lock:
             self.check_open()
             if self._pool is None:
-                pool = ConnectionPool(
-                    **self._pool_arguments(),
-                    connection_class=SyncConnection,
-                    configure=_configure,
-                    reconnect_failed=ConnectionPool.check,
-                )
-                pool.open()
-                self._pool = pool
-            opened: ConnectionPool[SyncConnection] = self._pool
-            return opened
-
-    async def close(self) -> None:
-        """Close every connection; those in use are closed as they are released."""
-        self._closed = True
-        with self._lock:
-            if self._pool is not None:
-                self._pool.close()
+                super()._opened().open()
+            return self._pool
 
     def after_fork_in_child(self) -> None:
         """Leave the parent's connections alone, and begin anew.
@@ -221,30 +216,23 @@ class PostgresPool(_Pool, Blocking, forks.Forkable):
 class AsyncPostgresPool(_Pool):
     """`engine_store.sql.connection.Pool`, for one event loop of one process."""
 
-    cursor = AsyncRawCursor
+    _raw, _cursor = _AsyncRaw, AsyncRawCursor
+    _wrapper, _psycopg = AsyncPostgresConnection, AsyncConnectionPool
 
     def __init__(self, target: Target, options: PostgresOptions) -> None:
         """A pool for the running event loop."""
         super().__init__(target, options)
-        self._pool: AsyncConnectionPool[LoopConnection] = AsyncConnectionPool(
-            **self._pool_arguments(),
-            connection_class=LoopConnection,
-            configure=_configure_async,
-            reconnect_failed=AsyncConnectionPool.check,
-        )
         self._process = os.getpid()
 
-    async def open(self) -> None:
-        """Connect for the first time. The pool would try in its tasks, and tell its log."""
-        connection = await self.connect()
-        await connection.release()
-        with translated():
-            await self._pool.open(wait=True, timeout=self._options.connect_timeout)
+    async def _wait(self, result: Any) -> Any:
+        return await result
+
+    async def _configure(self, raw: Any) -> None:
+        await raw.execute(_IN_UTC)
 
     def check_open(self) -> None:
         """Raise `StoreClosedError` after `close`, `UnavailableError` in a forked child."""
-        if self._closed:
-            raise StoreClosedError
+        super().check_open()
         if os.getpid() != self._process:
             raise UnavailableError(
                 "an asynchronous store stays with the process of its event loop; open another one "
@@ -252,40 +240,10 @@ class AsyncPostgresPool(_Pool):
                 retriable=False,
             )
 
-    async def connect(self) -> PostgresConnection:
-        """Return a connection beside the pool, until its `release`. Raises `UnavailableError`."""
-        with reaching(self._target.shown, self._target.password):
-            raw = await LoopConnection.connect(self._target.conninfo, **self._connect_arguments())
-            await _configure_async(raw)
-        return AsyncPostgresConnection(raw, LoopConnection.close)
-
-    async def _next(self, seconds: float) -> PostgresConnection:
-        self.check_open()
-        raw = await self._pool.getconn(seconds)
-        self._in_use.add(raw)
-        return AsyncPostgresConnection(raw, self._give_back)
-
-    async def _give_back(self, raw: LoopConnection) -> None:
-        self._in_use.discard(raw)
-        await self._pool.putconn(raw)
-
     async def sleep(self, seconds: float) -> None:
         """Let other tasks run."""
         await asyncio.sleep(seconds)
 
     async def shield(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` returns; a cancellation waits for its end."""
-        return await whole(work)
-
-    async def close(self) -> None:
-        """Close every connection; those in use are closed as they are released."""
-        self._closed = True
-        await self._pool.close()
-
-
-def _configure(raw: SyncConnection) -> None:
-    raw.execute(_IN_UTC)
-
-
-async def _configure_async(raw: LoopConnection) -> None:
-    await raw.execute(_IN_UTC)
+        return await shield(work)

@@ -215,7 +215,7 @@ def purge_stops_behind_one_batch() -> None:
 
     @replace(f"{OPERATIONS}.purge")
     def purge(original: Any, workflows: Any, older_than: Any, **given: Any) -> Any:
-        statuses = given.get("statuses", checks.PURGED_UNLESS_TOLD)
+        statuses = given.get("statuses", checks.PURGED_BY_DEFAULT)
         size, dry_run = given.get("batch_size", 100), given.get("dry_run", False)
         checks.check_purge(older_than, statuses, size)
         if dry_run:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from engine_store.checks import PURGED_UNLESS_TOLD, check_purge, check_workflow
+from engine_store.checks import PURGED_BY_DEFAULT, check_purge, check_workflow
 from engine_store.entities import TASK, WORKFLOW
 from engine_store.errors import (
     StatusConflictError,
@@ -210,7 +210,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
         self,
         older_than: datetime,
         *,
-        statuses: Collection[Status] = PURGED_UNLESS_TOLD,
+        statuses: Collection[Status] = PURGED_BY_DEFAULT,
         batch_size: int = 100,
         dry_run: bool = False,
     ) -> Steps[PurgeReport]:

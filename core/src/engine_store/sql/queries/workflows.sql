@@ -1,13 +1,116 @@
 -- fragment: workflow_columns
 workflow_exec_id, workflow_id, status, input, output, error, usage, version, created_at, updated_at
 
+-- fragment: workflow_values
+:workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage
+
+-- fragment: return_workflow
+RETURNING {workflow_columns}
+
 -- name: get_workflow :one
 SELECT {workflow_columns}
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
+
+-- name: lock_workflow :one
+-- Holds the row; nobody adds a task to the workflow meanwhile, because a new task needs the row.
+SELECT {workflow_columns}
+FROM {schema}.workflows
+WHERE workflow_exec_id = :workflow_exec_id
+{for_update}
+
+-- name: create_workflow! :one
+-- A new one or a restored one. No row: the id is taken.
+INSERT INTO {schema}.workflows ({workflow_columns})
+VALUES ({workflow_values}, :version, :created_at, :updated_at)
+ON CONFLICT DO NOTHING
+RETURNING {workflow_columns}
+
+-- name: update_workflow! :one
+-- Compare-and-set. No row: missing, another version, or an immutable field differs.
+UPDATE {schema}.workflows
+SET status = :status,
+    input = :input,
+    output = :output,
+    error = :error,
+    usage = :usage,
+    version = version + 1,
+    updated_at = {greatest}(updated_at, :now)
+WHERE workflow_exec_id = :workflow_exec_id
+  AND version = :version
+  AND workflow_id = :workflow_id
+  AND created_at = :created_at --? created_at
+{return_workflow}
+
+-- name: upsert_workflow! :one
+-- No row: an immutable field differs from what is stored.
+INSERT INTO {schema}.workflows AS stored ({workflow_columns})
+VALUES ({workflow_values}, 1, :now, :now)
+ON CONFLICT (workflow_exec_id) DO UPDATE
+SET status = excluded.status,
+    input = excluded.input,
+    output = excluded.output,
+    error = excluded.error,
+    usage = excluded.usage,
+    version = stored.version + 1,
+    updated_at = {greatest}(stored.updated_at, excluded.updated_at)
+WHERE stored.workflow_id = excluded.workflow_id
+  AND stored.created_at = :created_at --? created_at
+RETURNING {workflow_columns}
+
+-- name: set_workflow_status! :one
+-- No row: missing, or a guard does not hold.
+UPDATE {schema}.workflows
+SET status = :status,
+    version = version + 1,
+    updated_at = {greatest}(updated_at, :now)
+WHERE workflow_exec_id = :workflow_exec_id
+  AND version = :expected_version --? expected_version
+  AND status {in_expected_statuses} --? expected_statuses
+{return_workflow}
+
+-- name: lock_workflow_usage :one
+SELECT usage
+FROM {schema}.workflows
+WHERE workflow_exec_id = :workflow_exec_id
+{for_no_key_update}
+
+-- name: set_workflow_usage! :one
+UPDATE {schema}.workflows
+SET usage = :usage,
+    version = version + 1,
+    updated_at = {greatest}(updated_at, :now)
+WHERE workflow_exec_id = :workflow_exec_id
+{return_workflow}
 
 -- name: delete_workflow! :one
 -- The tasks go with it, by the foreign key.
 DELETE FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 RETURNING workflow_exec_id
+
+-- name: lock_purgeable :many
+-- The next batch, longest untouched first, without what another purge has locked.
+SELECT workflow_exec_id
+FROM {schema}.workflows
+WHERE status {in_statuses}
+  AND updated_at < :older_than
+ORDER BY updated_at, workflow_exec_id
+LIMIT :limit
+{for_update_skip_locked}
+
+-- name: count_purgeable :one
+SELECT count(DISTINCT workflows.workflow_exec_id), count(tasks.task_exec_id)
+FROM {schema}.workflows
+LEFT JOIN {schema}.tasks USING (workflow_exec_id)
+WHERE workflows.status {in_statuses}
+  AND workflows.updated_at < :older_than
+
+-- name: count_tasks_of :one
+SELECT count(*)
+FROM {schema}.tasks
+WHERE workflow_exec_id {in_workflow_exec_ids}
+
+-- name: delete_workflows! :none
+DELETE FROM {schema}.workflows
+WHERE workflow_exec_id {in_workflow_exec_ids}

@@ -11,10 +11,3 @@ WHERE owner.user_id = :user_id
 FOR KEY SHARE
 ON CONFLICT DO NOTHING
 RETURNING {api_key_columns}
-
--- name: touch_api_key! :one
--- Never backwards: the later of what is stored and what is given.
-UPDATE {schema}.api_keys
-SET last_used = greatest(last_used, :used)
-WHERE key_id = :key_id
-RETURNING {api_key_columns}

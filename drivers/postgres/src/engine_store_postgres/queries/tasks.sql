@@ -18,13 +18,6 @@ WHERE whole.workflow_exec_id = :workflow_exec_id
     )
   )
 
--- name: lock_task :one
-SELECT {task_columns}
-FROM {schema}.tasks
-WHERE task_exec_id = :task_exec_id
-  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-FOR UPDATE
-
 -- name: list_tasks :many
 -- A page starts behind (:after_created_at, :after_id); without a limit, all. Each status gives a page
 -- of its own, in the order of its index: `= ANY` has no order, so that all rows would be walked.
@@ -36,7 +29,7 @@ FROM {schema}.tasks
 WHERE true
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
   AND tasks.status = wanted.status --? statuses
-  AND task_exec_id = ANY (:task_exec_ids::text[]) --? task_exec_ids
+  AND task_exec_id {in_task_exec_ids} --? task_exec_ids
   AND task_id = :task_id --? task_id
   AND parent_state_id = :parent_state_id --? parent_state_id
   AND agent_id = :agent_id --? agent_id
@@ -57,30 +50,6 @@ SELECT {task_values}, :version::bigint, :created_at::timestamptz, :updated_at::t
 {in_its_workflow}
 FOR KEY SHARE OF whole
 ON CONFLICT DO NOTHING
-RETURNING {task_columns}
-
--- name: update_task! :one
--- Compare-and-set. No row: missing, another version, or an immutable field differs.
-UPDATE {schema}.tasks
-SET task_id = :task_id,
-    workflow_id = :workflow_id,
-    component = :component,
-    execution_type = :execution_type,
-    status = :status,
-    agent_id = :agent_id,
-    action_id = :action_id,
-    tool_id = :tool_id,
-    input = :input,
-    output = :output,
-    error = :error,
-    usage = :usage,
-    version = version + 1,
-    updated_at = greatest(updated_at, :now)
-WHERE workflow_exec_id = :workflow_exec_id
-  AND task_exec_id = :task_exec_id
-  AND version = :version
-  AND parent_state_id IS NOT DISTINCT FROM :parent_state_id
-  AND created_at = :created_at --? created_at
 RETURNING {task_columns}
 
 -- name: upsert_task! :one
@@ -114,20 +83,6 @@ WHERE stored.parent_state_id IS NOT DISTINCT FROM excluded.parent_state_id
   AND stored.created_at = :created_at --? created_at
 RETURNING {task_columns}
 
--- name: lock_task_usage :one
-SELECT usage
-FROM {schema}.tasks
-WHERE task_exec_id = :task_exec_id
-FOR NO KEY UPDATE
-
--- name: set_task_usage! :one
-UPDATE {schema}.tasks
-SET usage = :usage,
-    version = version + 1,
-    updated_at = greatest(updated_at, :now)
-WHERE task_exec_id = :task_exec_id
-RETURNING {task_columns}
-
 -- name: latest_tasks :many
 -- The latest execution of each task_id of a workflow, in creation order.
 SELECT *
@@ -155,26 +110,6 @@ UNION ALL
   WHERE workflow_exec_id = :workflow_exec_id
   ORDER BY task_id, created_at DESC, task_exec_id DESC
 )
-
--- name: latest_tasks_and_roots :many
--- The latest execution of each task_id of a workflow, and the latest of each root task, which may
--- be another one; each row says which of the two it is.
-SELECT *
-FROM (
-  SELECT {task_columns},
-    row_number() OVER (
-      PARTITION BY task_id
-      ORDER BY created_at DESC, task_exec_id DESC
-    ) = 1 AS is_latest,
-    parent_state_id IS NULL AND row_number() OVER (
-      PARTITION BY task_id, parent_state_id IS NULL
-      ORDER BY created_at DESC, task_exec_id DESC
-    ) = 1 AS is_latest_root
-  FROM {schema}.tasks
-  WHERE workflow_exec_id = :workflow_exec_id
-) AS found
-WHERE is_latest OR is_latest_root
-ORDER BY created_at, task_exec_id
 
 -- name: task_tree :many
 -- A task and its descendants down to :max_depth levels below it. The recursion carries keys alone.

@@ -1,13 +1,3 @@
--- fragment: workflow_values
-:workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage
-
--- name: lock_workflow :one
--- Holds the row; nobody adds a task to the workflow meanwhile, because a new task needs the row.
-SELECT {workflow_columns}
-FROM {schema}.workflows
-WHERE workflow_exec_id = :workflow_exec_id
-FOR UPDATE
-
 -- name: list_workflows :many
 -- Newest first; a page starts behind (:before_created_at, :before_id). Each status gives a page of
 -- its own, as in `list_tasks`.
@@ -19,7 +9,7 @@ FROM {schema}.workflows
 WHERE true
   AND workflow_id = :workflow_id --? workflow_id
   AND workflows.status = wanted.status --? statuses
-  AND workflow_exec_id = ANY (:workflow_exec_ids::text[]) --? workflow_exec_ids
+  AND workflow_exec_id {in_workflow_exec_ids} --? workflow_exec_ids
   AND created_at >= :created_from --? created_from
   AND created_at < :created_before --? created_before
   AND (created_at, workflow_exec_id) < (:before_created_at, :before_id) --? before_id
@@ -45,70 +35,6 @@ WHERE workflow_id = :workflow_id
 ORDER BY created_at DESC, workflow_exec_id DESC
 LIMIT 1
 
--- name: create_workflow! :one
--- A new one or a restored one. No row: the id is taken.
-INSERT INTO {schema}.workflows ({workflow_columns})
-VALUES ({workflow_values}, :version, :created_at, :updated_at)
-ON CONFLICT DO NOTHING
-RETURNING {workflow_columns}
-
--- name: update_workflow! :one
--- Compare-and-set. No row: missing, another version, or an immutable field differs.
-UPDATE {schema}.workflows
-SET status = :status,
-    input = :input,
-    output = :output,
-    error = :error,
-    usage = :usage,
-    version = version + 1,
-    updated_at = greatest(updated_at, :now)
-WHERE workflow_exec_id = :workflow_exec_id
-  AND version = :version
-  AND workflow_id = :workflow_id
-  AND created_at = :created_at --? created_at
-RETURNING {workflow_columns}
-
--- name: upsert_workflow! :one
--- No row: an immutable field differs from what is stored.
-INSERT INTO {schema}.workflows AS stored ({workflow_columns})
-VALUES ({workflow_values}, 1, :now, :now)
-ON CONFLICT (workflow_exec_id) DO UPDATE
-SET status = excluded.status,
-    input = excluded.input,
-    output = excluded.output,
-    error = excluded.error,
-    usage = excluded.usage,
-    version = stored.version + 1,
-    updated_at = greatest(stored.updated_at, excluded.updated_at)
-WHERE stored.workflow_id = excluded.workflow_id
-  AND stored.created_at = :created_at --? created_at
-RETURNING {workflow_columns}
-
--- name: set_workflow_status! :one
--- No row: missing, or a guard does not hold.
-UPDATE {schema}.workflows
-SET status = :status,
-    version = version + 1,
-    updated_at = greatest(updated_at, :now)
-WHERE workflow_exec_id = :workflow_exec_id
-  AND version = :expected_version --? expected_version
-  AND status = ANY (:expected_statuses::text[]) --? expected_statuses
-RETURNING {workflow_columns}
-
--- name: lock_workflow_usage :one
-SELECT usage
-FROM {schema}.workflows
-WHERE workflow_exec_id = :workflow_exec_id
-FOR NO KEY UPDATE
-
--- name: set_workflow_usage! :one
-UPDATE {schema}.workflows
-SET usage = :usage,
-    version = version + 1,
-    updated_at = greatest(updated_at, :now)
-WHERE workflow_exec_id = :workflow_exec_id
-RETURNING {workflow_columns}
-
 -- name: lock_purgeable :many
 -- The next batch, longest untouched first, without what somebody else is at: another purge has it.
 -- Each status gives a batch of its own, in the order of its index.
@@ -125,19 +51,3 @@ CROSS JOIN LATERAL (
 ) AS found
 ORDER BY found.updated_at, found.workflow_exec_id
 LIMIT :limit
-
--- name: count_purgeable :one
-SELECT count(DISTINCT workflows.workflow_exec_id), count(tasks.task_exec_id)
-FROM {schema}.workflows
-LEFT JOIN {schema}.tasks USING (workflow_exec_id)
-WHERE workflows.status = ANY (:statuses::text[])
-  AND workflows.updated_at < :older_than
-
--- name: count_tasks_of :one
-SELECT count(*)
-FROM {schema}.tasks
-WHERE workflow_exec_id = ANY (:workflow_exec_ids::text[])
-
--- name: delete_workflows! :none
-DELETE FROM {schema}.workflows
-WHERE workflow_exec_id = ANY (:workflow_exec_ids::text[])

@@ -6,10 +6,3 @@ SELECT :key_id, :user_id, :prefix, :fingerprint, :hash, :created_at, :last_used
 WHERE EXISTS (SELECT 1 FROM {schema}.users WHERE user_id = :user_id)
 ON CONFLICT DO NOTHING
 RETURNING {api_key_columns}
-
--- name: touch_api_key! :one
--- Never backwards: the later of what is stored and what is given.
-UPDATE {schema}.api_keys
-SET last_used = max(coalesce(last_used, :used), :used)
-WHERE key_id = :key_id
-RETURNING {api_key_columns}

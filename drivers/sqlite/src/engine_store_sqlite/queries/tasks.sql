@@ -14,13 +14,6 @@ AND (
   )
 )
 
--- name: lock_task :one
--- The write lock of the transaction holds the row.
-SELECT {task_columns}
-FROM {schema}.tasks
-WHERE task_exec_id = :task_exec_id
-  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-
 -- name: list_tasks :many
 -- A page starts behind (:after_created_at, :after_id); without a limit, all. SQLite is told what
 -- it has no statistics for: a workflow has few tasks beside an agent, a parent fewer still.
@@ -28,8 +21,8 @@ SELECT {task_columns}
 FROM {schema}.tasks
 WHERE true
   AND likelihood(workflow_exec_id = :workflow_exec_id, 0.000001) --? workflow_exec_id
-  AND status IN (SELECT value FROM json_each(:statuses)) --? statuses
-  AND task_exec_id IN (SELECT value FROM json_each(:task_exec_ids)) --? task_exec_ids
+  AND status {in_statuses} --? statuses
+  AND task_exec_id {in_task_exec_ids} --? task_exec_ids
   AND task_id = :task_id --? task_id
   AND likelihood(parent_state_id = :parent_state_id, 0.0000001) --? parent_state_id
   AND agent_id = :agent_id --? agent_id
@@ -46,30 +39,6 @@ INSERT INTO {schema}.tasks ({task_columns})
 SELECT {task_values}, :version, :created_at, :updated_at
 WHERE {references_exist}
 ON CONFLICT DO NOTHING
-RETURNING {task_columns}
-
--- name: update_task! :one
--- Compare-and-set. No row: missing, another version, or an immutable field differs.
-UPDATE {schema}.tasks
-SET task_id = :task_id,
-    workflow_id = :workflow_id,
-    component = :component,
-    execution_type = :execution_type,
-    status = :status,
-    agent_id = :agent_id,
-    action_id = :action_id,
-    tool_id = :tool_id,
-    input = :input,
-    output = :output,
-    error = :error,
-    usage = :usage,
-    version = version + 1,
-    updated_at = max(updated_at, :now)
-WHERE task_exec_id = :task_exec_id
-  AND workflow_exec_id = :workflow_exec_id
-  AND version = :version
-  AND parent_state_id IS :parent_state_id
-  AND created_at = :created_at --? created_at
 RETURNING {task_columns}
 
 -- name: upsert_task! :one
@@ -96,53 +65,6 @@ WHERE tasks.workflow_exec_id = excluded.workflow_exec_id
   AND tasks.parent_state_id IS excluded.parent_state_id
   AND tasks.created_at = :created_at --? created_at
 RETURNING {task_columns}
-
--- name: lock_task_usage :one
-SELECT usage
-FROM {schema}.tasks
-WHERE task_exec_id = :task_exec_id
-
--- name: set_task_usage! :one
-UPDATE {schema}.tasks
-SET usage = :usage,
-    version = version + 1,
-    updated_at = max(updated_at, :now)
-WHERE task_exec_id = :task_exec_id
-RETURNING {task_columns}
-
--- name: latest_tasks :many
--- The latest execution of each task_id of a workflow, in creation order.
-SELECT {task_columns}
-FROM {schema}.tasks
-WHERE workflow_exec_id = :workflow_exec_id
-  AND NOT EXISTS (
-    SELECT 1
-    FROM {schema}.tasks AS later
-    WHERE later.workflow_exec_id = tasks.workflow_exec_id
-      AND later.task_id = tasks.task_id
-      AND (later.created_at, later.task_exec_id) > (tasks.created_at, tasks.task_exec_id)
-  )
-ORDER BY created_at, task_exec_id
-
--- name: get_workflow_with_tasks :many
--- The workflow, with null where only a task has a value, and the latest execution of each task_id,
--- in any order. One statement, so that all is of one snapshot.
-SELECT
-  workflow_exec_id, NULL, NULL, workflow_id, NULL, NULL, status, NULL, NULL, NULL, NULL, input,
-  output, error, usage, version, created_at, updated_at
-FROM {schema}.workflows
-WHERE workflow_exec_id = :workflow_exec_id
-UNION ALL
-SELECT {task_columns}
-FROM {schema}.tasks
-WHERE workflow_exec_id = :workflow_exec_id
-  AND NOT EXISTS (
-    SELECT 1
-    FROM {schema}.tasks AS later
-    WHERE later.workflow_exec_id = tasks.workflow_exec_id
-      AND later.task_id = tasks.task_id
-      AND (later.created_at, later.task_exec_id) > (tasks.created_at, tasks.task_exec_id)
-  )
 
 -- name: latest_tasks_and_roots :many
 -- The latest execution of each task_id of a workflow, and the latest of each root task, which may

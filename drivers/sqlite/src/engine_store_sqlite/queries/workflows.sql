@@ -1,17 +1,11 @@
--- name: lock_workflow :one
--- The write lock of the transaction holds the row.
-SELECT {workflow_columns}
-FROM {schema}.workflows
-WHERE workflow_exec_id = :workflow_exec_id
-
 -- name: list_workflows :many
 -- Newest first; a page starts behind (:before_created_at, :before_id).
 SELECT {workflow_columns}
 FROM {schema}.workflows
 WHERE true
   AND workflow_id = :workflow_id --? workflow_id
-  AND status IN (SELECT value FROM json_each(:statuses)) --? statuses
-  AND workflow_exec_id IN (SELECT value FROM json_each(:workflow_exec_ids)) --? workflow_exec_ids
+  AND status {in_statuses} --? statuses
+  AND workflow_exec_id {in_workflow_exec_ids} --? workflow_exec_ids
   AND created_at >= :created_from --? created_from
   AND created_at < :created_before --? created_before
   AND (created_at, workflow_exec_id) < (:before_created_at, :before_id) --? before_id
@@ -34,96 +28,3 @@ WHERE workflow_id = :workflow_id
   ) --? by_task
 ORDER BY created_at DESC, workflow_exec_id DESC
 LIMIT 1
-
--- name: create_workflow! :one
--- A new one or a restored one. No row: the id is taken.
-INSERT INTO {schema}.workflows ({workflow_columns})
-VALUES (
-  :workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage, :version,
-  :created_at, :updated_at
-)
-ON CONFLICT DO NOTHING
-RETURNING {workflow_columns}
-
--- name: update_workflow! :one
--- Compare-and-set. No row: missing, another version, or an immutable field differs.
-UPDATE {schema}.workflows
-SET status = :status,
-    input = :input,
-    output = :output,
-    error = :error,
-    usage = :usage,
-    version = version + 1,
-    updated_at = max(updated_at, :now)
-WHERE workflow_exec_id = :workflow_exec_id
-  AND version = :version
-  AND workflow_id = :workflow_id
-  AND created_at = :created_at --? created_at
-RETURNING {workflow_columns}
-
--- name: upsert_workflow! :one
--- No row: an immutable field differs from what is stored.
-INSERT INTO {schema}.workflows ({workflow_columns})
-VALUES (
-  :workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage, 1, :now, :now
-)
-ON CONFLICT (workflow_exec_id) DO UPDATE
-SET status = excluded.status,
-    input = excluded.input,
-    output = excluded.output,
-    error = excluded.error,
-    usage = excluded.usage,
-    version = workflows.version + 1,
-    updated_at = max(workflows.updated_at, excluded.updated_at)
-WHERE workflows.workflow_id = excluded.workflow_id
-  AND workflows.created_at = :created_at --? created_at
-RETURNING {workflow_columns}
-
--- name: set_workflow_status! :one
--- No row: missing, or a guard does not hold.
-UPDATE {schema}.workflows
-SET status = :status,
-    version = version + 1,
-    updated_at = max(updated_at, :now)
-WHERE workflow_exec_id = :workflow_exec_id
-  AND version = :expected_version --? expected_version
-  AND status IN (SELECT value FROM json_each(:expected_statuses)) --? expected_statuses
-RETURNING {workflow_columns}
-
--- name: lock_workflow_usage :one
-SELECT usage
-FROM {schema}.workflows
-WHERE workflow_exec_id = :workflow_exec_id
-
--- name: set_workflow_usage! :one
-UPDATE {schema}.workflows
-SET usage = :usage,
-    version = version + 1,
-    updated_at = max(updated_at, :now)
-WHERE workflow_exec_id = :workflow_exec_id
-RETURNING {workflow_columns}
-
--- name: lock_purgeable :many
--- The next batch, longest untouched first.
-SELECT workflow_exec_id
-FROM {schema}.workflows
-WHERE status IN (SELECT value FROM json_each(:statuses))
-  AND updated_at < :older_than
-ORDER BY updated_at, workflow_exec_id
-LIMIT :limit
-
--- name: count_purgeable :one
-SELECT count(DISTINCT workflows.workflow_exec_id), count(tasks.task_exec_id)
-FROM {schema}.workflows
-LEFT JOIN {schema}.tasks USING (workflow_exec_id)
-WHERE workflows.status IN (SELECT value FROM json_each(:statuses))
-  AND workflows.updated_at < :older_than
-
--- name: count_tasks_of :one
-SELECT count(*)
-FROM {schema}.tasks
-WHERE workflow_exec_id IN (SELECT value FROM json_each(:workflow_exec_ids))
-
--- name: delete_workflows! :none
-DELETE FROM {schema}.workflows
-WHERE workflow_exec_id IN (SELECT value FROM json_each(:workflow_exec_ids))

@@ -1,0 +1,47 @@
+"""What a database's errors mean to a caller, by their codes, never by their texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import frozen
+
+from engine_store.errors import InvalidValueError, UnavailableError
+
+
+@frozen
+class Failures:
+    """The errors of one database.
+
+    `code` returns the code of an error, or None. `retriable` has a sentence for each code of what
+    passes by itself, `lasting` for each of what does not; `too_large` are the codes of values that
+    do not fit. An error of another code can only come from a bug, and stays as it is.
+    """
+
+    product: str
+    errors: type[Exception]
+    code: Callable[[Exception], Any]
+    retriable: Mapping[Any, str]
+    lasting: Mapping[Any, str]
+    too_large: Collection[Any] = ()
+
+    def translate(self, error: Exception) -> Exception:
+        """Return the store's error for one of the database's."""
+        code = self.code(error)
+        if code in self.retriable:
+            return UnavailableError(f"{self.product}: {self.retriable[code]}", retriable=True)
+        if code in self.lasting:
+            return UnavailableError(f"{self.product}: {self.lasting[code]}", retriable=False)
+        if code in self.too_large:
+            return InvalidValueError("value", f"larger than {self.product} can hold in one row")
+        return error
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raise the store's errors for the database's."""
+        try:
+            yield
+        except self.errors as error:
+            raise self.translate(error) from error

@@ -1,0 +1,16 @@
+-- What SQL has several words for; a driver overrides those of its database.
+
+-- fragment: greatest
+greatest
+
+-- fragment: is_same_as
+IS NOT DISTINCT FROM
+
+-- fragment: for_update
+FOR UPDATE
+
+-- fragment: for_no_key_update
+{for_update}
+
+-- fragment: for_update_skip_locked
+FOR UPDATE SKIP LOCKED
