@@ -1,6 +1,6 @@
 # Every target sets up what it needs in .venv, from Python 3.11 or newer, pip, git and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench docs build clean
+.PHONY: help demo test quick lint fmt bench docs build clean
 
 PYTHON ?= python3
 UV := $(PYTHON) scripts/uv.py
@@ -29,6 +29,10 @@ test: $(READY) ## Run all tests; print the coverage, at least 90 % of lines and 
 	$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist loadgroup
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+quick: $(READY) ## Lint, and test core, the SQL kit and SQLite, in two minutes: for the loop of work
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup tests/core tests/drivers/sql_kit tests/contract/test_sqlite_file.py
 
 lint: $(READY) ## Check style, format, types, generated code and the direction of imports
 	$(BIN)/ruff check
