@@ -344,9 +344,11 @@ def with_a_damaged_file(stage: Stage) -> Iterator[str]:
 @symptom("The disk is full")
 def without_room(stage: Stage) -> Iterator[str]:
     store = stage.open()
-    writer = store.connections.writer.connection
+    connection = store.engine.pool.write_pool.acquire()
+    writer = connection.raw
     (used,) = writer.execute("PRAGMA page_count").fetchone()
     writer.execute(f"PRAGMA max_page_count = {used}")  # as a disk without room for another page
+    store.engine.pool.write_pool.release(connection)
     large = WorkflowState("w-1", "report", input={"x": "x" * 100_000})
     yield said(lambda: store.workflows.create(large))
 
@@ -397,9 +399,10 @@ def with_a_transaction_of_its_own(stage: Stage) -> Iterator[str]:
 @symptom("Every reader was busy")
 def with_busy_readers(stage: Stage) -> Iterator[str]:
     store = stage.open(IMPATIENT)
-    taken = store.connections.readers.take()
+    readers = store.engine.pool.read_pool
+    taken = readers.acquire()
     yield said(store.workflows.list)
-    store.connections.readers.give(taken)
+    readers.release(taken)
 
 
 @symptom("All connections were busy")
