@@ -28,6 +28,25 @@ WHERE task_exec_id = :task_exec_id
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
 {for_update}
 
+-- name: list_tasks :many
+-- A page starts after (:after_created_at, :after_id); without a limit, all.
+SELECT {task_columns}
+FROM {schema}.tasks
+WHERE true
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+  AND status {in_statuses} --? statuses
+  AND task_exec_id {in_task_exec_ids} --? task_exec_ids
+  AND task_id = :task_id --? task_id
+  AND parent_state_id = :parent_state_id --? parent_state_id
+  AND agent_id = :agent_id --? agent_id
+  AND action_id = :action_id --? action_id
+  AND tool_id = :tool_id --? tool_id
+  AND execution_type = :execution_type --? execution_type
+  AND created_at >= :after_created_at --? after_id
+  AND (created_at, task_exec_id) > (:after_created_at, :after_id) --? after_id
+ORDER BY created_at, task_exec_id
+LIMIT :limit --? limit
+
 -- name: update_task! :one
 -- Compare-and-set. No row: missing, another version, or an immutable field differs.
 UPDATE {schema}.tasks
