@@ -19,12 +19,12 @@ from engine_store_contracts.history import (
     check_usage,
 )
 from engine_store_contracts.history.events import (
-    Asked,
-    Done,
-    Failed,
-    Outcome,
-    Seen,
-    Unknown,
+    Completion,
+    Fail,
+    Info,
+    Invoke,
+    Observe,
+    Ok,
     Write,
     from_json,
     settled,
@@ -37,20 +37,20 @@ A, B = "workflows/a", "workflows/b"
 
 
 def event(
-    invoked: int, returned: int, outcome: Outcome, *writes: Write, method: str = "call"
+    invoked: int, returned: int, completion: Completion, *writes: Write, method: str = "call"
 ) -> Event:
-    return Event(f"at-{invoked}", Asked(method, writes), invoked, returned, outcome)
+    return Event(f"at-{invoked}", Invoke(method, writes), invoked, returned, completion)
 
 
-def seen(version: int, tag: str, status: str = "", usage: int = 0, entity: str = A) -> Seen:
-    return Seen(entity, version, tag, status, usage)
+def seen(version: int, tag: str, status: str = "", usage: int = 0, entity: str = A) -> Observe:
+    return Observe(entity, version, tag, status, usage)
 
 
 def put(kind: str, tag: str, start: int, end: int, version: int, entity: str = A) -> Event:
     """A write of the whole state that stored `version`; an update came from the one before."""
     expected = version - 1 if kind == "update" else None
     write = Write(entity, kind, tag, "", 0, expected=expected)
-    return event(start, end, Done((seen(version, tag, entity=entity),)), write)
+    return event(start, end, Ok((seen(version, tag, entity=entity),)), write)
 
 
 def create(tag: str, start: int, end: int, entity: str = A) -> Event:
@@ -65,36 +65,36 @@ def upsert(tag: str, start: int, end: int, version: int) -> Event:
     return put("upsert", tag, start, end, version)
 
 
-def set_status(status: str, start: int, end: int, stored: Seen) -> Event:
-    return event(start, end, Done((stored,)), Write(A, "set_status", status=status))
+def set_status(status: str, start: int, end: int, stored: Observe) -> Event:
+    return event(start, end, Ok((stored,)), Write(A, "set_status", status=status))
 
 
-def read(start: int, end: int, *found: Seen) -> Event:
-    return event(start, end, Done(found))
+def read(start: int, end: int, *found: Observe) -> Event:
+    return event(start, end, Ok(found))
 
 
 def conflict(expected: int, actual: int, start: int, end: int) -> Event:
-    failed = Failed("VersionConflictError", A, expected, actual)
+    failed = Fail("VersionConflictError", A, expected, actual)
     return event(start, end, failed, Write(A, "update", f"lost-{start}", "", 0, expected=expected))
 
 
 def missing(start: int, end: int) -> Event:
-    return event(start, end, Failed("WorkflowNotFoundError", A, actual=0))
+    return event(start, end, Fail("WorkflowNotFoundError", A, actual=0))
 
 
 def taken(start: int, end: int) -> Event:
-    failed = Failed("AlreadyExistsError", A)
+    failed = Fail("AlreadyExistsError", A)
     return event(start, end, failed, Write(A, "create", f"lost-{start}", "", 0))
 
 
 def killed(call: Event) -> Event:
     """The call, never answered."""
-    return attrs.evolve(call, returned=None, outcome=Unknown("killed"))
+    return attrs.evolve(call, returned=None, completion=Info("killed"))
 
 
 def unavailable(call: Event) -> Event:
     """The call, answered with an error that does not tell."""
-    return attrs.evolve(call, outcome=Unknown("connection lost"))
+    return attrs.evolve(call, completion=Info("connection lost"))
 
 
 # --- registers ---------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def test_a_create_that_found_what_was_not_there_is_noticed() -> None:
 
 
 def test_an_error_without_a_reason_is_noticed() -> None:
-    strange = event(1, 2, Failed("InvalidValueError"))
+    strange = event(1, 2, Fail("InvalidValueError"))
     assert check_registers([strange]) == [f"no reason to fail: {strange}"]
 
 
@@ -305,7 +305,7 @@ def test_an_unknown_compare_and_set_follows_the_version_it_expected() -> None:
 
 
 def merge(adds: int, start: int, end: int, version: int, usage: int) -> Event:
-    stored = Done((seen(version, "x", usage=usage),))
+    stored = Ok((seen(version, "x", usage=usage),))
     return event(start, end, stored, Write(A, "merge_usage", adds=adds))
 
 
@@ -367,12 +367,14 @@ def test_a_sum_that_no_unknown_merges_make_is_noticed() -> None:
 # --- transactions ------------------------------------------------------------------------------
 
 
-def transaction(tag: str, start: int, end: int, outcome: Outcome | None = None, **to: int) -> Event:
+def transaction(
+    tag: str, start: int, end: int, completion: Completion | None = None, **to: int
+) -> Event:
     """Upserts of workflows that stored these versions."""
     entities = {f"workflows/{key}": version for key, version in to.items()}
-    stored = Done(tuple(seen(v, tag, entity=entity) for entity, v in entities.items()))
+    stored = Ok(tuple(seen(v, tag, entity=entity) for entity, v in entities.items()))
     writes = [Write(entity, "upsert", tag, "", 0) for entity in entities]
-    return event(start, end, outcome or stored, *writes, method="transaction")
+    return event(start, end, completion or stored, *writes, method="transaction")
 
 
 def view(start: int, end: int, **found: tuple[int, str]) -> Event:
@@ -390,7 +392,7 @@ ATOMIC = {
     ],
     "rolled back and never seen": [
         transaction("x", 1, 2, a=1, b=1),
-        transaction("y", 3, 4, Failed("RolledBack"), a=0, b=0),
+        transaction("y", 3, 4, Fail("RolledBack"), a=0, b=0),
         view(5, 6, a=(1, "x"), b=(1, "x")),
     ],
     "unknown and done": [
@@ -408,7 +410,7 @@ ATOMIC = {
     "pages are no snapshot": [
         transaction("x", 1, 2, a=1, b=1),
         transaction("y", 3, 4, a=2, b=2),
-        attrs.evolve(view(3, 4, a=(2, "y"), b=(1, "x")), call=Asked("workflows.pages")),
+        attrs.evolve(view(3, 4, a=(2, "y"), b=(1, "x")), call=Invoke("workflows.pages")),
     ],
 }
 
@@ -444,7 +446,7 @@ def test_transactions_that_wrote_in_a_circle_are_torn() -> None:
 
 
 def test_what_was_rolled_back_is_seen_by_nobody() -> None:
-    undone = transaction("y", 3, 6, Failed("RolledBack"), a=0, b=0)
+    undone = transaction("y", 3, 6, Fail("RolledBack"), a=0, b=0)
     dirty = read(4, 5, seen(2, "y"))
     assert check_transactions([transaction("x", 1, 2, a=1, b=1), undone, dirty]) == [
         f"{seen(2, 'y')} was undone and seen: {undone} by {dirty}"
@@ -477,20 +479,20 @@ def test_an_unknown_transaction_is_not_done_by_half() -> None:
 # --- pages -------------------------------------------------------------------------------------
 
 
-def row(key: str, created: int = 0) -> Seen:
-    return Seen(f"workflows/{key}", 1, key, created=created)
+def row(key: str, created: int = 0) -> Observe:
+    return Observe(f"workflows/{key}", 1, key, created=created)
 
 
 def born(key: str, start: int, end: int) -> Event:
-    return event(start, end, Done((row(key),)), Write(f"workflows/{key}", "create", key))
+    return event(start, end, Ok((row(key),)), Write(f"workflows/{key}", "create", key))
 
 
 def gone(key: str, start: int, end: int) -> Event:
-    return event(start, end, Done(()), Write(f"workflows/{key}", "delete"))
+    return event(start, end, Ok(()), Write(f"workflows/{key}", "delete"))
 
 
-def pages(start: int, end: int, *rows: Seen, method: str = "workflows.pages") -> Event:
-    return event(start, end, Done(rows), method=method)
+def pages(start: int, end: int, *rows: Observe, method: str = "workflows.pages") -> Event:
+    return event(start, end, Ok(rows), method=method)
 
 
 AB = [born("a", 1, 2), born("b", 1, 2)]
@@ -519,8 +521,8 @@ WELL_PAGED = {
         pages(3, 4, row("d"), row("a")),
     ],
     "tasks are shown oldest first": [
-        event(1, 2, Done(()), Write("tasks/a", "create"), Write("tasks/b", "create")),
-        pages(3, 4, Seen("tasks/a", 1), Seen("tasks/b", 1), method="tasks.pages"),
+        event(1, 2, Ok(()), Write("tasks/a", "create"), Write("tasks/b", "create")),
+        pages(3, 4, Observe("tasks/a", 1), Observe("tasks/b", 1), method="tasks.pages"),
     ],
 }
 
@@ -568,15 +570,15 @@ def test_rows_in_the_wrong_order_are_noticed() -> None:
 # --- against a store that answers one call after the other --------------------------------------
 
 
-def attempt(there: Seen | None, write: Write) -> Seen | Failed:
+def attempt(there: Observe | None, write: Write) -> Observe | Fail:
     """What a sequential store stores, or why not."""
     if write.kind == "create" and there is not None:
-        return Failed("AlreadyExistsError", write.entity)
+        return Fail("AlreadyExistsError", write.entity)
     if there is None and write.kind not in ("create", "upsert"):
-        return Failed("WorkflowNotFoundError", write.entity, actual=0)
+        return Fail("WorkflowNotFoundError", write.entity, actual=0)
     if there is not None and write.expected not in (None, there.version):
-        return Failed("VersionConflictError", write.entity, write.expected, there.version)
-    base = there or Seen(write.entity, 0)
+        return Fail("VersionConflictError", write.entity, write.expected, there.version)
+    base = there or Observe(write.entity, 0)
     return attrs.evolve(
         base,
         version=base.version + 1,
@@ -590,20 +592,20 @@ def attempt(there: Seen | None, write: Write) -> Seen | Failed:
 class Sequential:
     """A sequential store: `call` answers a call by its name, each at a moment of its own."""
 
-    there: dict[str, Seen] = attrs.field(factory=dict)
+    there: dict[str, Observe] = attrs.field(factory=dict)
     moment: int = 0
 
     def call(self, name: str, *, answered: bool = True, done: bool = True) -> Event:
         self.moment += 10
         writes, before = self.writes(name), dict(self.there)
-        outcome = self.written(writes) if writes else self.read(name)
+        completion = self.written(writes) if writes else self.read(name)
         if name == "undone" or not (answered or done):
             self.there = before
-            outcome = Failed("RolledBack")
+            completion = Fail("RolledBack")
         if not answered:
-            outcome = Unknown("killed")
+            completion = Info("killed")
         method = "workflows.pages" if name == "pages" else "call"
-        return event(self.moment, self.moment, outcome, *writes, method=method)
+        return event(self.moment, self.moment, completion, *writes, method=method)
 
     def writes(self, name: str) -> list[Write]:
         tag, version = str(self.moment), self.there[A].version if A in self.there else 1
@@ -626,26 +628,26 @@ class Sequential:
                 return [Write(rows[0], "delete")]
         return []
 
-    def written(self, writes: Iterable[Write]) -> Outcome:
+    def written(self, writes: Iterable[Write]) -> Completion:
         stored = []
         for write in writes:
             if write.kind == "delete":
                 del self.there[write.entity]
                 continue
             state = attempt(self.there.get(write.entity), write)
-            if isinstance(state, Failed):
+            if isinstance(state, Fail):
                 return state
             if write.entity not in (A, B):
                 state = attrs.evolve(state, created=self.moment)
             self.there[write.entity] = state
             stored.append(state)
-        return Done(tuple(stored))
+        return Ok(tuple(stored))
 
-    def read(self, name: str) -> Outcome:
+    def read(self, name: str) -> Completion:
         if name == "read" and A not in self.there:
-            return Failed("WorkflowNotFoundError", A, actual=0)
+            return Fail("WorkflowNotFoundError", A, actual=0)
         found = [self.there[A]] if name == "read" else list(self.there.values())
-        return Done(tuple(sorted(found, key=lambda row: (row.created, row.entity), reverse=True)))
+        return Ok(tuple(sorted(found, key=lambda row: (row.created, row.entity), reverse=True)))
 
 
 REGISTER_CALLS = ["create", "upsert", "update", "stale", "set_status", "read"]
@@ -678,9 +680,9 @@ def test_what_a_sequential_store_answered_is_accepted(history: list[Event]) -> N
 
 def with_one_changed(history: list[Event], victim: Event, **changes: object) -> list[Event]:
     """The history, but that the first state `victim` returned was another."""
-    assert isinstance(victim.outcome, Done)
-    first, *rest = victim.outcome.seen
-    changed = attrs.evolve(victim, outcome=Done((attrs.evolve(first, **changes), *rest)))
+    assert isinstance(victim.completion, Ok)
+    first, *rest = victim.completion.observed
+    changed = attrs.evolve(victim, completion=Ok((attrs.evolve(first, **changes), *rest)))
     return [changed if call is victim else call for call in history]
 
 
@@ -689,8 +691,8 @@ def returned_states(history: list[Event], entity: str | None = None) -> list[Eve
     return [
         call
         for call in history
-        if isinstance(call.outcome, Done)
-        and call.outcome.seen
+        if isinstance(call.completion, Ok)
+        and call.completion.observed
         and (entity is None or [write.entity for write in call.call.writes] == [entity])
     ]
 
@@ -730,12 +732,12 @@ def test_a_late_read_of_an_old_version_is_rejected(
     versions = {version_of(call): call for call in returned_states(history, A)}
     assume(len(versions) > 1)
     old = versions[data.draw(st.sampled_from(sorted(versions)[:-1]))]
-    assert check_registers([*history, read(10**6, 10**6, old.outcome.seen[0])]) != []
+    assert check_registers([*history, read(10**6, 10**6, old.completion.observed[0])]) != []
 
 
 def version_of(call: Event) -> int:
-    assert isinstance(call.outcome, Done)
-    return call.outcome.seen[0].version
+    assert isinstance(call.completion, Ok)
+    return call.completion.observed[0].version
 
 
 # --- against a search through every order -------------------------------------------------------
@@ -745,8 +747,8 @@ def explainable(history: Sequence[Event]) -> bool:
     """Whether some order of the calls on one entity is what a sequential store would answer."""
 
     @cache
-    def can_go_on(left: frozenset[int], there: Seen | None) -> bool:
-        if all(isinstance(history[number].outcome, Unknown) for number in left):
+    def can_go_on(left: frozenset[int], there: Observe | None) -> bool:
+        if all(isinstance(history[number].completion, Info) for number in left):
             return True
         return any(
             can_go_on(left - {number}, after)
@@ -758,17 +760,17 @@ def explainable(history: Sequence[Event]) -> bool:
     return can_go_on(frozenset(range(len(history))), None)
 
 
-def explained(call: Event, there: Seen | None) -> list[Seen | None]:
+def explained(call: Event, there: Observe | None) -> list[Observe | None]:
     """What is there after the call, if its outcome is that of a sequential store."""
     would_be = attempt(there, call.call.writes[0]) if call.call.writes else there
-    match call.outcome:
-        case Unknown():
-            return [would_be] if isinstance(would_be, Seen) else []
-        case Done((found,)):
+    match call.completion:
+        case Info():
+            return [would_be] if isinstance(would_be, Observe) else []
+        case Ok((found,)):
             return [would_be] if would_be == found else []
-        case Failed("WorkflowNotFoundError") if would_be is None:
+        case Fail("WorkflowNotFoundError") if would_be is None:
             return [None]
-    return [there] if would_be == call.outcome else []
+    return [there] if would_be == call.completion else []
 
 
 @st.composite
@@ -787,13 +789,15 @@ def tampered(draw: st.DrawFn, call: Event) -> Event:
     end = None if call.returned is None else call.returned + shift
     moved = attrs.evolve(call, invoked=call.invoked + shift, returned=end)
     choices = [moved, moved, moved, killed(call)]
-    match call.outcome:
-        case Done((found,)):
+    match call.completion:
+        case Ok((found,)):
             other = draw(st.sampled_from([{"version": n} for n in (1, 2, 3)] + TAGS))
-            choices += [attrs.evolve(call, outcome=Done((attrs.evolve(found, **other),)))] * 4
-        case Failed("VersionConflictError"):
+            choices += [attrs.evolve(call, completion=Ok((attrs.evolve(found, **other),)))] * 4
+        case Fail("VersionConflictError"):
             actual = draw(st.integers(1, 3))
-            choices += [attrs.evolve(call, outcome=attrs.evolve(call.outcome, actual=actual))] * 4
+            choices += [
+                attrs.evolve(call, completion=attrs.evolve(call.completion, actual=actual))
+            ] * 4
     return draw(st.sampled_from(choices))
 
 

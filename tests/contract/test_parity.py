@@ -37,7 +37,7 @@ from engine_store.values import INT_MAX, INT_MIN, Document
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.exact import exact
 from engine_store_contracts.machine import StoreMachine, Subject, run_machine
-from engine_store_contracts.machine.base import Outcome
+from engine_store_contracts.machine.base import Result
 from engine_store_contracts.suite import hostile
 from engine_store_contracts.suite.samples import api_key, child, task, user, workflow
 
@@ -97,7 +97,7 @@ class Pair:
     postgres: Store
     clock: ManualClock
 
-    def both(self, call: Callable[[Repositories], Any]) -> Outcome:
+    def both(self, call: Callable[[Repositories], Any]) -> Result:
         """What a call does on both, which must be the same."""
         ours, theirs = outcome(call, self.sqlite), outcome(call, self.postgres)
         assert exact(theirs) == exact(ours)
@@ -124,12 +124,12 @@ class Pair:
                 store.users.delete(holder.user_id)
 
 
-def outcome(call: Callable[[Repositories], Any], store: Store) -> Outcome:
+def outcome(call: Callable[[Repositories], Any], store: Store) -> Result:
     """What a call does."""
     try:
-        return Outcome(value=call(store))
+        return Result(value=call(store))
     except EngineStoreError as error:
-        return Outcome(error=error)
+        return Result(error=error)
 
 
 @pytest.fixture(scope="module")

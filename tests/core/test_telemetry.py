@@ -123,13 +123,11 @@ def url(make_url):
 def database(driver, url):
     """The attributes that say which database it is."""
     parsed = parse_url(url)
-    name = parsed.location.rpartition("/")[2]
+    name = parsed.path.rpartition("/")[2]
     if driver == "sqlite":
         return {"db.system.name": "sqlite", "db.namespace": name}
-    host, port = parsed.options.get("host"), parsed.options.get("port")
-    if host is None:
-        server = parsed.location.rpartition("/")[0].rpartition("@")[2]
-        host, _, port = server.partition(":")
+    host = parsed.options.get("host", parsed.host)
+    port = parsed.options.get("port", parsed.port)
     found = {
         "db.system.name": "postgresql",
         "db.namespace": f"{name}|{parsed.options['schema']}",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from engine_store.errors import ConfigurationError
-from engine_store.urls import DatabaseUrl, mask_url, parse_url
+from engine_store.urls import DatabaseUrl, mask_secrets, mask_url, parse_url
 
 # A password is recognised by a mark of its own on both ends, which the mask does not have.
 HOSTILE = st.text(st.sampled_from("@:/?#&=%+ \\'\"[]{}é\n\0.x"), max_size=12)
@@ -95,26 +95,92 @@ def test_any_text_can_be_masked_and_masking_is_final(text, password):
     assert mask_url(masked) == masked
 
 
+# --- mask_secrets ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("postgresql://es:es@es/es", "postgresql://es:***@es/es"),
+        ("opens postgresql://ada:e%73@host/db", "opens postgresql://ada:***@host/db"),
+        ("host=es password=es user=es", "host=es password=*** user=es"),
+        ("password = 'es'", "password = '***'"),
+        ("{'host': 'h', 'password': 'es', 'n': 1}", "{'host': 'h', 'password': '***', 'n': 1}"),
+        ('{"sslpassword": "es"}', '{"sslpassword": "***"}'),
+        ('invalid port "es", and again "es"', 'invalid port "***", and again "***"'),
+        ("42 cases, yes: es and les 'best'", "42 cases, yes: es and les 'best'"),
+        ("password=escape", "password=escape"),
+        ("", ""),
+    ],
+)
+def test_a_secret_is_masked_where_it_stands_as_one_and_nowhere_else(text, masked):
+    assert mask_secrets(text, ["es", "e%73"]) == masked
+
+
+@given(PASSWORDS)
+def test_a_secret_with_any_characters_is_masked(password):
+    for text in (f"x://ada:{password}@host/db", f"password={password} x=1", f"'{password}'"):
+        assert not shows(mask_secrets(text, [password]), password)
+
+
+@pytest.mark.parametrize("secrets", [[], [""]])
+def test_what_is_empty_hides_nothing(secrets):
+    assert mask_secrets("password='' in ''", secrets) == "password='' in ''"
+
+
 # --- parse_url ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("url", "scheme", "location", "options"),
+    ("url", "scheme", "path", "options"),
     [
         ("sqlite:///engine.db", "sqlite", "/engine.db", {}),
         ("sqlite:////var/engine.db", "sqlite", "//var/engine.db", {}),
+        ("sqlite:////home/ada@work/a:b.db", "sqlite", "//home/ada@work/a:b.db", {}),
         ("sqlite:///:memory:", "sqlite", "/:memory:", {}),
         ("sqlite:///a%20b%3F.db?cache=5&x=%26", "sqlite", "/a b?.db", {"cache": "5", "x": "&"}),
         ("sqlite:///a#b.db", "sqlite", "/a#b.db", {}),
-        ("PostgreSQL://h:1/db?a=b=c", "postgresql", "h:1/db", {"a": "b=c"}),
         ("third-party+x.y://", "third-party+x.y", "", {}),
         ("sqlite:///a.db?", "sqlite", "/a.db", {}),
         ("sqlite:///a.db?x=1+2&", "sqlite", "/a.db", {"x": "1 2"}),
         ("sqlite:///a.db?x=1?2", "sqlite", "/a.db", {"x": "1?2"}),
     ],
 )
-def test_the_parts_of_a_url(url, scheme, location, options):
-    assert parse_url(url) == DatabaseUrl(scheme, location, options)
+def test_the_path_and_the_options_of_a_url(url, scheme, path, options):
+    assert parse_url(url) == DatabaseUrl(scheme, path=path, location=path, options=options)
+
+
+@pytest.mark.parametrize(
+    ("rest", "user", "password", "host", "port", "path"),
+    [
+        ("ada:pw@host:5432/db", "ada", "pw", "host", 5432, "/db"),
+        ("h:1/db", None, None, "h", 1, "/db"),
+        ("ada@host", "ada", None, "host", None, ""),
+        ("ada:@host/", "ada", "", "host", None, "/"),
+        (":pw@host/db", "", "pw", "host", None, "/db"),
+        ("a%40b%3A:p%2Fw%40%3A%25@ho%2Fst/d%2Fb%40", "a@b:", "p/w@:%", "ho/st", None, "/d/b@"),
+        ("ada:p@w:d@host/db", "ada", "p@w:d", "host", None, "/db"),
+        ("ada:p+w@host/d+b", "ada", "p+w", "host", None, "/d+b"),
+        ("[::1]:5432/db", None, None, "::1", 5432, "/db"),
+        ("[::1]/db", None, None, "::1", None, "/db"),
+        ("one:1,two:2/db", None, None, "one:1,two:2", None, "/db"),
+        ("host:port/db", None, None, "host:port", None, "/db"),
+        ("host:/db", None, None, "host:", None, "/db"),
+    ],
+)
+def test_each_part_of_a_server_is_decoded_by_itself(rest, user, password, host, port, path):
+    parsed = parse_url(f"x://{rest}")
+    found = (parsed.user, parsed.password, parsed.host, parsed.port, parsed.path)
+    assert found == (user, password, host, port, path)
+    assert parsed.location == unquote(rest)
+
+
+@given(USERS, PASSWORDS, HOSTILE)
+def test_a_quoted_part_comes_back_whatever_it_has(user, password, name):
+    quoted = (quote(part, safe="") for part in (user, password, name))
+    parsed = parse_url("x://{}:{}@host:1/{}".format(*quoted))
+    assert (parsed.user, parsed.password, parsed.path) == (user, password, f"/{name}")
+    assert (parsed.host, parsed.port) == ("host", 1)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +230,6 @@ def test_an_error_about_a_url_does_not_show_its_password(password):
 
 def test_the_repr_of_a_parsed_url_shows_no_secret():
     parsed = parse_url("postgresql://ada:S3CRET@host/db?password=S3CRET&a=1")
-    assert parsed.location == "ada:S3CRET@host/db"
+    assert (parsed.password, parsed.location) == ("S3CRET", "ada:S3CRET@host/db")
     assert "S3CRET" not in repr(parsed)
     assert re.fullmatch(r"DatabaseUrl\(scheme='postgresql'.*\)", repr(parsed))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -12,6 +14,7 @@ import engine_store
 from engine_store.clock import Clock, utc_now
 from engine_store.config import DatabaseConfig
 from engine_store.errors import EngineStoreError
+from engine_store.models import Status
 from engine_store.plugins import load_driver
 from engine_store.protocols import AsyncStore, Capability, Driver, Store
 from engine_store.urls import parse_url
@@ -20,7 +23,9 @@ from engine_store_contracts.loops import Loops
 
 
 class Harness(ABC):
-    """One database, empty at first. Each case gets a harness of its own.
+    """One database, empty at first.
+
+    Each case gets a harness of its own, or one that was emptied (see the fixture `reused`).
 
     `url` opens the same database from another process; None where no other process can.
     """
@@ -42,6 +47,14 @@ class Harness(ABC):
         """What the driver declares (see `engine_store.protocols.Capability`)."""
         return {}
 
+    def empty(self, store: Store) -> None:
+        """Delete every row, for a case that uses the database again; `store` is one on it.
+
+        This way is open to every driver. Override it if yours has a quicker one, such as TRUNCATE.
+        A database in which rows are left is not used again.
+        """
+        delete_everything(store)
+
     def close(self) -> None:  # noqa: B027 - many databases need no removal
         """Remove the database. The stores opened are closed by then."""
 
@@ -58,6 +71,14 @@ class Harness(ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def delete_everything(store: Store) -> None:
+    """Delete every row by the public API."""
+    end_of_time = datetime.max.replace(tzinfo=UTC)
+    store.workflows.purge(end_of_time, statuses=tuple(Status), batch_size=1000)
+    for user in store.users.list(limit=1000).items:
+        store.users.delete(user.user_id)
 
 
 def driver_of(url: str) -> Driver:
@@ -92,6 +113,13 @@ class UrlHarness(Harness):
 
     def capabilities(self) -> Mapping[str, Capability]:
         return driver_of(self.url).capabilities(DatabaseConfig(url=self.url))
+
+
+@contextmanager
+def scratch_harness(url: str) -> Iterator[Harness]:
+    """A harness of a database next to that of the URL, which the driver removes at the end."""
+    with driver_of(url).scratch(url) as scratch, UrlHarness(scratch) as harness:
+        yield harness
 
 
 class Database:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from inspect import getattr_static
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pytest
 
@@ -18,6 +19,9 @@ from engine_store_contracts import recording
 from engine_store_contracts.clauses import clauses_of
 from engine_store_contracts.profiles import ProfileName
 from engine_store_contracts.recorder import Recorder, is_writable, make_printable, printable
+
+if TYPE_CHECKING:
+    from engine_store_contracts.reuse import Reuse
 
 # Before anything imports them: pytest warns of what it can rewrite no more.
 pytest.register_assert_rewrite("engine_store_contracts.machine", "engine_store_contracts.suite")
@@ -89,6 +93,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Recorder(config), "engine_store_recorder")
 
 
+@pytest.fixture(scope="class")
+def engine_store_reuse() -> Iterator[Reuse]:
+    """Keep the database that the cases of a class share."""
+    from engine_store_contracts.reuse import Reuse
+
+    with closing(Reuse()) as reuse:
+        yield reuse
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse to begin where no case could open its database: once, and not for each case."""
@@ -145,6 +158,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.
         report.longrepr = "a case of the contract is left out by a capability only (9.5)"
         report.__dict__.pop("wasxfail", None)
     if report.failed:
+        recording.note_failure(item)
         make_printable(report, item.config.option.store_url)
     return report
 

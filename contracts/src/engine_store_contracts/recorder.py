@@ -160,21 +160,23 @@ def make_printable(report: pytest.TestReport, url: str | None) -> None:
 
 def printable(text: str, url: str | None) -> str:
     """`text` without the password of `url`, and such that every file can have it."""
-    for secret in _secrets(url) if url else ():
-        text = text.replace(secret, "***")
+    if url:
+        from engine_store.urls import mask_secrets
+
+        text = mask_secrets(text, _secrets(url))
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 @lru_cache
 def _secrets(url: str) -> tuple[str, ...]:
-    """What `mask_url` hides, in the forms in which it may be quoted, longest first."""
+    """What `mask_url` hides, in the forms in which it may be quoted."""
     from engine_store.urls import MASK, mask_url
 
     shown = map(re.escape, mask_url(url).split(MASK))
     found = re.fullmatch("(.+)".join(shown), url, re.DOTALL)
     hidden = found.groups() if found else ()
     plain = {form for raw in hidden for form in (raw, unquote(raw), unquote_plus(raw))}
-    return tuple(sorted(plain | {repr(form)[1:-1] for form in plain}, key=len, reverse=True))
+    return tuple(plain | {repr(form)[1:-1] for form in plain})
 
 
 def _place(known: Mapping[str, Any]) -> int:

@@ -23,7 +23,19 @@ SCRIPT = "engine_store_script"
 COLLECTED = pytest.StashKey[list[dict[str, Any]]]()
 """Every case that was found, whether it runs or not."""
 
+_failed = pytest.StashKey[bool]()
+
 _noted = pytest.StashKey[set[tuple[str, str]]]()
+
+
+def note_failure(item: pytest.Item) -> None:
+    """Note that a phase of the case has failed."""
+    item.stash[_failed] = True
+
+
+def has_failed(item: pytest.Item) -> bool:
+    """Return whether a phase of the case has failed so far."""
+    return item.stash.get(_failed, False)
 
 
 def note_case(item: pytest.Item) -> None:

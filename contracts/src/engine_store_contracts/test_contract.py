@@ -1,11 +1,12 @@
 """The contract for the driver of a URL, for `pytest --pyargs engine_store_contracts`."""
 
-from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from engine_store_contracts.contract import DriverContract
-from engine_store_contracts.harness import Harness, UrlHarness, driver_of
+from engine_store_contracts.harness import Harness, scratch_harness
+from engine_store_contracts.reuse import Reused
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -15,10 +16,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 class TestContract(DriverContract):
-    """Each case on a scratch database of its own, beside that of the URL."""
+    """The cases on scratch databases next to that of the URL."""
 
     @pytest.fixture
-    def harness(self, request: pytest.FixtureRequest) -> Iterator[Harness]:
-        url: str = request.config.option.store_url
-        with driver_of(url).scratch(url) as scratch, UrlHarness(scratch) as harness:
-            yield harness
+    def harness(self, request: pytest.FixtureRequest, reused: Reused) -> Harness:
+        return reused(partial(scratch_harness, request.config.option.store_url))

@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from engine_store.cancellation import shield_future
 from engine_store.errors import TransactionClosedError
-from engine_store.protocols import AsyncStore, AsyncTransaction, Store, Transaction
+from engine_store.protocols import AsyncStore, AsyncTransaction, Observable, Store, Transaction
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -80,6 +80,8 @@ class _ThreadedStore(_Repositories):
         self._store = store
         self.migrator = _Calls(store.migrator, self._threads)
         self.health = _Calls(store, self._threads).health
+        if isinstance(store, Observable):  # neither waits for the database
+            self.place, self.figures = store.place, store.figures
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncTransaction]:

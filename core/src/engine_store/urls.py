@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from urllib.parse import parse_qsl, unquote
 
@@ -12,6 +12,7 @@ from attrs import field, frozen
 from engine_store.errors import ConfigurationError
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+_SERVER = re.compile(r"(?P<host>\[[^\]]*\]|[^:,]*)(?::(?P<port>[0-9]+))?")
 # What looks like a secret, also where it was not quoted, or the URL is none: better too much.
 _PASSWORD = re.compile(r"(?s)\A(?:[^:/?#]*://)?+[^:]*:(?P<secret>.*)@")
 _SECRET_OPTION = re.compile(r"(?i)(?:pass|secret|token|key)[^=&?/]*=(?P<secret>[^&]*)")
@@ -22,10 +23,19 @@ MASK = "***"
 
 @frozen
 class DatabaseUrl:
-    """A parsed URL. `location` is what stands between `scheme://` and `?`, percent-decoded."""
+    """A parsed URL, each of its parts percent-decoded by itself.
+
+    `path` begins with its slash. A `port` that is no number, or one of several, stays in `host`.
+    `location` is all that stands between `scheme://` and `?`, for a database without a server.
+    """
 
     scheme: str
-    location: str = field(repr=False)
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    host: str = field(default="", repr=False)
+    port: int | None = field(default=None, repr=False)
+    path: str = field(default="", repr=False)
+    location: str = field(default="", repr=False)
     options: Mapping[str, str] = field(factory=dict, repr=lambda options: f"<{len(options)}>")
 
 
@@ -46,7 +56,45 @@ def parse_url(url: str) -> DatabaseUrl:
         raise ConfigurationError("url", f"an option is given twice in {mask_url(url)}")
     if "" in options or "" in options.values():
         raise ConfigurationError("url", f"an option is empty in {mask_url(url)}")
-    return DatabaseUrl(match.group(1).lower(), unquote(rest), options)
+    authority, slash, path = rest.partition("/")
+    login, at, server = authority.rpartition("@")
+    user, colon, password = login.partition(":")
+    host, port = _split_port(server)
+    return DatabaseUrl(
+        match.group(1).lower(),
+        unquote(user) if at else None,
+        unquote(password) if colon else None,
+        unquote(host),
+        port,
+        unquote(slash + path),
+        unquote(rest),
+        options,
+    )
+
+
+def _split_port(server: str) -> tuple[str, int | None]:
+    found = _SERVER.fullmatch(server)
+    if found is None:
+        return server, None
+    return found["host"].strip("[]"), None if found["port"] is None else int(found["port"])
+
+
+def mask_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` with each of `secrets` masked where it stands as one.
+
+    That is as the password of a URL, as the value of a name such as password, and alone in quotes.
+    The same letters anywhere else, such as in a longer word, are none.
+    """
+    forms = "|".join(re.escape(form) for form in sorted(secrets, key=len, reverse=True) if form)
+    if not forms:
+        return text
+    return re.sub(
+        rf"(?P<url>://[^\s/@:]*:)(?:{forms})(?=@)"
+        rf"|(?P<pair>(?i:pass|secret|token|key)[^\s=:]*\s*[=:]\s*['\"]?)(?:{forms})(?!\w)"
+        rf"|(?P<quote>['\"])(?:{forms})(?=(?P=quote))",
+        lambda found: f"{found['url'] or found['pair'] or found['quote']}{MASK}",
+        text,
+    )
 
 
 def mask_url(url: str) -> str:

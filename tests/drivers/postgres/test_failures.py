@@ -234,6 +234,14 @@ def test_libpqs_words_are_shown_without_the_password() -> None:
     assert caught.value.reason == 'PostgreSQL at one: invalid port "***", and again "***"'
 
 
+def test_a_password_that_is_a_part_of_a_word_leaves_the_word() -> None:
+    with pytest.raises(UnavailableError) as caught, reaching("one", "es"):
+        raise psycopg.OperationalError('postgresql://yes:es@les refuses "yes", and password=es')
+    assert caught.value.reason == (
+        'PostgreSQL at one: postgresql://yes:***@les refuses "yes", and password=***'
+    )
+
+
 def test_an_empty_password_hides_nothing() -> None:
     with pytest.raises(UnavailableError) as caught, reaching("one", ""):
         raise psycopg.OperationalError("no")

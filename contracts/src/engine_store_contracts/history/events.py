@@ -1,4 +1,6 @@
-"""What a history is made of: calls, with the time each began and ended, and its outcome.
+"""A history: calls, with the time of each invocation and completion, in the words of Jepsen.
+
+A call is invoked, and completes as `Ok`, `Fail` or `Info`, which leaves open whether it was done.
 
 Events hold what the checkers need and no whole states, and travel between processes as JSON.
 Entities are named by repository and key, as in `workflows/w`. Times are those of
@@ -42,7 +44,7 @@ class Write:
 
 
 @frozen
-class Asked:
+class Invoke:
     """A call, as `repository.method`, with what it would write, at most once to each entity.
 
     Several calls in one are a `transaction`, or `repository.pages`: all pages of a list in turn.
@@ -66,7 +68,7 @@ class Asked:
 
 
 @frozen
-class Seen:
+class Observe:
     """An entity as a call returned it. `created` is in microseconds since 1970."""
 
     entity: str
@@ -81,19 +83,19 @@ class Seen:
 
 
 @frozen
-class Done:
+class Ok:
     """The call returned, and returned these, in this order; for a write what it stored."""
 
-    seen: tuple[Seen, ...]
+    observed: tuple[Observe, ...]
 
     def __str__(self) -> str:
-        shown = [*map(str, self.seen[:8])]
-        more = len(self.seen) - len(shown)
+        shown = [*map(str, self.observed[:8])]
+        more = len(self.observed) - len(shown)
         return ", ".join(shown + [f"{more} more"] * (more > 0)) or "done"
 
 
 @frozen
-class Failed:
+class Fail:
     """The call raised `error`, and nothing was changed.
 
     `entity` is what the error is about, `actual` the version it found there, 0 for none.
@@ -110,7 +112,7 @@ class Failed:
 
 
 @frozen
-class Unknown:
+class Info:
     """No answer tells whether the call was done: now, later, or never."""
 
     reason: str
@@ -119,7 +121,7 @@ class Unknown:
         return f"unknown ({self.reason})"
 
 
-Outcome: TypeAlias = Done | Failed | Unknown
+Completion: TypeAlias = Ok | Fail | Info
 
 
 @frozen
@@ -127,21 +129,21 @@ class Event:
     """One call. `returned` is None where it never came back."""
 
     worker: str
-    call: Asked
+    call: Invoke
     invoked: int
     returned: int | None
-    outcome: Outcome
+    completion: Completion
 
     @property
     def ended(self) -> float:
         """When it was over: what is unknown may yet happen."""
-        if self.returned is None or isinstance(self.outcome, Unknown):
+        if self.returned is None or isinstance(self.completion, Info):
             return inf
         return self.returned
 
     def __str__(self) -> str:
         end = "" if self.returned is None else self.returned
-        return f"{self.worker}: {self.call} -> {self.outcome} [{self.invoked}..{end}]"
+        return f"{self.worker}: {self.call} -> {self.completion} [{self.invoked}..{end}]"
 
 
 _converter = make_converter()

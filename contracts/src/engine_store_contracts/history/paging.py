@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from engine_store_contracts.history.events import Done, Event, Failed, Seen
+from engine_store_contracts.history.events import Event, Fail, Observe, Ok
 
 NEWEST_FIRST = {"workflows"}
 
@@ -24,8 +24,8 @@ def check_pages(history: Iterable[Event]) -> list[str]:
     deaths = _calls(events, "delete")
     violations: list[str] = []
     for run in events:
-        if run.call.is_paging and isinstance(run.outcome, Done):
-            seen = run.outcome.seen
+        if run.call.is_paging and isinstance(run.completion, Ok):
+            seen = run.completion.observed
             violations += [
                 *_repeated(run, seen),
                 *_skipped(run, seen, births, deaths),
@@ -40,7 +40,7 @@ def _calls(events: Iterable[Event], *kinds: str) -> Calls:
     found: dict[str, list[Event]] = defaultdict(list)
     for event in events:
         for write in event.call.writes:
-            if write.kind in kinds and not isinstance(event.outcome, Failed):
+            if write.kind in kinds and not isinstance(event.completion, Fail):
                 found[write.entity].append(event)
     return found
 
@@ -53,13 +53,13 @@ def _may_be_done_by_the_end(calls: Iterable[Event], run: Event) -> bool:
     return any(event.invoked <= run.ended for event in calls)
 
 
-def _repeated(run: Event, seen: Sequence[Seen]) -> Iterator[str]:
+def _repeated(run: Event, seen: Sequence[Observe]) -> Iterator[str]:
     for entity, times in Counter(row.entity for row in seen).items():
         if times > 1:
             yield f"{entity} is shown {times} times: {run}"
 
 
-def _skipped(run: Event, seen: Sequence[Seen], births: Calls, deaths: Calls) -> Iterator[str]:
+def _skipped(run: Event, seen: Sequence[Observe], births: Calls, deaths: Calls) -> Iterator[str]:
     repository, shown = run.call.repository, {row.entity for row in seen}
     for entity, calls in births.items():
         if entity in shown or not entity.startswith(f"{repository}/"):
@@ -69,7 +69,7 @@ def _skipped(run: Event, seen: Sequence[Seen], births: Calls, deaths: Calls) -> 
             yield f"{entity} is skipped: {run}; it is there since {born}"
 
 
-def _not_there(run: Event, seen: Sequence[Seen], births: Calls, deaths: Calls) -> Iterator[str]:
+def _not_there(run: Event, seen: Sequence[Observe], births: Calls, deaths: Calls) -> Iterator[str]:
     for entity in dict.fromkeys(row.entity for row in seen):
         dead = _was_done_before(deaths.get(entity, ()), run)
         if dead is not None:
@@ -78,7 +78,7 @@ def _not_there(run: Event, seen: Sequence[Seen], births: Calls, deaths: Calls) -
             yield f"{entity} is shown before it was created: {run}"
 
 
-def _disordered(run: Event, seen: Sequence[Seen]) -> Iterator[str]:
+def _disordered(run: Event, seen: Sequence[Observe]) -> Iterator[str]:
     for one, other in pairwise(seen):
         before, after = _position(one), _position(other)
         if run.call.repository in NEWEST_FIRST:
@@ -87,5 +87,5 @@ def _disordered(run: Event, seen: Sequence[Seen]) -> Iterator[str]:
             yield f"{other.entity} is shown behind {one.entity}: {run}"
 
 
-def _position(row: Seen) -> tuple[int, str]:
+def _position(row: Observe) -> tuple[int, str]:
     return row.created, row.entity.partition("/")[2]

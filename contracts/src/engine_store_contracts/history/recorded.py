@@ -15,13 +15,13 @@ from engine_store.errors import (
 )
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
 from engine_store_contracts.history.events import (
-    Asked,
-    Done,
+    Completion,
     Event,
-    Failed,
-    Outcome,
-    Seen,
-    Unknown,
+    Fail,
+    Info,
+    Invoke,
+    Observe,
+    Ok,
     Write,
 )
 from engine_store_contracts.history.programs import (
@@ -45,21 +45,21 @@ def recorded(program: Program, worker: str, say: Callable[[Event], object]) -> P
             request = program.send(answer)
         except StopIteration:
             return
-        call, invoked = asked(request), monotonic_ns()
-        say(Event(worker, call, invoked, None, Unknown("no answer")))
+        call, invoked = invocation(request), monotonic_ns()
+        say(Event(worker, call, invoked, None, Info("no answer")))
         answer = yield request
-        say(Event(worker, call, invoked, monotonic_ns(), outcome(request, answer)))
+        say(Event(worker, call, invoked, monotonic_ns(), completion(request, answer)))
 
 
-def asked(request: Request) -> Asked:
+def invocation(request: Request) -> Invoke:
     """What a request would write."""
     match request:
         case Call(repository, method):
-            return Asked(f"{repository}.{method}", tuple(_writes(request)))
+            return Invoke(f"{repository}.{method}", tuple(_writes(request)))
         case Transaction(calls):
-            return Asked("transaction", tuple(write for call in calls for write in _writes(call)))
+            return Invoke("transaction", tuple(write for call in calls for write in _writes(call)))
         case Pages(repository):
-            return Asked(f"{repository}.pages")
+            return Invoke(f"{repository}.pages")
 
 
 def _writes(call: Call) -> Iterator[Write]:
@@ -87,36 +87,36 @@ def _writes(call: Call) -> Iterator[Write]:
             yield Write(entity, kind)
 
 
-def outcome(request: Request, answer: Any) -> Outcome:
+def completion(request: Request, answer: Any) -> Completion:
     """What the answer says. Errors inside a transaction may be about what only it has seen."""
     if isinstance(answer, UnavailableError):
-        return Unknown(answer.reason)
+        return Info(answer.reason)
     if not isinstance(answer, Exception):
-        return Done(tuple(_seen(answer)))
+        return Ok(tuple(_observed(answer)))
     error = type(answer).__name__
     if not isinstance(request, Call):
-        return Failed(error)
+        return Fail(error)
     match answer:
         case VersionConflictError(key=key, expected=expected, actual=actual):
-            return Failed(error, f"{request.repository}/{key}", expected, actual)
+            return Fail(error, f"{request.repository}/{key}", expected, actual)
         case NotFoundError(key=key):
-            return Failed(error, f"{request.repository}/{key}", actual=0)
+            return Fail(error, f"{request.repository}/{key}", actual=0)
         case AlreadyExistsError(key=key):
-            return Failed(error, f"{request.repository}/{key}")
+            return Fail(error, f"{request.repository}/{key}")
         case _:
-            return Failed(error)
+            return Fail(error)
 
 
-def _seen(answer: Any) -> Iterator[Seen]:
+def _observed(answer: Any) -> Iterator[Observe]:
     """Every entity in what was returned."""
     match answer:
         case Page(items):
-            yield from _seen(items)
+            yield from _observed(items)
         case tuple() | list():
             for item in answer:
-                yield from _seen(item)
+                yield from _observed(item)
         case User() | WorkflowState() | TaskState():
-            yield Seen(
+            yield Observe(
                 _entity(answer),
                 answer.version,
                 tag_of(answer),
@@ -124,7 +124,7 @@ def _seen(answer: Any) -> Iterator[Seen]:
                 _total(answer),
                 (answer.created_at - EPOCH) // timedelta(microseconds=1),
             )
-            yield from _seen(tuple(getattr(answer, "tasks", {}).values()))
+            yield from _observed(tuple(getattr(answer, "tasks", {}).values()))
 
 
 def _entity(state: State) -> str:

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from engine_store_contracts.history.events import Event, Failed, Write
+from engine_store_contracts.history.events import Event, Fail, Write
 from engine_store_contracts.history.replay import Followed, Value, replay
 from engine_store_contracts.history.sights import Register, registers_of
 
@@ -72,9 +72,9 @@ USAGE = Followed((None,), lambda seen: (seen.usage,), _after_adding)
 def _failures(history: Iterable[Event]) -> Iterator[str]:
     """Errors that no state of the store is a reason for, and conflicts that are none."""
     for event in history:
-        if not isinstance(event.outcome, Failed):
+        if not isinstance(event.completion, Fail):
             continue
-        failed, given = event.outcome, {write.expected for write in event.call.writes} - {None}
+        failed, given = event.completion, {write.expected for write in event.call.writes} - {None}
         if failed.error not in EXPECTED_FAILURES and failed.actual is None:
             yield f"no reason to fail: {event}"
         elif failed.expected is not None and failed.expected == failed.actual:

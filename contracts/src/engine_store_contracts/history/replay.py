@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from engine_store_contracts.history.events import Seen, Write
+from engine_store_contracts.history.events import Observe, Write
 from engine_store_contracts.history.sights import Register, Sight
 
 Value: TypeAlias = tuple[object, ...]
@@ -23,7 +23,7 @@ class Followed:
     """What a replay follows: the value of an entity, and what a write makes of it."""
 
     unknown: Value
-    value: Callable[[Seen], Value]
+    value: Callable[[Observe], Value]
     after: Callable[[Value, Write], Value]
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from attrs import define, field, frozen
 
-from engine_store_contracts.history.events import Done, Event, Failed, Seen, Unknown, Write
+from engine_store_contracts.history.events import Event, Fail, Info, Observe, Ok, Write
 
 
 @frozen
@@ -22,7 +22,7 @@ class Sight:
     event: Event
     version: int
     write: Write | None = None
-    seen: Seen | None = None
+    seen: Observe | None = None
     at_least: bool = False
 
     def __str__(self) -> str:
@@ -68,17 +68,17 @@ def registers_of(history: Iterable[Event]) -> list[Register]:
         return registers.setdefault(entity, Register(entity))
 
     for event in history:
-        match event.outcome:
-            case Done(seen):
+        match event.completion:
+            case Ok(seen):
                 writes = {write.entity: write for write in event.call.writes}
                 for found in seen:
                     sight = Sight(event, found.version, writes.get(found.entity), found)
                     register(found.entity).sights.append(sight)
-            case Unknown():
+            case Info():
                 for write in event.call.writes:
                     register(write.entity).doubtful.append((event, write))
-            case Failed("AlreadyExistsError", str(entity)):
+            case Fail("AlreadyExistsError", str(entity)):
                 register(entity).sights.append(Sight(event, 1, at_least=True))
-            case Failed(_, str(entity), _, int(actual)):
+            case Fail(_, str(entity), _, int(actual)):
                 register(entity).sights.append(Sight(event, actual))
     return [registers[entity] for entity in sorted(registers)]

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
-from engine_store_contracts.history.events import Done, Event, Failed, Unknown
+from engine_store_contracts.history.events import Event, Fail, Info, Ok
 from engine_store_contracts.history.sights import Register, registers_of
 
 Versions = Mapping[str, int]
@@ -38,9 +38,9 @@ def check_transactions(history: Iterable[Event]) -> list[str]:
 
 def _stored(transaction: Event, registers: Mapping[str, Register]) -> Versions:
     """The version it stored of each entity, as far as it was acknowledged or seen."""
-    if isinstance(transaction.outcome, Done):
-        return {seen.entity: seen.version for seen in transaction.outcome.seen}
-    if isinstance(transaction.outcome, Failed):
+    if isinstance(transaction.completion, Ok):
+        return {seen.entity: seen.version for seen in transaction.completion.observed}
+    if isinstance(transaction.completion, Fail):
         return {}
     stored = {}
     for write in transaction.call.writes:
@@ -55,21 +55,21 @@ def _undone_but_seen(events: Sequence[Event]) -> Iterator[str]:
     undone = {
         (write.entity, write.tag): event
         for event in events
-        if isinstance(event.outcome, Failed)
+        if isinstance(event.completion, Fail)
         for write in event.call.writes
         if write.tag is not None
     }
     for event in events:
-        for seen in event.outcome.seen if isinstance(event.outcome, Done) else ():
+        for seen in event.completion.observed if isinstance(event.completion, Ok) else ():
             if (seen.entity, seen.tag) in undone:
                 yield f"{seen} was undone and seen: {undone[seen.entity, seen.tag]} by {event}"
 
 
 def _torn(transactions: Sequence[tuple[Event, Versions]], events: Sequence[Event]) -> Iterator[str]:
     for event in events:
-        if not isinstance(event.outcome, Done) or event.call.is_paging:
+        if not isinstance(event.completion, Ok) or event.call.is_paging:
             continue
-        view = {seen.entity: seen.version for seen in event.outcome.seen}
+        view = {seen.entity: seen.version for seen in event.completion.observed}
         for transaction, stored in transactions:
             common = sorted(view.keys() & stored.keys())
             done = [entity for entity in common if view[entity] >= stored[entity]]
@@ -81,9 +81,9 @@ def _torn(transactions: Sequence[tuple[Event, Versions]], events: Sequence[Event
 def _half_done(
     transactions: Sequence[tuple[Event, Versions]], registers: Mapping[str, Register]
 ) -> Iterator[str]:
-    """Unknown transactions of which one write was seen, and another has no place left."""
+    """Transactions of unknown completion: one write was seen, another has no place left."""
     for transaction, stored in transactions:
-        if not stored or not isinstance(transaction.outcome, Unknown):
+        if not stored or not isinstance(transaction.completion, Info):
             continue
         proofs = [
             sight.event

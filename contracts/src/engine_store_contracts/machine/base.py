@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
@@ -24,14 +23,13 @@ from hypothesis.stateful import (
 )
 
 from engine_store.errors import EngineStoreError
-from engine_store.models import Page, Status
+from engine_store.models import Page
 from engine_store.protocols import Repositories, Store, Transaction
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.exact import exact
+from engine_store_contracts.harness import delete_everything
 from engine_store_contracts.machine.script import Recorded, Script
 from engine_store_memory.store import MemoryStore
-
-END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 DEEPEST = 3
 """Transactions and savepoints open at a time."""
@@ -44,7 +42,7 @@ class Rollback(Exception):
 
 
 @frozen
-class Outcome:
+class Result:
     """What a call did: it returned `value`, or raised `error`."""
 
     value: Any = None
@@ -104,7 +102,7 @@ class SideBySide(RuleBasedStateMachine):
         self._clock = clock
         self._clock.time = START
 
-    def both(self, call: Callable[[Repositories], Any]) -> Outcome:
+    def both(self, call: Callable[[Repositories], Any]) -> Result:
         """Make the call on both; what it did, which must be the same."""
         name, tested, reference = self._scope
         return self._compared(call, Recorded(tested, self.script, name), reference)
@@ -192,9 +190,7 @@ class SideBySide(RuleBasedStateMachine):
         while self._levels:
             self.roll_back()
         for store in (self._subject.store, self._reference):
-            store.workflows.purge(END_OF_TIME, statuses=list(Status), batch_size=1000)
-            for user in store.users.list().items:
-                store.users.delete(user.user_id)
+            delete_everything(store)
 
     @property
     def _scope(self) -> tuple[str, Repositories, Repositories]:
@@ -229,10 +225,10 @@ class SideBySide(RuleBasedStateMachine):
         tested: Repositories | Recorded,
         reference: Repositories,
         shown: str | None = None,
-    ) -> Outcome:
+    ) -> Result:
         self._subject.calls += 1
-        found = _outcome(partial(call, cast("Repositories", tested)))
-        expected = _outcome(partial(call, reference))
+        found = _result(partial(call, cast("Repositories", tested)))
+        expected = _result(partial(call, reference))
         self._check_same(found, expected, shown)
         return expected
 
@@ -245,11 +241,11 @@ class SideBySide(RuleBasedStateMachine):
         pytest.fail(f"the store: {found}\nthe reference: {expected}")
 
 
-def _outcome(call: Callable[[], Any]) -> Outcome:
+def _result(call: Callable[[], Any]) -> Result:
     try:
-        return Outcome(value=call())
+        return Result(value=call())
     except EngineStoreError as exc:
-        return Outcome(error=exc)
+        return Result(error=exc)
 
 
 def _everything(repositories: Repositories) -> list[object]:

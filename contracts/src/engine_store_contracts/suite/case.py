@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from threading import Barrier
 from typing import ClassVar, TypeVar
 
@@ -18,6 +18,7 @@ from engine_store_contracts.exact import exact
 from engine_store_contracts.faces import Face
 from engine_store_contracts.harness import Database, Harness
 from engine_store_contracts.profiles import PROFILES, Profile
+from engine_store_contracts.reuse import Reuse, Reused
 
 T = TypeVar("T")
 
@@ -35,16 +36,22 @@ class ContractCase:
 
     A section says which faces its cases are for, and which capabilities they need: where a driver
     declares one as unsupported, and why, they are left out. There is no other way to leave one out.
+    With `fresh` each case needs a database that no other one has used or will use.
     """
 
     faces: ClassVar[Sequence[Face]]
     needs: ClassVar[Sequence[str]]
+    fresh: ClassVar[bool]
 
     def __init_subclass__(
-        cls, *, faces: Sequence[Face] = tuple(Face), needs: Sequence[str] = ()
+        cls,
+        *,
+        faces: Sequence[Face] = tuple(Face),
+        needs: Sequence[str] = (),
+        fresh: bool = False,
     ) -> None:
         """Refuse a class that would lose a case because another of its bases has the name."""
-        cls.faces, cls.needs = faces, needs
+        cls.faces, cls.needs, cls.fresh = faces, needs, fresh
         owners: dict[str, type] = {}
         for base in reversed(cls.__mro__):
             for name in vars(base):
@@ -73,6 +80,13 @@ class ContractCase:
         for name in self.section_of(request.function.__name__).needs:
             if name in declared and not declared[name].supported:
                 recording.leave_out(request.node, declared[name])
+
+    @pytest.fixture
+    def reused(self, request: pytest.FixtureRequest, engine_store_reuse: Reuse) -> Iterator[Reused]:
+        """Give the fixture `harness` a database that passed cases have left, if there is one."""
+        fresh, lend = self.section_of(request.function.__name__).fresh, engine_store_reuse.harness
+        with ExitStack() as stack:
+            yield lambda make: stack.enter_context(lend(make, request.node, fresh=fresh))
 
     @pytest.fixture
     def seed(self, request: pytest.FixtureRequest) -> int:

@@ -17,6 +17,7 @@ from engine_store.errors import (
     EmailExistsError,
     EngineStoreError,
     StatusConflictError,
+    UnavailableError,
     VersionConflictError,
 )
 from engine_store.models import Role, Status, UsageEntry, UsageSummary
@@ -213,6 +214,31 @@ class ConcurrencyCases(ContractCase):
         assert all_at_once([both] * 4) == [None] * 4
         found = store.workflows.get("w"), store.tasks.get("t")
         assert [(state.input, state.version) for state in found] == [({"n": 40}, 41)] * 2
+
+    @clause("3.1", "3.5")
+    def test_of_transactions_that_wait_for_each_other_none_commits_a_half(
+        self, store: Store
+    ) -> None:
+        halfway = {key: Event() for key in "ab"}
+        for key in halfway:
+            store.workflows.create(workflow(key))
+
+        def write(own: str, other: str) -> None:
+            with store.transaction() as tx:
+                for key in (own, other):
+                    held = tx.workflows.get_for_update(key)
+                    tx.workflows.update(attrs.evolve(held, input={"by": own}))
+                    halfway[own].set()
+                    halfway[other].wait(0.3)  # in vain if one transaction writes at a time
+
+        outcomes = all_at_once([partial(write, "a", "b"), partial(write, "b", "a")])
+        for lost in failures(outcomes):
+            assert isinstance(lost, UnavailableError)
+            assert lost.retriable
+        written = len(successes(outcomes))
+        assert written > 0
+        a, b = (store.workflows.get(key) for key in "ab")
+        assert (a.version, b.version, a.input) == (1 + written, 1 + written, b.input)
 
     @clause("3.4", "5.1")
     def test_a_workflow_and_its_tasks_are_read_from_one_snapshot(self, store: Store) -> None:

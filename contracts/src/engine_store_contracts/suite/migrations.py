@@ -68,7 +68,7 @@ def _possible(calls: dict[tuple[str, int], Callable[[], object]]) -> Rows:
     return done
 
 
-class MigrationCases(ContractCase, needs=("migrations", "reopen")):
+class MigrationCases(ContractCase, needs=("migrations", "reopen"), fresh=True):
     """Contract 8. Needs `harness.url`."""
 
     @clause("8.1", "8.3")

@@ -88,7 +88,7 @@ def at_once(workers: Sequence[Worker], job: str, arguments: Sequence[dict[str, A
 
 
 # The workers have a face of their own.
-class ProcessCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reopen")):
+class ProcessCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reopen"), fresh=True):
     """Contract 2.5, 3.6, 4.2 and 8.2 among processes. Needs `harness.url`."""
 
     @clause("8.2")

@@ -17,6 +17,9 @@ from engine_store_contracts.suite.samples import ALPHABET, child, task, workflow
 P, R, S, F = Status.PENDING, Status.RUNNING, Status.SUCCESS, Status.FAILED
 T, C, W, Z = Status.TIMED_OUT, Status.CANCELED, Status.WAITING, Status.PAUSED
 
+MANY = 1200
+"""More than the 1,000 rows or levels at which a database may cut a recursion, without an error."""
+
 # Children's statuses; the overall status by wait_all, fail_fast, best_effort and race.
 PROGRESS: dict[str, tuple[list[Status], tuple[Status, Status, Status, Status]]] = {
     "none": ([], (P, P, P, P)),
@@ -189,6 +192,24 @@ class TreeCases(ContractCase):
         assert len(store.tasks.tree("000")) == 101
         assert len(store.tasks.tree("020")) == 101
         assert len(store.tasks.tree("021")) == 100
+
+    @clause("6.5")
+    def test_a_long_chain_is_read_whole(self, store: Store) -> None:
+        _chain(store, MANY)
+        found = store.tasks.tree("000", max_depth=MANY)
+        assert [row.task_exec_id for row in found] == [f"{level:03}" for level in range(MANY)]
+
+    @clause("6.5", "6.4", "6.6")
+    def test_a_wide_tree_is_read_whole(self, store: Store) -> None:
+        keys = [f"{number:04}" for number in range(MANY)]
+        with store.transaction() as tx:
+            tx.workflows.create(workflow())
+            tx.tasks.create(task("root"))
+            for key in keys:
+                tx.tasks.create(child(key, "root"))
+        assert [row.task_exec_id for row in store.tasks.tree("root")] == ["root", *keys]
+        assert [row.task_exec_id for row in store.tasks.children("root")] == keys
+        assert store.tasks.progress("root").total == MANY
 
     @clause("1.4", "6.5")
     @pytest.mark.parametrize("depth", [-1, True, 1.0, None], ids=repr)

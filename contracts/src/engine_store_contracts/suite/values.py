@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -39,6 +40,7 @@ from engine_store_contracts.suite.samples import (
     Kind,
     api_key,
     child,
+    fingerprint,
     task,
     user,
     workflow,
@@ -327,6 +329,17 @@ class ValueCases(ContractCase):
         found = [getattr(row, key_field) for row in repository.list().items]
         assert found == ["zz", *ALPHABET, "0"]
 
+    @clause("1.7")
+    def test_a_large_document_is_read_as_it_was_written(self, store: Store) -> None:
+        given: Document = {"texts": ["été \U00010000 " * 1000] * 1000, "text": "x" * 9_000_000}
+        expected = _digest(given)
+        assert expected[0] > 20_000_000
+        store.workflows.create(workflow(input=given))
+        assert _digest(store.workflows.get("w").input) == expected
+        created = store.tasks.create(task())
+        store.tasks.update(attrs.evolve(created, output=given))
+        assert _digest(store.tasks.get("t").output) == expected
+
     @clause("1.6")
     def test_workflows_are_listed_newest_first(self, store: Store, clock: ManualClock) -> None:
         clock.tick(-1)
@@ -339,3 +352,9 @@ class ValueCases(ContractCase):
 
         found = [row.workflow_exec_id for row in store.workflows.list().items]
         assert found == ["0", *reversed(ALPHABET), "zz"]
+
+
+def _digest(document: Document | None) -> tuple[int, bytes]:
+    """Return the size of the document as JSON, and its SHA-256: to show both would take minutes."""
+    text = json.dumps(document, ensure_ascii=False)
+    return len(text.encode()), fingerprint(text)

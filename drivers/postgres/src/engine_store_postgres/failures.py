@@ -13,7 +13,7 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store.sql.failures import Failures
-from engine_store.urls import MASK
+from engine_store.urls import mask_secrets
 
 _LOST, _TOO_LARGE = "lost", "too large"
 _SERVER_GONE = {"25P03", "25P04", "57P01", "57P02", "57P03", "57P05"}
@@ -100,7 +100,7 @@ def reaching(place: str, password: str | None) -> Iterator[None]:
     try:
         yield
     except psycopg.OperationalError as error:
-        reason = str(error).replace(password, MASK) if password else str(error)
+        reason = mask_secrets(str(error), [password or ""])
         missing = error.pgconn is not None and bool(error.pgconn.needs_password)
         raise UnavailableError(
             f"PostgreSQL at {place}: {' '.join(reason.split())}", retriable=not missing

@@ -115,6 +115,22 @@ def trees_without_a_limit() -> None:
 
 
 @mutant("6.5", base="sqlite")
+def trees_of_a_thousand() -> None:
+    """A recursion ends at the database's limit, without an error: 1,000 rows in MariaDB 10.11."""
+    rewrite("task_tree", "WHERE tree.depth < :max_depth", "WHERE tree.depth < min(:max_depth, 999)")
+
+
+@mutant("6.5", base="sqlite")
+def trees_of_a_page() -> None:
+    """A tree ends where a page of a list would."""
+    rewrite(
+        "task_tree",
+        "ORDER BY tree.depth, tasks.created_at, tasks.task_exec_id",
+        "ORDER BY tree.depth, tasks.created_at, tasks.task_exec_id LIMIT 1000",
+    )
+
+
+@mutant("6.5", base="sqlite")
 def trees_by_creation() -> None:
     """A tree is sorted by time alone, so that a child may come before its parent."""
     rewrite("task_tree", "ORDER BY tree.depth, ", "ORDER BY ")

@@ -37,6 +37,35 @@ def rollback_commits() -> None:
             session.commit()
 
 
+@mutant("3.1", base="sqlite")
+def the_victim_of_a_deadlock_commits() -> None:
+    """A lock that does not come in time undoes its statement alone; then the rest is committed."""
+    begun: list[None] = []
+
+    @replace("engine_store_sqlite.session:TransactionSession.run_one")
+    def run_one(original: Any, session: Any, invocation: Any) -> Any:
+        session.calls = vars(session).get("calls", 0) + 1
+        if len(begun) > 1 and session.calls > 2:
+            raise UnavailableError("another transaction holds the lock", retriable=True)
+        return original(session, invocation)
+
+    @replace("engine_store_sqlite.store:SqliteStore.transaction")
+    @contextmanager
+    def transaction(original: Any, store: Any) -> Iterator[Any]:
+        lost = None
+        begun.append(None)
+        try:
+            with original(store) as tx:
+                try:
+                    yield tx
+                except UnavailableError as error:
+                    lost = error
+        finally:
+            begun.pop()
+        if lost is not None:
+            raise lost
+
+
 @mutant("3.2", base="sqlite")
 def a_failed_savepoint_undoes_everything() -> None:
     """There are no savepoints: a nested failure rolls the whole transaction back."""

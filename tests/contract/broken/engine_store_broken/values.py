@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from engine_store.errors import InvalidValueError
 from engine_store_broken.mutant import mutant, replace, rewrite, rewrite_step
 from engine_store_memory.rows import ordered, where
 from engine_store_sqlite import driver
@@ -168,6 +169,27 @@ def update_renews_created_at() -> None:
     rewrite(
         "update_workflow", "version = version + 1,", "version = version + 1, created_at = :now,"
     )
+
+
+@mutant("1.7", base="sqlite")
+def documents_of_a_packet() -> None:
+    """A document is refused that is larger than a packet, 16 MB unless the server says else."""
+
+    @replace("engine_store.sql.rows:write_document")
+    def write_document(original: Any, document: Any) -> Any:
+        text = original(document)
+        if text is not None and len(text.encode()) > 1 << 24:
+            raise InvalidValueError("input", "larger than a packet")
+        return text
+
+
+@mutant("1.7", base="sqlite")
+def documents_are_cut() -> None:
+    """The longest text of a document is cut, as columns of a fixed size do it."""
+
+    @replace("engine_store.sql.rows:write_document")
+    def write_document(original: Any, document: Any) -> Any:
+        return original(each_scalar(document, lambda v: v[: 1 << 20] if type(v) is str else v))
 
 
 @mutant("1.6", base="sqlite")
