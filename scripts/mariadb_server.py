@@ -1,6 +1,7 @@
-"""A MariaDB server for tests, of the programs that are installed, such as Debian's `mariadb-server`.
+"""A MariaDB server for tests, of the programs that are installed.
 
-It listens on a Unix socket alone, and as root it runs as `nobody`.
+They are in Debian's `mariadb-server`. The server listens on a Unix socket alone, and as root it runs
+as `nobody`.
 """
 
 from __future__ import annotations

@@ -56,6 +56,14 @@ _PAGE = "One row more than a page is asked for. "
 
 USERS = (
     Entry("get_user", ONE, "Reads a user.", "user_id", _USER, _MISSING),
+    Entry(
+        "lock_user",
+        ONE,
+        "Reads what is committed, and holds the row until the transaction ends.",
+        "user_id",
+        _USER,
+        _MISSING,
+    ),
     Entry("get_user_by_email", ONE, "Reads a user.", "email_folded", _USER, _MISSING),
     Entry(
         "list_users",

@@ -13,7 +13,7 @@ from functools import lru_cache
 from re import Match
 from typing import Any, Generic, TypeVar
 
-from engine_store.errors import StoreClosedError
+from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store.protocols import Place
 from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking
@@ -103,6 +103,10 @@ class DbapiConnection:
             with suppress(Exception):  # a broken connection: its pool sees it
                 self._command("ROLLBACK")
 
+    def ends_transaction(self, error: Exception) -> bool:
+        """Whether the server rolled the whole transaction back when it raised `error`."""
+        return False
+
     async def release(self) -> None:
         """Give the connection back to its pool."""
         if self._give_back is not None:
@@ -116,7 +120,7 @@ class DbapiConnection:
     def _command(self, text: str) -> None:
         cursor = self.raw.cursor()
         try:
-            cursor.execute(text)
+            self._execute(cursor, text)
         finally:
             cursor.close()
         if _BEGINS.match(text):
@@ -130,9 +134,8 @@ class DbapiConnection:
         try:
             for part in statement.parts(parameters):
                 text, names = placeholders(part, self._style)
-                cursor.execute(
-                    text, parameters if names is None else [parameters[n] for n in names]
-                )
+                values = parameters if names is None else [parameters[name] for name in names]
+                self._execute(cursor, text, values)
                 rows = cursor.fetchall() if cursor.description else []
                 if not rows and cursor.rowcount == 0:
                     break  # a part that matches no row ends the statement
@@ -142,6 +145,14 @@ class DbapiConnection:
             return rows[0] if rows else None
         return list(rows) if statement.result is Result.MANY else None
 
+    def _execute(self, cursor: Any, *arguments: Any) -> None:
+        try:
+            cursor.execute(*arguments)
+        except Exception as error:
+            if self._in_transaction and self.ends_transaction(error):
+                self._in_transaction = False
+            raise
+
 
 D = TypeVar("D", bound=DbapiConnection)
 
@@ -149,7 +160,7 @@ D = TypeVar("D", bound=DbapiConnection)
 class DbapiPool(Blocking, forks.Forkable, Generic[D]):
     """`engine_store.sql.connection.BlockingPool` of connections that all read and write.
 
-    A forked child gets connections of its own.
+    A forked child gets connections of its own; one of an asynchronous store, a clear error.
     """
 
     def __init__(
@@ -165,6 +176,7 @@ class DbapiPool(Blocking, forks.Forkable, Generic[D]):
         self.timeout = timeout
         self.stays: str | None = None
         self._closed = False
+        self._lost = False
         self._connect = connect
         busy = (
             f"all {size} connections were busy for {{seconds}} s; try again, raise pool_size, or "
@@ -200,9 +212,13 @@ class DbapiPool(Blocking, forks.Forkable, Generic[D]):
         self._pool.release(connection)
 
     def check_open(self) -> None:
-        """Raise `StoreClosedError` after `close`."""
+        """Raise `StoreClosedError` after `close`, `UnavailableError` if a fork lost the pool."""
         if self._closed:
             raise StoreClosedError
+        if self._lost:
+            raise UnavailableError(
+                f"{self.stays}; open another one in the forked child", retriable=False
+            )
 
     def figures(self) -> Mapping[str, int | float | str]:
         """Return how many connections there are, idle ones, and calls that wait."""
@@ -219,5 +235,6 @@ class DbapiPool(Blocking, forks.Forkable, Generic[D]):
         self._pool.close()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew."""
+        """Begin anew, or let go of the parent's connections."""
         self._pool.forget()
+        self._lost = self.stays is not None

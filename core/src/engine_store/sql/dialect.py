@@ -46,7 +46,7 @@ class Dialect:
 
     commits_each_statement: bool = True
     """Whether a statement outside of a transaction commits by itself, all or nothing, so that a
-    write needs no BEGIN."""
+    write needs no BEGIN unless it has several parts."""
 
     failure_aborts: bool = False
     """Whether a failed statement aborts its transaction, so that each operation inside one needs

@@ -174,12 +174,12 @@ class StateOperations(Operations[S]):
         fn: Callable[[S], S],
         get: Callable[[str], Op[S]],
         update: Callable[[S], Op[S]],
-        get_for_update: Callable[[str], Op[S]] | None = None,
+        get_for_update: Callable[[str], Op[S]],
     ) -> Steps[S]:
         """Read, apply, compare-and-set, and again after a conflict (contract 2.6)."""
         conflict: VersionConflictError
         for attempt, pause in enumerate(self._backoff.pauses()):
-            if attempt == self._lock_after and get_for_update is not None:
+            if attempt == self._lock_after:
                 locked: S = yield step(self._modify_locked, key, fn, get_for_update, update)
                 return locked
             state: S = yield step(get, key)

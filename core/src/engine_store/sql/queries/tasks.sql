@@ -1,6 +1,6 @@
 -- fragment: task_columns
 workflow_exec_id, task_exec_id, task_id, workflow_id, component, execution_type, status,
-parent_state_id, agent_id, action_id, tool_id, input, output, error, usage, version, created_at,
+parent_state_id, agent_id, action_id, tool_id, input, output, error, "usage", version, created_at,
 updated_at
 
 -- fragment: return_task
@@ -61,7 +61,7 @@ SET task_id = :task_id,
     input = :input,
     output = :output,
     error = :error,
-    usage = :usage,
+    "usage" = :usage,
     version = version + 1,
     updated_at = {greatest}(updated_at, :now)
 WHERE task_exec_id = :task_exec_id
@@ -72,19 +72,19 @@ WHERE task_exec_id = :task_exec_id
 {return_task}
 
 -- name: get_task_usage :one
-SELECT usage
+SELECT "usage"
 FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
 
 -- name: lock_task_usage :one
-SELECT usage
+SELECT "usage"
 FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
 {for_no_key_update}
 
 -- name: set_task_usage! :one
 UPDATE {schema}.tasks
-SET usage = :usage,
+SET "usage" = :usage,
     version = version + 1,
     updated_at = {greatest}(updated_at, :now)
 WHERE task_exec_id = :task_exec_id
@@ -128,7 +128,7 @@ ORDER BY created_at, task_exec_id
 -- in any order. One statement, so that all is of one snapshot.
 SELECT
   workflow_exec_id, NULL, NULL, workflow_id, NULL, NULL, status, NULL, NULL, NULL, NULL, input,
-  output, error, usage, version, created_at, updated_at
+  output, error, "usage", version, created_at, updated_at
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 UNION ALL

@@ -1,5 +1,5 @@
 -- fragment: workflow_columns
-workflow_exec_id, workflow_id, status, input, output, error, usage, version, created_at, updated_at
+workflow_exec_id, workflow_id, status, input, output, error, "usage", version, created_at, updated_at
 
 -- fragment: workflow_values
 :workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage
@@ -64,7 +64,7 @@ SET status = :status,
     input = :input,
     output = :output,
     error = :error,
-    usage = :usage,
+    "usage" = :usage,
     version = version + 1,
     updated_at = {greatest}(updated_at, :now)
 WHERE workflow_exec_id = :workflow_exec_id
@@ -82,7 +82,7 @@ SET status = excluded.status,
     input = excluded.input,
     output = excluded.output,
     error = excluded.error,
-    usage = excluded.usage,
+    "usage" = excluded.usage,
     version = stored.version + 1,
     updated_at = {greatest}(stored.updated_at, excluded.updated_at)
 WHERE stored.workflow_id = excluded.workflow_id
@@ -101,14 +101,14 @@ WHERE workflow_exec_id = :workflow_exec_id
 {return_workflow}
 
 -- name: lock_workflow_usage :one
-SELECT usage
+SELECT "usage"
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 {for_no_key_update}
 
 -- name: set_workflow_usage! :one
 UPDATE {schema}.workflows
-SET usage = :usage,
+SET "usage" = :usage,
     version = version + 1,
     updated_at = {greatest}(updated_at, :now)
 WHERE workflow_exec_id = :workflow_exec_id

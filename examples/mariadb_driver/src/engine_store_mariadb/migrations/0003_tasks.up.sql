@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS {schema}.tasks (
   input LONGTEXT,
   output LONGTEXT,
   error LONGTEXT,
-  usage LONGTEXT NOT NULL,
+  "usage" LONGTEXT NOT NULL,
   version BIGINT NOT NULL CHECK (version > 0),
   created_at DATETIME(6) NOT NULL,
   updated_at DATETIME(6) NOT NULL,

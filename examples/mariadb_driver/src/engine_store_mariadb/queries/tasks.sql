@@ -30,37 +30,33 @@ SELECT {task_values}, :version, :created_at, :updated_at
   AND NOT EXISTS (SELECT 1 FROM {schema}.tasks WHERE task_exec_id = :task_exec_id)
 RETURNING {task_columns}
 
--- fragment: task_fits
-tasks.workflow_exec_id = VALUES(workflow_exec_id)
-AND tasks.parent_state_id <=> VALUES(parent_state_id)
-AND (:created_at IS NULL OR tasks.created_at = :created_at)
-
 -- name: upsert_task! :one
 -- No row: an immutable field differs from what is stored, or a reference of a new one is missing.
 INSERT INTO {schema}.tasks ({task_columns})
 SELECT {task_values}, 1, :now, :now
 {in_its_workflow}
+  AND (@fits := true)
 ON DUPLICATE KEY UPDATE
-  task_id = IF({task_fits}, VALUES(task_id), tasks.task_id),
-  workflow_id = IF({task_fits}, VALUES(workflow_id), tasks.workflow_id),
-  component = IF({task_fits}, VALUES(component), tasks.component),
-  execution_type = IF({task_fits}, VALUES(execution_type), tasks.execution_type),
-  status = IF({task_fits}, VALUES(status), tasks.status),
-  agent_id = IF({task_fits}, VALUES(agent_id), tasks.agent_id),
-  action_id = IF({task_fits}, VALUES(action_id), tasks.action_id),
-  tool_id = IF({task_fits}, VALUES(tool_id), tasks.tool_id),
-  input = IF({task_fits}, VALUES(input), tasks.input),
-  output = IF({task_fits}, VALUES(output), tasks.output),
-  error = IF({task_fits}, VALUES(error), tasks.error),
-  usage = IF({task_fits}, VALUES(usage), tasks.usage),
-  version = tasks.version + IF({task_fits}, 1, 0),
-  updated_at = IF(
-    {task_fits}, greatest(tasks.updated_at, VALUES(updated_at)), tasks.updated_at
-  )
+  version = tasks.version + (
+    @fits := tasks.workflow_exec_id = VALUES(workflow_exec_id)
+    AND tasks.parent_state_id <=> VALUES(parent_state_id)
+    AND (:created_at IS NULL OR tasks.created_at = :created_at)
+  ),
+  task_id = IF(@fits, VALUES(task_id), tasks.task_id),
+  workflow_id = IF(@fits, VALUES(workflow_id), tasks.workflow_id),
+  component = IF(@fits, VALUES(component), tasks.component),
+  execution_type = IF(@fits, VALUES(execution_type), tasks.execution_type),
+  status = IF(@fits, VALUES(status), tasks.status),
+  agent_id = IF(@fits, VALUES(agent_id), tasks.agent_id),
+  action_id = IF(@fits, VALUES(action_id), tasks.action_id),
+  tool_id = IF(@fits, VALUES(tool_id), tasks.tool_id),
+  input = IF(@fits, VALUES(input), tasks.input),
+  output = IF(@fits, VALUES(output), tasks.output),
+  error = IF(@fits, VALUES(error), tasks.error),
+  "usage" = IF(@fits, VALUES("usage"), tasks."usage"),
+  updated_at = IF(@fits, greatest(tasks.updated_at, VALUES(updated_at)), tasks.updated_at)
 {return_task}
-  AND workflow_exec_id = :workflow_exec_id
-  AND parent_state_id <=> :parent_state_id
-  AND created_at = :created_at --? created_at
+  AND @fits
 
 -- name: task_tree :many
 -- A task and its descendants down to :max_depth levels below it. The recursion carries keys alone;
@@ -79,7 +75,7 @@ WITH RECURSIVE tree (task_exec_id, depth) AS (
 SELECT
   tasks.workflow_exec_id, tasks.task_exec_id, tasks.task_id, tasks.workflow_id, tasks.component,
   tasks.execution_type, tasks.status, tasks.parent_state_id, tasks.agent_id, tasks.action_id,
-  tasks.tool_id, tasks.input, tasks.output, tasks.error, tasks.usage, tasks.version,
+  tasks.tool_id, tasks.input, tasks.output, tasks.error, tasks."usage", tasks.version,
   tasks.created_at, tasks.updated_at
 FROM tree
 JOIN {schema}.tasks ON tasks.task_exec_id = tree.task_exec_id

@@ -32,21 +32,21 @@ WHERE NOT EXISTS (SELECT 1 FROM {schema}.users WHERE user_id = :user_id)
   AND NOT EXISTS (SELECT 1 FROM {schema}.users WHERE email_folded = :email_folded)
 RETURNING {user_columns}
 
--- fragment: user_fits
-users.user_id = VALUES(user_id) AND (:created_at IS NULL OR users.created_at = :created_at)
-
 -- name: upsert_user! :one
 -- No row: another created_at is stored, or the email is taken. ON DUPLICATE KEY UPDATE has no WHERE,
--- and may meet the user who has the email: each column says when it changes.
+-- and may meet the user who has the email: @fits, of the session, says whether the row is written.
 INSERT INTO {schema}.users (user_id, email, email_folded, role, version, created_at, updated_at)
 SELECT :user_id, :email, :email_folded, :role, 1, :now, :now
 WHERE NOT {email_is_taken}
+  AND (@fits := true)
 ON DUPLICATE KEY UPDATE
-  email = IF({user_fits}, VALUES(email), email),
-  email_folded = IF({user_fits}, VALUES(email_folded), email_folded),
-  role = IF({user_fits}, VALUES(role), role),
-  version = version + IF({user_fits}, 1, 0),
-  updated_at = IF({user_fits}, greatest(updated_at, VALUES(updated_at)), updated_at)
+  version = version + (
+    @fits := users.user_id = VALUES(user_id)
+    AND (:created_at IS NULL OR users.created_at = :created_at)
+  ),
+  email = IF(@fits, VALUES(email), email),
+  email_folded = IF(@fits, VALUES(email_folded), email_folded),
+  role = IF(@fits, VALUES(role), role),
+  updated_at = IF(@fits, greatest(updated_at, VALUES(updated_at)), updated_at)
 {return_user}
-  AND email_folded = :email_folded
-  AND created_at = :created_at --? created_at
+  AND @fits

@@ -13,22 +13,21 @@ WHERE NOT EXISTS (
 )
 RETURNING {workflow_columns}
 
--- fragment: workflow_fits
-workflows.workflow_id = VALUES(workflow_id)
-AND (:created_at IS NULL OR workflows.created_at = :created_at)
-
 -- name: upsert_workflow! :one
 -- No row: an immutable field differs from what is stored.
 INSERT INTO {schema}.workflows ({workflow_columns})
-VALUES ({workflow_values}, 1, :now, :now)
+SELECT {workflow_values}, 1, :now, :now
+WHERE (@fits := true)
 ON DUPLICATE KEY UPDATE
-  status = IF({workflow_fits}, VALUES(status), status),
-  input = IF({workflow_fits}, VALUES(input), input),
-  output = IF({workflow_fits}, VALUES(output), output),
-  error = IF({workflow_fits}, VALUES(error), error),
-  usage = IF({workflow_fits}, VALUES(usage), usage),
-  version = version + IF({workflow_fits}, 1, 0),
-  updated_at = IF({workflow_fits}, greatest(updated_at, VALUES(updated_at)), updated_at)
+  version = version + (
+    @fits := workflows.workflow_id = VALUES(workflow_id)
+    AND (:created_at IS NULL OR workflows.created_at = :created_at)
+  ),
+  status = IF(@fits, VALUES(status), status),
+  input = IF(@fits, VALUES(input), input),
+  output = IF(@fits, VALUES(output), output),
+  error = IF(@fits, VALUES(error), error),
+  "usage" = IF(@fits, VALUES("usage"), "usage"),
+  updated_at = IF(@fits, greatest(updated_at, VALUES(updated_at)), updated_at)
 {return_workflow}
-  AND workflow_id = :workflow_id
-  AND created_at = :created_at --? created_at
+  AND @fits
