@@ -59,5 +59,6 @@ class Dialect:
     begin_migration: tuple[str, ...] = ("BEGIN",)
     """How the transaction of a migration step begins."""
 
-    lock_after: int | None = None
-    """After so many lost races `modify` locks the row before it reads it; None: it never does."""
+    turns_after: int | None = None
+    """After so many lost races `modify` takes turns with others that are as late, by the statement
+    `lock_turn`: where a commit takes milliseconds, pauses alone are not enough. None: never."""

@@ -35,7 +35,7 @@ DIALECT = Dialect(
     ),
     transactional_ddl=False,
     begin_migration=(),
-    lock_after=8,  # a commit waits for the disk, and the next attempt begins with a round trip
+    turns_after=2,  # a commit waits for the disk
 )
 
 _CANNOT_VECTORS = "MariaDB has vectors from 11.7 on, and this driver knows none"

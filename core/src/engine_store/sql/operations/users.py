@@ -13,7 +13,7 @@ from engine_store.errors import (
     UserNotFoundError,
 )
 from engine_store.models import Page, Role, User, UserFilter
-from engine_store.sql.operation import Op, Steps, lock, read, steps, transact, write
+from engine_store.sql.operation import Op, Steps, read, steps, transact, write
 from engine_store.sql.operations.base import Action, StateOperations
 from engine_store.sql.rows import Row
 from engine_store.sql.statements import Call
@@ -75,17 +75,13 @@ class UserOperations(StateOperations[User]):
 
     @steps
     def modify(self, user_id: str, fn: Callable[[User], User]) -> Steps[User]:
-        return self._modify(user_id, fn, self.get, self.update, self._get_for_update)
+        return self._modify(user_id, fn, self.get, self.update)
 
     @write
     def delete(self, user_id: str) -> Op[None]:
         check_id(user_id, "user_id")
         if (yield self._q.delete_user(user_id=user_id)) is None:
             raise UserNotFoundError(user_id)
-
-    @lock
-    def _get_for_update(self, user_id: str) -> Op[User]:
-        return self._one(self._q.lock_user(user_id=user_id), user_id)
 
     def _stored(self, key: str) -> Call:
         return self._q.get_user(user_id=key)

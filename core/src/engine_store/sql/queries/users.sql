@@ -17,12 +17,6 @@ SELECT {user_columns}
 FROM {schema}.users
 WHERE user_id = :user_id
 
--- name: lock_user :one
-SELECT {user_columns}
-FROM {schema}.users
-WHERE user_id = :user_id
-{for_update}
-
 -- name: get_user_by_email :one
 SELECT {user_columns}
 FROM {schema}.users
