@@ -61,6 +61,6 @@ clean: ## Remove everything made here: environments, caches, wheels, the demo's 
 	rm -rf .venv .uv uv.lock dist .demo .demo-postgres comparison .coverage* .hypothesis .*_cache benchmarks/results docs/site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml core/pyproject.toml contracts/pyproject.toml $(wildcard drivers/*/pyproject.toml) scripts/uv.py
+$(READY): pyproject.toml core/pyproject.toml contracts/pyproject.toml $(wildcard drivers/*/pyproject.toml examples/*/pyproject.toml) scripts/uv.py
 	$(UV) sync
 	@touch $@

@@ -1,4 +1,4 @@
-"""What all tests share: a real PostgreSQL server, started once for each process of the tests."""
+"""What all tests share: real servers, each started once for each process of the tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from postgres_server import UNSAFE, PostgresServer
+import mariadb_server
+from mariadb_server import MariadbServer
+from postgres_server import UNSAFE, NotInstalledError, PostgresServer
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and all they start would.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -87,6 +89,23 @@ def make_schema(
 def postgres_store_url(make_schema: Callable[..., str]) -> str:
     """The URL of a store that nothing has opened yet."""
     return make_schema()
+
+
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[str]:
+    """The URL of a database of a MariaDB server; the test is skipped if none is installed.
+
+    `ENGINE_STORE_TEST_MARIADB_URL` names one on another server.
+    """
+    if given := os.environ.get("ENGINE_STORE_TEST_MARIADB_URL"):
+        yield given
+        return
+    try:
+        server = MariadbServer(mariadb_server.UNSAFE)
+    except NotInstalledError as error:
+        pytest.skip(str(error))
+    with server:
+        yield server.url()
 
 
 ONE_FACE_IS_ENOUGH = {"TestSqliteMemory", "TestPgBouncer"}

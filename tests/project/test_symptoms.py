@@ -344,11 +344,11 @@ def with_a_damaged_file(stage: Stage) -> Iterator[str]:
 @symptom("The disk is full")
 def without_room(stage: Stage) -> Iterator[str]:
     store = stage.open()
-    writers = store.engine.pool.write_pool
-    writer = writers.acquire()
-    (used,) = writer.raw.execute("PRAGMA page_count").fetchone()
-    writer.raw.execute(f"PRAGMA max_page_count = {used}")  # as a disk without room for another page
-    writers.release(writer)
+    connection = store.engine.pool.write_pool.acquire()
+    writer = connection.raw
+    (used,) = writer.execute("PRAGMA page_count").fetchone()
+    writer.execute(f"PRAGMA max_page_count = {used}")  # as a disk without room for another page
+    store.engine.pool.write_pool.release(connection)
     large = WorkflowState("w-1", "report", input={"x": "x" * 100_000})
     yield said(lambda: store.workflows.create(large))
 
@@ -400,9 +400,9 @@ def with_a_transaction_of_its_own(stage: Stage) -> Iterator[str]:
 def with_busy_readers(stage: Stage) -> Iterator[str]:
     store = stage.open(IMPATIENT)
     readers = store.engine.pool.read_pool
-    reader = readers.acquire()
+    taken = readers.acquire()
     yield said(store.workflows.list)
-    readers.release(reader)
+    readers.release(taken)
 
 
 @symptom("All connections were busy")

@@ -23,6 +23,7 @@ from engine_store.errors import (
 )
 from engine_store.models import Role, Status
 from engine_store.protocols import Store
+from engine_store.sql.catalogue import MIGRATIONS, STATEMENTS
 from engine_store.sql.operation import (
     Backoff,
     Invocation,
@@ -295,9 +296,7 @@ def test_every_statement_of_operations_is_played_and_so_are_refusals() -> None:
         for request in played.requests
         for call in calls(request)
     }
-    of_migrations = {"create_migrations", "create_schema", "forget_applied", "has_migrations"}
-    of_migrations |= {"has_schema", "list_applied", "record_applied", "try_migration_lock"}
-    assert asked == QUERIES.all().keys() - of_migrations
+    assert asked == STATEMENTS.keys() - {entry.name for entry in MIGRATIONS}
     assert {
         ("users.get", UserNotFoundError),
         ("users.update", VersionConflictError),

@@ -1,12 +1,19 @@
 """Statements kept as text: headings, fragments, lines that are there only where they are needed."""
 
+import re
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from engine_store.errors import ConfigurationError
-from engine_store.sql.statements import Call, Queries, Result, load_queries, parse_statements
+from engine_store.sql.catalogue import STATEMENTS
+from engine_store.sql.queries import check_queries, load_queries
+from engine_store.sql.statements import Call, Queries, Result, parse_statements
+from engine_store_sqlite.driver import QUERIES
+
+DEFAULTS = list(Path(str(files("engine_store.sql.queries"))).glob("*.sql"))
 
 LIST = """
 -- fragment: columns
@@ -187,20 +194,56 @@ def test_a_heading_that_is_none_is_refused_and_joins_no_statement(heading: str) 
     assert caught.value.reason == "expected '-- name: x :one' or '-- fragment: x'"
 
 
-def test_a_packages_sql_files_are_one_text_over_the_defaults(
+def test_a_packages_sql_files_are_one_text_over_the_defaults_and_are_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "kit_test_queries"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "a.sql").write_text("-- name: get :one\nSELECT {columns}, 'é'")
+    (package / "a.sql").write_text("-- name: get_user :one\nSELECT {columns}, :user_id, 'é'")
     (package / "b.sql").write_text("-- fragment: columns\nid")
     (package / "README.md").write_text("-- name: no_sql :one\nSELECT 1")
+    of_a_dialect = re.findall(r"\{(in_\w+|schema)\}", "".join(map(Path.read_text, DEFAULTS)))
+    given: list[Queries] = []
+    monkeypatch.setattr("engine_store.sql.queries.check_queries", given.append)
     monkeypatch.syspath_prepend(tmp_path)
     try:
-        queries = load_queries("kit_test_queries", schema="main")
+        queries = load_queries("kit_test_queries", **dict.fromkeys(of_a_dialect, "x"))
     finally:
         sys.modules.pop("kit_test_queries", None)
-    assert queries.get.text({}) == "SELECT id, 'é'"
+    assert given == [queries]
+    assert queries.get_user.text({}) == "SELECT id, :user_id, 'é'"
     assert "no_sql" not in queries
-    assert "FROM main.users" in queries.get_user.text({}), "one of the kit's defaults"
+    assert "FROM x.users" in queries.find_admin.text({}), "one of the kit's defaults"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("get_user :many\nSELECT :user_id", "get_user gives :many, expected :one"),
+        ("get_user! :one\nSELECT :user_id", "get_user has a ! after its name"),
+        ("delete_user :one\nSELECT :user_id", "delete_user needs a ! after its name"),
+        ("get_user :one\nSELECT 1", "get_user does not use user_id"),
+        ("get_user :one\nSELECT :user_id, :id", "get_user is not given id"),
+        (
+            "get_user :one\nSELECT :user_id --? user_id",
+            "get_user is never called without user_id",
+        ),
+    ],
+)
+def test_a_statement_that_is_not_as_operations_use_it_is_named(text: str, problem: str) -> None:
+    [statement] = parse_statements(f"-- name: {text}")
+    with pytest.raises(ConfigurationError) as caught:
+        check_queries(Queries((QUERIES.all() | {statement.name: statement}).values()))
+    assert (caught.value.field, caught.value.reason) == ("queries", problem)
+
+
+def test_every_missing_statement_is_named_but_those_of_other_kinds_of_databases() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        check_queries(Queries([]))
+    missing = [f"{name} is missing" for name, entry in STATEMENTS.items() if entry.needed]
+    assert caught.value.reason.split("; ") == missing
+    assert STATEMENTS.keys() - {line.split()[0] for line in missing} == {
+        "record_started",
+        "release_migration_lock",
+    }

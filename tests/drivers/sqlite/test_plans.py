@@ -10,22 +10,14 @@ import pytest
 
 import engine_store
 from engine_store.entities import API_KEY, TASK, USER, WORKFLOW
+from engine_store.sql import catalogue
 from engine_store.sql.blocking import run
 from engine_store.sql.statements import Call, Statement
 from engine_store_sqlite.connections import SqliteConnection
 from engine_store_sqlite.driver import MIGRATIONS, QUERIES
 
 STATEMENTS = QUERIES.all()
-OF_MIGRATIONS = {
-    "create_migrations",
-    "create_schema",
-    "forget_applied",
-    "has_migrations",
-    "has_schema",
-    "list_applied",
-    "record_applied",
-    "try_migration_lock",
-}
+OF_MIGRATIONS = {entry.name for entry in catalogue.MIGRATIONS}
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,8 @@ class Entry:
     missing: str = ""
     """What no row means."""
     writes: bool = False
-    needed: bool = True
-    """False: only a database without transactional DDL needs it."""
+    needed_if: str = ""
+    """What a dialect says that needs it; empty: every driver does."""
 
     @property
     def optional(self) -> frozenset[str]:
@@ -52,6 +52,7 @@ _TASK_VALUES = " ".join(TASK.fields[:15])
 _SAVED = " version created_at updated_at"
 _CAS = " version created_at? now"
 _MISSING = "it is missing"
+_NO_DDL = "transactional_ddl is false"
 _PAGE = "One row more than a page is asked for. "
 
 USERS = (
@@ -261,6 +262,17 @@ WORKFLOWS = (
     ),
 )
 
+OTHERS = (
+    Entry(
+        "lock_turn",
+        NONE,
+        "Waits for the turn of this key among late `modify`s, until the transaction ends. It "
+        "locks no row that they write; keys may share a turn.",
+        "key",
+        needed_if="turns_after is set",
+    ),
+)
+
 _IN_WORKFLOW = "workflow_exec_id?"
 
 TASKS = (
@@ -385,14 +397,14 @@ MIGRATIONS = (
         "without transactional DDL, to `release_migration_lock`.",
         columns="held",
     ),
-    Entry("release_migration_lock", NONE, "Releases the migration lock.", needed=False),
+    Entry("release_migration_lock", NONE, "Releases the migration lock.", needed_if=_NO_DDL),
     Entry(
         "record_started",
         NONE,
         "Records that a step runs: from now on it does not count as applied.",
         "version name checksum",
         writes=True,
-        needed=False,
+        needed_if=_NO_DDL,
     ),
     Entry(
         "record_applied",
@@ -411,6 +423,6 @@ MIGRATIONS = (
 )
 
 STATEMENTS: Mapping[str, Entry] = {
-    entry.name: entry for entry in (*USERS, *API_KEYS, *WORKFLOWS, *TASKS, *MIGRATIONS)
+    entry.name: entry for entry in (*USERS, *API_KEYS, *WORKFLOWS, *TASKS, *OTHERS, *MIGRATIONS)
 }
 """Every statement by name. A driver may have others, for itself."""

@@ -13,6 +13,7 @@ from functools import lru_cache
 from re import Match
 from typing import Any, TypeVar
 
+from engine_store.errors import UnavailableError
 from engine_store.protocols import Endpoint
 from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking
@@ -103,6 +104,10 @@ class DbapiConnection:
             with suppress(Exception):  # a broken connection: its pool sees it
                 self._command("ROLLBACK")
 
+    def ends_transaction(self, error: Exception) -> bool:
+        """Whether the server rolled the whole transaction back when it raised `error`."""
+        return False
+
     async def release(self) -> None:
         """Give the connection back to its pool."""
         if self.pool is not None:
@@ -121,7 +126,7 @@ class DbapiConnection:
     def _command(self, text: str) -> None:
         cursor = self.raw.cursor()
         try:
-            cursor.execute(text)
+            self._execute(cursor, text)
         finally:
             cursor.close()
         if _BEGINS.match(text):
@@ -135,9 +140,8 @@ class DbapiConnection:
         try:
             for part in statement.parts(parameters):
                 text, names = placeholders(part, self._style)
-                cursor.execute(
-                    text, parameters if names is None else [parameters[n] for n in names]
-                )
+                values = parameters if names is None else [parameters[name] for name in names]
+                self._execute(cursor, text, values)
                 rows = cursor.fetchall() if cursor.description else []
                 if not rows and cursor.rowcount == 0:
                     break  # a part that matches no row ends the statement
@@ -147,6 +151,14 @@ class DbapiConnection:
             return rows[0] if rows else None
         return list(rows) if statement.result is Result.MANY else None
 
+    def _execute(self, cursor: Any, *arguments: Any) -> None:
+        try:
+            cursor.execute(*arguments)
+        except Exception as error:
+            if self._in_transaction and self.ends_transaction(error):
+                self._in_transaction = False
+            raise
+
 
 D = TypeVar("D", bound=DbapiConnection)
 
@@ -154,7 +166,7 @@ D = TypeVar("D", bound=DbapiConnection)
 class DbapiPool(BasePool[D], Blocking, forks.Forkable):
     """`engine_store.sql.connection.BlockingPool` of connections that all read and write.
 
-    A forked child gets connections of its own.
+    A forked child gets connections of its own; one of an asynchronous store, a clear error.
     """
 
     def __init__(
@@ -169,6 +181,7 @@ class DbapiPool(BasePool[D], Blocking, forks.Forkable):
         self.readers = self.writers = size
         self.timeout = timeout
         self.stays: str | None = None
+        self._lost = False
         self._connect = connect
         busy = (
             f"all {size} connections were busy for {{seconds}} s; try again, raise pool_size, or "
@@ -191,6 +204,14 @@ class DbapiPool(BasePool[D], Blocking, forks.Forkable):
         """Return a connection, idle or new."""
         return self._pool.acquire()
 
+    def check_open(self) -> None:
+        """Raise `StoreClosedError` after `close`, `UnavailableError` if a fork lost the pool."""
+        super().check_open()
+        if self._lost:
+            raise UnavailableError(
+                f"{self.stays}; open another one in the forked child", retriable=False
+            )
+
     def stats(self) -> Mapping[str, int | float | str]:
         """Return how many connections there are, idle ones, and calls that wait."""
         return {
@@ -206,5 +227,6 @@ class DbapiPool(BasePool[D], Blocking, forks.Forkable):
         self._pool.close()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew."""
+        """Begin anew, or let go of the parent's connections."""
         self._pool.forget()
+        self._lost = self.stays is not None

@@ -46,7 +46,7 @@ class Dialect:
 
     commits_each_statement: bool = True
     """Whether a statement outside of a transaction commits by itself, all or nothing, so that a
-    write needs no BEGIN."""
+    write needs no BEGIN unless it has several parts."""
 
     failure_aborts: bool = False
     """Whether a failed statement aborts its transaction, so that each operation inside one needs
@@ -59,5 +59,6 @@ class Dialect:
     begin_migration: tuple[str, ...] = ("BEGIN",)
     """How the transaction of a migration step begins."""
 
-    lock_after: int | None = None
-    """After so many lost races `modify` locks the row before it reads it; None: it never does."""
+    turns_after: int | None = None
+    """After so many lost races `modify` takes turns with others that are as late, by the statement
+    `lock_turn`: where a commit takes milliseconds, pauses alone are not enough. None: never."""

@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from attrs import frozen
 
+from engine_store.clock import Clock
 from engine_store.protocols import (
     ApiKeyRepository,
     AsyncApiKeyRepository,
@@ -24,6 +25,7 @@ from engine_store.protocols import (
     WorkflowRepository,
 )
 from engine_store.sql.blocking import run
+from engine_store.sql.dialect import Dialect
 from engine_store.sql.operation import Invocation, mode_of
 from engine_store.sql.operations import (
     ApiKeyOperations,
@@ -33,6 +35,8 @@ from engine_store.sql.operations import (
     WorkflowOperations,
 )
 from engine_store.sql.operations.base import Operations
+from engine_store.sql.rows import Rows
+from engine_store.sql.statements import Queries
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -247,8 +251,9 @@ class OperationSet:
     tasks: TaskOperations
 
     @classmethod
-    def of(cls, bindings: Bindings) -> OperationSet:
+    def of(cls, dialect: Dialect, queries: Queries, clock: Clock) -> OperationSet:
         """Return the kit's operations; a driver may replace some by subclasses."""
+        bindings = Bindings(queries, Rows(dialect.codec), clock, turns_after=dialect.turns_after)
         return cls(
             UserOperations(bindings),
             ApiKeyOperations(bindings),

@@ -71,8 +71,10 @@ class Session:
             raise NotInTransactionError(invocation.name)
         if mode is Mode.TRANSACT:
             return await self._retry(invocation, op, request, self._transact)
-        write = self._write if self.dialect.commits_each_statement else self._transact
-        return await self._retry(invocation, op, request, write)
+        alone = self.dialect.commits_each_statement and not (
+            request.__class__ is Call and request.statement.has_parts
+        )
+        return await self._retry(invocation, op, request, self._write if alone else self._transact)
 
     async def _write(
         self, op: Op[Any], request: Request, writes_once: Invocation | None = None

@@ -122,7 +122,8 @@ class Statement:
 
     def parts(self, parameters: Mapping[str, Any]) -> list[str]:
         """Return the SQL of each part for a call with these parameters."""
-        return _PART.split(self.text(parameters))
+        text = self.text(parameters)
+        return _PART.split(text) if self.has_parts else [text]
 
 
 class Queries:

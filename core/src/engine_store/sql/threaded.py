@@ -21,7 +21,7 @@ from engine_store.sql.blocking import run
 from engine_store.sql.connection import BlockingPool
 from engine_store.sql.operation import Invocation, Mode, drive_steps
 from engine_store.sql.session import TransactionSession
-from engine_store.sql.stores import SqlEngine
+from engine_store.sql.stores import AsyncSqlStore, SqlEngine
 from engine_store.threads import run_in_thread
 
 T = TypeVar("T")
@@ -67,6 +67,21 @@ class WriteTurns:
             self._owner = None
             self.held -= 1
             self._free.release()
+
+
+async def open_threaded(open_: Callable[[], tuple[SqlEngine, BlockingPool]]) -> AsyncSqlStore:
+    """Return the asynchronous store on an engine and its pool, which `open_` opens in a thread.
+
+    If the call is cancelled, what was opened is closed.
+    """
+    opened: list[tuple[SqlEngine, BlockingPool]] = []
+    try:
+        await run_in_thread(None, lambda: opened.append(open_()))
+    except asyncio.CancelledError:
+        for engine, _ in opened:
+            run(engine.close())
+        raise
+    return AsyncSqlStore(ThreadedEngine(*opened[0]))
 
 
 class ThreadedEngine:

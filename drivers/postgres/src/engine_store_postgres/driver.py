@@ -17,10 +17,8 @@ from engine_store.migrations import load_migrations
 from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
 from engine_store.sql.blocking import run
 from engine_store.sql.dialect import Dialect
-from engine_store.sql.operations import Bindings
 from engine_store.sql.queries import load_queries
 from engine_store.sql.repositories import OperationSet
-from engine_store.sql.rows import Rows
 from engine_store.sql.statements import Queries
 from engine_store.sql.stores import AsyncSqlStore, SqlEngine, SqlStore, prepare
 from engine_store_postgres.failures import may_retry, translate, translated
@@ -120,7 +118,7 @@ class _Opening:
         self._migrator = PostgresMigrator(
             pool, DIALECT, queries, MIGRATIONS, options.schema, context, timeout
         )
-        operations = OperationSet.of(Bindings(queries, Rows(DIALECT.codec), context.clock))
+        operations = OperationSet.of(DIALECT, queries, context.clock)
         self.engine = SqlEngine(pool, DIALECT, operations, self._migrator, self._probe)
 
     async def prepare(self) -> None:

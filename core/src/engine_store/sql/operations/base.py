@@ -34,14 +34,14 @@ S = TypeVar("S", User, WorkflowState, TaskState)
 class Bindings:
     """What operations are made with: the driver's statements and rows, and the store's clock.
 
-    After `lock_after` attempts `modify` locks the row before it reads it; None: it never does.
+    After `turns_after` attempts `modify` takes turns with others that are as late; None: never.
     """
 
     queries: Queries
     rows: Rows
     clock: Clock
     backoff: Backoff = Backoff()
-    lock_after: int | None = None
+    turns_after: int | None = None
 
 
 class Operations(Generic[R]):
@@ -55,7 +55,7 @@ class Operations(Generic[R]):
         self._rows = bindings.rows
         self._clock = bindings.clock
         self._backoff = bindings.backoff
-        self._lock_after = bindings.lock_after
+        self._turns_after = bindings.turns_after
         self._decode: Callable[[Row], R] = bindings.rows.decoder(self.entity)
         self._encode: Callable[[R], dict[str, Any]] = bindings.rows.encoder(self.entity)
 
@@ -174,14 +174,14 @@ class StateOperations(Operations[S]):
         fn: Callable[[S], S],
         get: Callable[[str], Op[S]],
         update: Callable[[S], Op[S]],
-        get_for_update: Callable[[str], Op[S]] | None = None,
     ) -> Steps[S]:
         """Read, apply, compare-and-set, and again after a conflict (contract 2.6)."""
         conflict: VersionConflictError
         for attempt, pause in enumerate(self._backoff.pauses()):
-            if attempt == self._lock_after and get_for_update is not None:
-                locked: S = yield step(self._modify_locked, key, fn, get_for_update, update)
-                return locked
+            if attempt == self._turns_after:
+                left = self._backoff.attempts - attempt
+                late: S = yield step(self._modify_in_turn, key, fn, get, update, left)
+                return late
             state: S = yield step(get, key)
             changed = self._changed(fn, state)
             if changed is state:
@@ -198,17 +198,32 @@ class StateOperations(Operations[S]):
         raise conflict
 
     @transact
-    def _modify_locked(
+    def _modify_in_turn(
         self,
         key: str,
         fn: Callable[[S], S],
-        get_for_update: Callable[[str], Op[S]],
+        get: Callable[[str], Op[S]],
         update: Callable[[S], Op[S]],
+        attempts: int,
     ) -> Op[S]:
-        """Lock, apply, update: nobody can win the race for a row that is held."""
-        state = yield from get_for_update(key)
-        changed = self._changed(fn, state)
-        return state if changed is state else (yield from update(changed))
+        """Go on without pauses, while no other late attempt does: few are left to lose to.
+
+        The row itself is not locked: `fn` may write to it.
+        """
+        yield self._q.lock_turn(key=key)
+        while True:
+            state = yield from get(key)
+            changed = self._changed(fn, state)
+            if changed is state:
+                return state
+            try:
+                return (yield from update(changed))
+            except VersionConflictError as lost:
+                attempts -= 1
+                if not attempts:
+                    raise
+                conflicted(lost)
+                retried()
 
     def _changed(self, fn: Callable[[S], S], state: S) -> S:
         """Return what `fn` makes of `state`, to be written over the version it was made of."""

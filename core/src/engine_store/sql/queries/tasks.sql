@@ -1,6 +1,6 @@
 -- fragment: task_columns
 workflow_exec_id, task_exec_id, task_id, workflow_id, component, execution_type, status,
-parent_state_id, agent_id, action_id, tool_id, input, output, error, usage, version, created_at,
+parent_state_id, agent_id, action_id, tool_id, input, output, error, "usage", version, created_at,
 updated_at
 
 -- fragment: return_task
@@ -28,6 +28,25 @@ WHERE task_exec_id = :task_exec_id
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
 {for_update}
 
+-- name: list_tasks :many
+-- A page starts after (:after_created_at, :after_id); without a limit, all.
+SELECT {task_columns}
+FROM {schema}.tasks
+WHERE true
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+  AND status {in_statuses} --? statuses
+  AND task_exec_id {in_task_exec_ids} --? task_exec_ids
+  AND task_id = :task_id --? task_id
+  AND parent_state_id = :parent_state_id --? parent_state_id
+  AND agent_id = :agent_id --? agent_id
+  AND action_id = :action_id --? action_id
+  AND tool_id = :tool_id --? tool_id
+  AND execution_type = :execution_type --? execution_type
+  AND created_at >= :after_created_at --? after_id
+  AND (created_at, task_exec_id) > (:after_created_at, :after_id) --? after_id
+ORDER BY created_at, task_exec_id
+LIMIT :limit --? limit
+
 -- name: update_task! :one
 -- Compare-and-set. No row: missing, another version, or an immutable field differs.
 UPDATE {schema}.tasks
@@ -42,7 +61,7 @@ SET task_id = :task_id,
     input = :input,
     output = :output,
     error = :error,
-    usage = :usage,
+    "usage" = :usage,
     version = version + 1,
     updated_at = {greatest}(updated_at, :now)
 WHERE task_exec_id = :task_exec_id
@@ -53,19 +72,19 @@ WHERE task_exec_id = :task_exec_id
 {return_task}
 
 -- name: get_task_usage :one
-SELECT usage
+SELECT "usage"
 FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
 
 -- name: lock_task_usage :one
-SELECT usage
+SELECT "usage"
 FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
 {for_no_key_update}
 
 -- name: set_task_usage! :one
 UPDATE {schema}.tasks
-SET usage = :usage,
+SET "usage" = :usage,
     version = version + 1,
     updated_at = {greatest}(updated_at, :now)
 WHERE task_exec_id = :task_exec_id
@@ -109,7 +128,7 @@ ORDER BY created_at, task_exec_id
 -- in any order. One statement, so that all is of one snapshot.
 SELECT
   workflow_exec_id, NULL, NULL, workflow_id, NULL, NULL, status, NULL, NULL, NULL, NULL, input,
-  output, error, usage, version, created_at, updated_at
+  output, error, "usage", version, created_at, updated_at
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 UNION ALL

@@ -1,5 +1,5 @@
 -- fragment: workflow_columns
-workflow_exec_id, workflow_id, status, input, output, error, usage, version, created_at, updated_at
+workflow_exec_id, workflow_id, status, input, output, error, "usage", version, created_at, updated_at
 
 -- fragment: workflow_values
 :workflow_exec_id, :workflow_id, :status, :input, :output, :error, :usage
@@ -19,6 +19,37 @@ FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 {for_update}
 
+-- name: list_workflows :many
+-- Newest first; a page starts after (:before_created_at, :before_id).
+SELECT {workflow_columns}
+FROM {schema}.workflows
+WHERE true
+  AND workflow_id = :workflow_id --? workflow_id
+  AND status {in_statuses} --? statuses
+  AND workflow_exec_id {in_workflow_exec_ids} --? workflow_exec_ids
+  AND created_at >= :created_from --? created_from
+  AND created_at < :created_before --? created_before
+  AND created_at <= :before_created_at --? before_id
+  AND (created_at, workflow_exec_id) < (:before_created_at, :before_id) --? before_id
+ORDER BY created_at DESC, workflow_exec_id DESC
+LIMIT :limit
+
+-- name: latest_workflow :one
+-- The newest execution; with `by_task` of those that have a task that fits.
+SELECT {workflow_columns}
+FROM {schema}.workflows
+WHERE workflow_id = :workflow_id
+  AND EXISTS ( --? by_task
+    SELECT 1 --? by_task
+    FROM {schema}.tasks --? by_task
+    WHERE tasks.workflow_exec_id = workflows.workflow_exec_id --? by_task
+      AND tasks.task_id = :task_id --? task_id
+      AND tasks.agent_id = :agent_id --? agent_id
+      AND tasks.tool_id = :tool_id --? tool_id
+  ) --? by_task
+ORDER BY created_at DESC, workflow_exec_id DESC
+LIMIT 1
+
 -- name: create_workflow! :one
 -- A new one or a restored one. No row: the id is taken.
 INSERT INTO {schema}.workflows ({workflow_columns})
@@ -33,7 +64,7 @@ SET status = :status,
     input = :input,
     output = :output,
     error = :error,
-    usage = :usage,
+    "usage" = :usage,
     version = version + 1,
     updated_at = {greatest}(updated_at, :now)
 WHERE workflow_exec_id = :workflow_exec_id
@@ -51,7 +82,7 @@ SET status = excluded.status,
     input = excluded.input,
     output = excluded.output,
     error = excluded.error,
-    usage = excluded.usage,
+    "usage" = excluded.usage,
     version = stored.version + 1,
     updated_at = {greatest}(stored.updated_at, excluded.updated_at)
 WHERE stored.workflow_id = excluded.workflow_id
@@ -70,14 +101,14 @@ WHERE workflow_exec_id = :workflow_exec_id
 {return_workflow}
 
 -- name: lock_workflow_usage :one
-SELECT usage
+SELECT "usage"
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 {for_no_key_update}
 
 -- name: set_workflow_usage! :one
 UPDATE {schema}.workflows
-SET usage = :usage,
+SET "usage" = :usage,
     version = version + 1,
     updated_at = {greatest}(updated_at, :now)
 WHERE workflow_exec_id = :workflow_exec_id

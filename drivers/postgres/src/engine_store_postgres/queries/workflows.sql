@@ -19,22 +19,6 @@ LIMIT :limit
 ORDER BY created_at DESC, workflow_exec_id DESC --? statuses
 LIMIT :limit --? statuses
 
--- name: latest_workflow :one
--- The newest execution, of those with a fitting task where one is asked for.
-SELECT {workflow_columns}
-FROM {schema}.workflows
-WHERE workflow_id = :workflow_id
-  AND EXISTS ( --? by_task
-    SELECT 1 --? by_task
-    FROM {schema}.tasks --? by_task
-    WHERE tasks.workflow_exec_id = workflows.workflow_exec_id --? by_task
-      AND tasks.task_id = :task_id --? task_id
-      AND tasks.agent_id = :agent_id --? agent_id
-      AND tasks.tool_id = :tool_id --? tool_id
-  ) --? by_task
-ORDER BY created_at DESC, workflow_exec_id DESC
-LIMIT 1
-
 -- name: lock_purgeable :many
 -- The next batch, longest untouched first, without what somebody else is at: another purge has it.
 -- Each status gives a batch of its own, in the order of its index.

@@ -1,0 +1,1 @@
+"""The MariaDB driver of engine-store."""

@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS {schema}.api_keys;
+DROP TABLE IF EXISTS {schema}.users;

@@ -1,0 +1,81 @@
+"""The driver's settings, from a URL such as `mariadb://user:password@host/database`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from attrs import frozen
+
+from engine_store.config import DatabaseConfig, Seconds, setting, structure_options
+from engine_store.errors import ConfigurationError
+from engine_store.protocols import Endpoint
+from engine_store.urls import mask_url, parse_url
+
+_DATABASE = re.compile(r"[a-z_][a-z0-9_]{0,63}")
+_LONGEST_WAIT = 86_400
+
+
+@frozen
+class MariadbOptions:
+    """Settings of the MariaDB driver. Those given by name win over what a URL says."""
+
+    host: str = setting(default="localhost", help="The server.")
+    port: int = setting(default=3306, least=1, most=65535, help="Its port.")
+    socket: str | None = setting(default=None, help="Its Unix socket, instead of host and port.")
+    user: str | None = setting(default=None, help="The user; unless told, that of the process.")
+    password: str = setting(default="", repr=False, help="The password of the user.")
+    database: str = setting(default="", help="The database; made if it is missing.")
+    ssl_ca: str | None = setting(
+        default=None, help="The certificates that the server's has to be signed by."
+    )
+    connect_timeout: Seconds = setting(
+        default=10.0, least=1, most=_LONGEST_WAIT, help="How long to wait for a connection."
+    )
+    read_timeout: Seconds = setting(
+        default=60.0,
+        least=1,
+        most=_LONGEST_WAIT,
+        help="How long to wait for an answer before the connection counts as lost.",
+    )
+    lock_timeout: int = setting(
+        default=10, least=1, most=_LONGEST_WAIT, help="The longest wait for a row's lock."
+    )
+    pool_size: int = setting(default=8, least=1, help="The most connections at a time.")
+    pool_timeout: Seconds = setting(
+        default=10.0, least=0, most=_LONGEST_WAIT, help="How long a call waits for a connection."
+    )
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The database, for reports."""
+        if self.socket is not None:
+            return Endpoint("mariadb", self.database, self.socket)
+        return Endpoint("mariadb", self.database, self.host, self.port)
+
+    def __str__(self) -> str:
+        server = self.socket or f"{self.host}:{self.port}"
+        return f"{server}, database {self.database}"
+
+
+def read_options(config: DatabaseConfig) -> MariadbOptions:
+    """Return the settings of `config`. Raises `ConfigurationError` that names the field."""
+    stated: dict[str, Any] = {}
+    if config.url is not None:
+        url = parse_url(config.url)
+        stated = {
+            "host": url.host,
+            "port": url.port,
+            "user": url.user,
+            "password": url.password,
+            "database": url.path[1:],
+        }
+    given = {name: value for name, value in stated.items() if value}
+    options = structure_options({**given, **config.driver_options()}, MariadbOptions)
+    if not _DATABASE.fullmatch(options.database):
+        raise ConfigurationError(
+            "options.database",
+            "expected a name of small letters, digits and _, at most 64 characters, as in "
+            f"mariadb://user@host/name, found {mask_url(options.database)!r}",
+        )
+    return options
