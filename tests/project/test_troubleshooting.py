@@ -85,7 +85,7 @@ EXAMPLES = (
     ),
     UnknownDriverError(
         "mysql",
-        ("postgres", "postgresql", "sqlite"),
+        ("memory", "postgres", "postgresql", "sqlite"),
         "Check the URL's scheme, or install the distribution that offers this driver",
     ),
     DriverLoadError(
