@@ -46,14 +46,14 @@ def the_victim_of_a_deadlock_commits() -> None:
     """A lock that does not come in time undoes its statement alone; then the rest is committed."""
     begun: list[None] = []
 
-    @replace("engine_store_sqlite.session:TransactionSession.run_one")
-    def run_one(original: Any, session: Any, invocation: Any) -> Any:
+    @replace(f"{SESSION}:TransactionSession.attempt")
+    async def attempt(original: Any, session: Any, invocation: Any) -> Any:
         session.calls = vars(session).get("calls", 0) + 1
         if len(begun) > 1 and session.calls > 2:
             raise UnavailableError("another transaction holds the lock", retriable=True)
-        return original(session, invocation)
+        return await original(session, invocation)
 
-    @replace("engine_store_sqlite.store:SqliteStore.transaction")
+    @replace("engine_store.sql.stores:SqlStore.transaction")
     @contextmanager
     def transaction(original: Any, store: Any) -> Iterator[Any]:
         lost = None
@@ -152,7 +152,7 @@ def reads_are_cached() -> None:
             cache[key] = await original(pool, request)
         return cache[key]
 
-    @replace(f"{POOL}._release_writer")
+    @replace(f"{POOL}.release_writer")
     def release(original: Any, pool: Any, connection: Any) -> None:
         original(pool, connection)
         vars(pool).setdefault("cache", {}).clear()
@@ -238,7 +238,7 @@ def acknowledged_before_it_is_committed() -> None:
         if not vars(connection).get("promised"):
             await original(connection)
 
-    @replace(f"{POOL}._release_writer")
+    @replace(f"{POOL}.release_writer")
     def release(original: Any, pool: Any, connection: Any) -> None:
         def later() -> None:
             connection.raw.execute("COMMIT")
