@@ -58,7 +58,7 @@ def names_used_in(package: str) -> set[str]:
     } - set(dir(Queries))
 
 
-NEEDED = {name for name, entry in STATEMENTS.items() if entry.needed}
+NEEDED = {name for name, entry in STATEMENTS.items() if not entry.needed_if}
 USED_BY_KIT = names_used_in("engine_store.sql")
 
 

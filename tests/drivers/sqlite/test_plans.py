@@ -222,7 +222,7 @@ def test_what_is_written_returns_the_models_columns_in_their_order(
     # A virtual machine's columns are known before it runs: `EXPLAIN` would hide them.
     text = query.text(nothing(query))
     returning = text.rpartition("RETURNING")[2]
-    assert [name.strip() for name in returning.split(",")] == list(columns)
+    assert [name.strip(' \n"') for name in returning.split(",")] == list(columns)
 
 
 # --- what a page costs ---------------------------------------------------------------------------
