@@ -18,6 +18,7 @@ from engine_store import Status
 WORKSPACE = {
     "engine-store",
     "engine-store-contracts",
+    "engine-store-mariadb",
     "engine-store-memory",
     "engine-store-postgres",
     "engine-store-sqlite",

@@ -179,7 +179,8 @@ class Rows:
         return {result}
     return convert"""
         made: dict[str, Any] = {}
-        exec(source, globals(), made)  # noqa: S102 - of names of fields and the texts below
+        code = compile(source, f"<{__name__} {entity.name}>", "exec")  # named so in profiles
+        exec(code, globals(), made)  # noqa: S102 - of names of fields and the texts below
         return made["make"](**closure)
 
 
