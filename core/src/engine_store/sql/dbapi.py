@@ -14,7 +14,6 @@ from re import Match
 from typing import Any, TypeVar
 
 from engine_store.protocols import Endpoint
-from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking
 from engine_store.sql.connection import BasePool
 from engine_store.sql.operation import Request
@@ -151,10 +150,10 @@ class DbapiConnection:
 D = TypeVar("D", bound=DbapiConnection)
 
 
-class DbapiPool(BasePool[D], Blocking, forks.Forkable):
+class DbapiPool(BasePool[D], Blocking):
     """`engine_store.sql.connection.BlockingPool` of connections that all read and write.
 
-    A forked child gets connections of its own.
+    A forked child gets connections of its own; that of an asynchronous store is refused.
     """
 
     def __init__(
@@ -165,10 +164,8 @@ class DbapiPool(BasePool[D], Blocking, forks.Forkable):
         `connect` raises `UnavailableError` with the reason; the kit gives its connections back
         here.
         """
-        self.endpoint = endpoint
+        super().__init__(endpoint, timeout)
         self.readers = self.writers = size
-        self.timeout = timeout
-        self.stays: str | None = None
         self._connect = connect
         busy = (
             f"all {size} connections were busy for {{seconds}} s; try again, raise pool_size, or "
@@ -176,7 +173,6 @@ class DbapiPool(BasePool[D], Blocking, forks.Forkable):
         self._pool = ConnectionPool(
             self._connected, size, timeout, f"{busy}keep transactions short"
         )
-        forks.watch(self)
 
     def _connected(self) -> D:
         connection = self._connect()
@@ -206,5 +202,6 @@ class DbapiPool(BasePool[D], Blocking, forks.Forkable):
         self._pool.close()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew."""
+        """Begin anew, if the pool does not stay with its process."""
         self._pool.forget()
+        super().after_fork_in_child()

@@ -18,10 +18,10 @@ from engine_store.errors import UnavailableError
 from engine_store.migrations import MigrationPlan, MigrationStatus
 from engine_store.models import Health
 from engine_store.sql.blocking import run
-from engine_store.sql.connection import BlockingPool
+from engine_store.sql.connection import STAYS_WITH_LOOP, BlockingPool
 from engine_store.sql.operation import Invocation, Mode, drive_steps
 from engine_store.sql.session import TransactionSession
-from engine_store.sql.stores import SqlEngine
+from engine_store.sql.stores import AsyncSqlStore, SqlEngine
 from engine_store.threads import run_in_thread
 
 T = TypeVar("T")
@@ -69,12 +69,27 @@ class WriteTurns:
             self._free.release()
 
 
+async def open_threaded(open_: Callable[[], tuple[SqlEngine, BlockingPool]]) -> AsyncSqlStore:
+    """Return the asynchronous store on an engine and its pool, which `open_` opens in a thread.
+
+    If the call is cancelled, what was opened is closed.
+    """
+    opened: list[tuple[SqlEngine, BlockingPool]] = []
+    try:
+        await run_in_thread(None, lambda: opened.append(open_()))
+    except asyncio.CancelledError:
+        for engine, _ in opened:
+            run(engine.close())
+        raise
+    return AsyncSqlStore(ThreadedEngine(*opened[0]))
+
+
 class ThreadedEngine:
     """`engine_store.sql.stores.Engine` on a blocking one."""
 
     def __init__(self, engine: SqlEngine, pool: BlockingPool) -> None:
         """The asynchronous side of `engine`, whose pool is `pool`, for the running event loop."""
-        pool.stays = "an asynchronous store stays with the process of its event loop"
+        pool.stays = STAYS_WITH_LOOP
         self.pool = pool
         self.operations = engine.operations
         self.session = _ThreadedSession(self)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,13 +18,10 @@ from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
 from engine_store.sql.blocking import run
 from engine_store.sql.dialect import Dialect
 from engine_store.sql.migrator import read_applied
-from engine_store.sql.operations import Bindings
 from engine_store.sql.queries import load_queries
-from engine_store.sql.repositories import OperationSet
-from engine_store.sql.rows import Codec, Rows
-from engine_store.sql.stores import AsyncSqlStore, SqlEngine, SqlStore, prepare
-from engine_store.sql.threaded import ThreadedEngine
-from engine_store.threads import run_in_thread
+from engine_store.sql.rows import Codec
+from engine_store.sql.stores import SqlEngine, SqlStore
+from engine_store.sql.threaded import open_threaded
 from engine_store_sqlite.backup import backup
 from engine_store_sqlite.connections import SqliteConnection
 from engine_store_sqlite.failures import translate
@@ -92,14 +88,7 @@ class SqliteDriver:
         return SqlStore(open_engine(config, context)[0])
 
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
-        opened: list[tuple[SqlEngine, SqlitePool]] = []
-        try:
-            await run_in_thread(None, lambda: opened.append(open_engine(config, context)))
-        except asyncio.CancelledError:
-            for engine, _ in opened:
-                run(engine.close())
-            raise
-        return AsyncSqlStore(ThreadedEngine(*opened[0]))
+        return await open_threaded(lambda: open_engine(config, context))
 
     def check(self, config: Config) -> Iterable[Finding]:
         return list(_check(config))
@@ -122,24 +111,29 @@ def open_engine(config: DatabaseConfig, context: OpenContext) -> tuple[SqlEngine
     location, options = read_options(config)
     if config.vectors:
         raise ConfigurationError("vectors", f"SQLite keeps none; {_CANNOT_VECTORS}")
-    pool = SqlitePool(location, options)
-    timeout = config.migration_timeout
-    migrator = SqliteMigrator(pool, DIALECT, QUERIES, MIGRATIONS, context, timeout)
-
-    async def check() -> None:
-        if location.path is None and not config.may_be_behind:
-            raise SchemaBehindError(database=0, code=len(MIGRATIONS))
-
-    async def probe() -> tuple[str | None, Mapping[str, int | float | str]]:
-        return await pool.write_problem(), {}
-
     if location.path is not None:
         _check_file(location.path, options, behind=config.may_be_behind)
         create_file(location.path)
-    operations = OperationSet.of(Bindings(QUERIES, Rows(DIALECT.codec), context.clock))
-    engine = SqlEngine(pool, DIALECT, operations, migrator, probe)
-    run(prepare(engine, check, migrate=config.auto_migrate))
+    pool = SqlitePool(location, options)
+    timeout = config.migration_timeout
+    engine = SqliteEngine(SqliteMigrator(pool, DIALECT, QUERIES, MIGRATIONS, context, timeout))
+    run(engine.prepare(config))
     return engine, pool
+
+
+class SqliteEngine(SqlEngine):
+    """The engine of a file, which was checked before it was opened, or of memory."""
+
+    pool: SqlitePool
+
+    async def check(self, config: DatabaseConfig) -> None:
+        """Raise `SchemaBehindError` for an empty memory that stays as it is."""
+        if self.pool.location.path is None and not config.may_be_behind:
+            raise SchemaBehindError(database=0, code=len(MIGRATIONS))
+
+    async def probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
+        """Return why no transaction could write."""
+        return await self.pool.write_problem(), {}
 
 
 def _check_file(path: Path, options: SqliteOptions, *, behind: bool) -> None:

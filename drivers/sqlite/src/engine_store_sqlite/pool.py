@@ -52,7 +52,7 @@ class SqlitePool(Blocking, forks.Forkable):
         """A pool without connections. That of `:memory:` has a file without a name."""
         self.options = options
         self.location = location
-        self.stays: str | None = None
+        self.stays = ""
         self.closed = False
         self._lost = False
         self._paused: list[ConnectionPool[SqliteConnection]] = []
@@ -246,7 +246,7 @@ class SqlitePool(Blocking, forks.Forkable):
         if len(paused) == 2:
             for pool in paused:
                 pool.forget()
-            self._lost = self.stays is not None
+            self._lost = bool(self.stays)
         elif not self._lost:
             self._lost = True
             forks.keep_forever(self.write_pool, self.read_pool)
