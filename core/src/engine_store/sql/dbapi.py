@@ -59,8 +59,8 @@ _BEGINS = re.compile(r"(?i)\s*(?:begin|start\s+transaction)\b")
 class DbapiConnection:
     """A DB-API connection as `engine_store.sql.connection.Connection`."""
 
-    pool: ConnectionPool[Any] | None = None
-    """Where `release` gives it back."""
+    pool: Any = None
+    """Where `release` gives it back: a `ConnectionPool`, or what has one."""
 
     def __init__(self, raw: Any, style: str) -> None:
         """A connection of a module with the `paramstyle` `style`."""
