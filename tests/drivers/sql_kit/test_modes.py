@@ -48,7 +48,7 @@ from engine_store.sql.repositories import OperationSet
 from engine_store.sql.rows import Rows
 from engine_store.sql.statements import Call, Queries, Result, parse_statements
 from engine_store_contracts.suite.samples import USAGE, api_key, child, user, workflow
-from engine_store_sqlite.driver import DIALECT, QUERIES
+from engine_store_sqlite.dialect import DIALECT, QUERIES
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 ROWS = Rows(DIALECT.codec)

@@ -14,7 +14,7 @@ from engine_store.sql import catalogue
 from engine_store.sql.blocking import run
 from engine_store.sql.statements import Call, Statement
 from engine_store_sqlite.connections import SqliteConnection
-from engine_store_sqlite.driver import MIGRATIONS, QUERIES
+from engine_store_sqlite.dialect import MIGRATIONS, QUERIES
 
 STATEMENTS = QUERIES.all()
 OF_MIGRATIONS = {entry.name for entry in catalogue.MIGRATIONS}
