@@ -28,7 +28,7 @@ from engine_store.sql.catalogue import MIGRATIONS, STATEMENTS
 from engine_store.sql.statements import Call, Queries, Statement
 from engine_store_contracts.suite.samples import USAGE, api_key, child, task, user, workflow
 from engine_store_postgres.driver import queries_of
-from engine_store_sqlite.driver import QUERIES
+from engine_store_sqlite.dialect import QUERIES
 
 DRIVERS = {"sqlite": QUERIES.all(), "postgres": queries_of("any").all()}
 EACH_DRIVER = pytest.mark.parametrize("driver", DRIVERS)
