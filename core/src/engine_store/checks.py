@@ -1,14 +1,14 @@
 """Checks of whole arguments against the value domain, before any driver sees them.
 
 Every repository method checks its argument first; a driver that implements the Protocols by itself
-does so too, by the checks of `engine_store.entities`. All raise `InvalidValueError` with the path to
-the value.
+does so too, by the checks of `engine_store.entities`. All raise `InvalidValueError` with the path
+to the value.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -62,9 +62,9 @@ def check_model(value: object, model: type[Any], path: str) -> None:
     if type(value) is not model:
         raise InvalidValueError(path, f"expected {model.__name__}, found {type(value).__name__}")
     try:
-        for name, optional, check in _FIELDS[model]:
+        for name, exact, check in _FIELDS[model]:
             field = getattr(value, name)
-            if field is not None or not optional:
+            if type(field) not in exact:
                 check(field, name)
     except InvalidValueError as error:  # no path is built for what is right
         error.path = f"{path}.{error.path}"
@@ -172,8 +172,10 @@ def _choice(choices: type[StrEnum]) -> Check:
     return lambda value, path: check_choice(value, choices, path)
 
 
+_ENUMS = (Component, ExecutionType, Role, Status)
+
 _BY_TYPE: Mapping[str, Check] = {
-    **{one.__name__: _choice(one) for one in (Component, ExecutionType, Role, Status)},
+    **{one.__name__: _choice(one) for one in _ENUMS},
     "Collection[Status]": lambda value, path: check_choices(value, Status, path),
     "Collection[str]": check_ids,
     "Document": check_document,
@@ -195,22 +197,20 @@ _BY_NAME: Mapping[str, Check] = {
 """The checks of fields whose type alone does not say what they hold."""
 
 
-def _fields(model: type[Any]) -> list[tuple[str, bool, Check]]:
-    """Return each field of a model, whether it may be None, and its check."""
+def _fields(model: type[Any]) -> Iterator[tuple[str, tuple[type[Any], ...], Check]]:
+    """Yield each field of a model, the types whose every value it takes, and its check."""
     types = model.__annotations__  # as written: attrs may have resolved its own copy
-    return [
-        (
-            name,
-            types[name].endswith(" | None"),
-            _BY_NAME.get(name) or _BY_TYPE[types[name].removesuffix(" | None")],
-        )
-        for name in attrs.fields_dict(model)
-        if name != "tasks"  # of a workflow: they are not written with it
-    ]
+    for name in attrs.fields_dict(model):
+        if name != "tasks":  # of a workflow: they are not written with it
+            kind = types[name].removesuffix(" | None")
+            exact: list[type[Any]] = [one for one in _ENUMS if one.__name__ == kind]
+            if kind != types[name]:
+                exact.append(type(None))
+            yield name, tuple(exact), _BY_NAME.get(name) or _BY_TYPE[kind]
 
 
-_FIELDS: Mapping[type[Any], list[tuple[str, bool, Check]]] = {
-    model: _fields(model)
+_FIELDS: Mapping[type[Any], list[tuple[str, tuple[type[Any], ...], Check]]] = {
+    model: list(_fields(model))
     for model in (
         *(User, ApiKey, WorkflowState, TaskState, ErrorInfo, UsageEntry),
         *(UserFilter, ApiKeyFilter, WorkflowFilter, TaskFilter),
