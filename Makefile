@@ -1,6 +1,6 @@
 # Every target sets up what it needs in .venv, from Python 3.11 or newer, pip, git and make.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench docs build clean
+.PHONY: help demo test quick lint fmt bench docs build clean
 
 PYTHON ?= python3
 UV := $(PYTHON) scripts/uv.py
@@ -30,13 +30,19 @@ test: $(READY) ## Run all tests; print the coverage, at least 90 % of lines and 
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-lint: $(READY) ## Check style, format, types and the direction of imports
+quick: $(READY) ## Lint, and test core, the SQL kit and SQLite, in two minutes: for the loop of work
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup tests/core tests/drivers/sql_kit tests/contract/test_sqlite_file.py
+
+lint: $(READY) ## Check style, format, types, generated code and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python scripts/async_protocols.py --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-fmt: $(READY) ## Format the code and apply the fixes ruff is sure of
+fmt: $(READY) ## Format the code, apply safe fixes, write what is generated
+	$(BIN)/python scripts/async_protocols.py
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 

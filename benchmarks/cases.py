@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import evolve
-
 from benchmarks.blocks import Blocks, Case, Prepare, each, new_tasks, rotating
 from benchmarks.data import PAGE, TREE_SIZE, WIDE, with_result
 from benchmarks.databases import Bench
@@ -46,7 +44,7 @@ def update(bench: Bench) -> Prepare:
             position = number % len(states)
             task = with_result(states[position], number)
             tasks.append(task)
-            states[position] = evolve(task, version=task.version + 1)  # as the store will have it
+            states[position] = task.evolve(version=task.version + 1)  # as the store will have it
         ready = [bench.ready(bench.operations.tasks.update(task)) for task in tasks]
         return Blocks(each(bench.store.tasks.update, tasks), each(bench.bare.write, ready))
 

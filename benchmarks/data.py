@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import orjson
-from attrs import evolve, frozen
+from attrs import frozen
 
 from engine_store import (
     Component,
@@ -102,8 +102,7 @@ def new_task(workflow_exec_id: str, number: int, parent: str | None = None) -> T
 
 def with_result(task: TaskState, number: int) -> TaskState:
     """The task with what it found and used; it ends and goes on by turns, version by version."""
-    return evolve(
-        task,
+    return task.evolve(
         status=Status.RUNNING if task.version % 2 else Status.SUCCESS,
         output=output_document(number),
         usage=usage_summary(number),

@@ -20,7 +20,7 @@ import engine_store
 from benchmarks.data import Dataset
 from engine_store.protocols import Store
 from engine_store.sql.operation import Op
-from engine_store.sql.operations import Context, TaskOperations, WorkflowOperations
+from engine_store.sql.operations import Bindings, TaskOperations, WorkflowOperations
 from engine_store.sql.rows import Codec, Rows
 from engine_store.sql.statements import Call, Queries
 
@@ -57,8 +57,8 @@ class Operations:
     @classmethod
     def of(cls, queries: Queries, codec: Codec) -> Operations:
         """Those of a driver."""
-        context = Context(queries, Rows(codec), engine_store.utc_now)
-        return cls(TaskOperations(context), WorkflowOperations(context))
+        bindings = Bindings(queries, Rows(codec), engine_store.utc_now)
+        return cls(TaskOperations(bindings), WorkflowOperations(bindings))
 
 
 class Ready(NamedTuple):

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from attrs import evolve
-
 import engine_store
 from benchmarks.blocks import Block, Blocks, Prepare, each, new_tasks
 from benchmarks.data import output_document
@@ -28,7 +26,7 @@ def modify_by_threads(bench: Bench) -> Prepare:
     key = bench.dataset.wide_tasks[0]
 
     def revised(task: TaskState) -> TaskState:
-        return evolve(task, output=output_document(task.version))
+        return task.evolve(output=output_document(task.version))
 
     def modify(key: str) -> TaskState:
         return bench.store.tasks.modify(key, revised)

@@ -24,11 +24,12 @@ from benchmarks.databases import (
 )
 from benchmarks.filled import multiply
 from engine_store import DatabaseConfig
+from engine_store.sql.blocking import run
 from engine_store.sql.statements import Call, Result
-from engine_store_postgres.driver import CODEC, queries_of
+from engine_store_postgres.connection import numbered
+from engine_store_postgres.driver import DIALECT, queries_of
 from engine_store_postgres.options import PostgresOptions, read_options
-from engine_store_postgres.pools import SyncPool
-from engine_store_postgres.wires import numbered, run
+from engine_store_postgres.pool import PostgresPool
 from postgres_server import PostgresServer, home_in
 
 SETTINGS = {"autovacuum": "off", "checkpoint_timeout": "1h"}
@@ -62,7 +63,7 @@ class PostgresDatabases(Databases):
         """New databases of `server`, whose data are in `place`."""
         self._server = server
         self._names = (f"new_{number}" for number in count(1))
-        self.operations = Operations.of(queries_of(_SCHEMA), CODEC)
+        self.operations = Operations.of(queries_of(_SCHEMA), DIALECT.codec)
         with psycopg.connect(server.url(), autocommit=True) as connection:
             self.engine = _engine(connection, place)
 
@@ -108,11 +109,11 @@ class PostgresDatabases(Databases):
 
     @contextmanager
     def connect(self, url: str) -> Iterator[Bare]:
-        wire = run(SyncPool(*read_options(DatabaseConfig(url=url))).connect())
+        connection = run(PostgresPool(*read_options(DatabaseConfig(url=url))).connect())
         try:
-            yield BarePostgres(wire.connection)
+            yield BarePostgres(connection.raw)
         finally:
-            run(wire.release())
+            run(connection.release())
 
     def _command(self, text: str) -> None:
         with psycopg.connect(self._server.url(), autocommit=True) as connection:

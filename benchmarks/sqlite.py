@@ -24,7 +24,7 @@ from benchmarks.filled import multiply
 from engine_store import DatabaseConfig
 from engine_store.sql.statements import Call, Result
 from engine_store_sqlite.connections import connect
-from engine_store_sqlite.driver import CODEC, QUERIES
+from engine_store_sqlite.driver import DIALECT, QUERIES
 from engine_store_sqlite.options import read_options
 
 _NUMBERS = """(
@@ -49,7 +49,7 @@ class SqliteDatabases(Databases):
         """New files in `folder`."""
         version = sqlite3.sqlite_version
         self.engine = Engine(SQLITE, f"SQLite {version}", "sqlite3", {"sqlite": version})
-        self.operations = Operations.of(QUERIES, CODEC)
+        self.operations = Operations.of(QUERIES, DIALECT.codec)
         self._folder = folder
         self._template = folder / "template.db"
 

@@ -6,15 +6,17 @@ import sys
 from pathlib import Path
 
 from pygments.lexers.data import JsonLexer
+from pygments.lexers.sql import PostgresLexer
 from sphinx.highlighting import lexers
 
 from engine_store import __version__
-from engine_store_sqlite.rules import MEASURED_WORKFLOWS
+from engine_store_sqlite.driver import MEASURED_WORKFLOWS
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
 
 lexers["jsonl"] = JsonLexer()
+lexers["sql"] = PostgresLexer()  # unlike that of standard SQL it takes {schema}
 
 project = "engine-store"
 author = "The engine-store authors"

@@ -10,10 +10,10 @@ import attrs
 
 from engine_store.config import DatabaseConfig, Knowledge, VectorDatabase, Worker
 from engine_store.config.structure import expected
-from engine_store.plugins import driver_settings
+from engine_store.discovery import driver_settings
 from engine_store.startup.loading import COMMON
 
-HEAD = "| setting | values | unless told | what for |\n|---|---|---|---|"
+HEAD = "| setting | values | default | what for |\n|---|---|---|---|"
 
 
 def tables() -> dict[str, str]:

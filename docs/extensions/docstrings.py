@@ -56,6 +56,8 @@ def signature_for_readers(
     """
     if ".test_" in name or getattr(obj, "_is_protocol", False):
         return "", ""
+    if name.endswith(".evolve"):  # the fields of the class, which stand above
+        return "(**changes)", returns
     if isinstance(obj, type) and attrs.has(obj) and signature:
         defaults = {field.name: field.default for field in attrs.fields(obj)}
         return _DEFAULT.sub(lambda found: _shown(defaults[found[1]]), signature), returns

@@ -14,7 +14,7 @@ from attrs import frozen
 import engine_store
 from driver_comparison.workload import KINDS, Size, Timings, run_workers
 from engine_store import WorkflowState
-from engine_store.plugins import load_driver
+from engine_store.discovery import load_driver
 
 NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 """The drivers, and what people call their databases."""
@@ -65,7 +65,7 @@ def rounds(
     for number in range(count):
         for name, url in urls.items():
             say(f"round {number + 1} of {count}: {NAMES[name]}")
-            driver, _ = load_driver(name)
+            driver = load_driver(name)
             with driver.scratch(url) as scratch:
                 yield _round(name, scratch, size)
 

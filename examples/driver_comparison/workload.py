@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from engine_store import (
     TERMINAL,
@@ -119,7 +119,7 @@ class Worker:
     def _claim(self, task: TaskState) -> TaskState | None:
         try:
             with self.timings.timed("claim"):
-                return self.store.tasks.update(evolve(task, status=Status.RUNNING))
+                return self.store.tasks.update(task.evolve(status=Status.RUNNING))
         except VersionConflictError:
             self.timings.lost_claims.append(task.task_id)
             return None
@@ -129,7 +129,7 @@ class Worker:
         with self.timings.timed("merge usage"):
             task = self.store.tasks.merge_usage(task.task_exec_id, USAGE)
         with self.timings.timed("finish"), self.store.transaction() as tx:
-            tx.tasks.update(evolve(task, status=Status.SUCCESS, output=DOCUMENT))
+            tx.tasks.update(task.evolve(status=Status.SUCCESS, output=DOCUMENT))
             tx.workflows.merge_usage(task.workflow_exec_id, USAGE)
         with self.timings.timed("tree"):
             _, *tasks = self.store.tasks.tree(root.task_exec_id)
@@ -140,7 +140,7 @@ class Worker:
 
 def _ended(root: TaskState) -> TaskState:
     """Of several workers that see the last task end, one ends the root."""
-    return root if root.status in TERMINAL else evolve(root, status=Status.SUCCESS)
+    return root if root.status in TERMINAL else root.evolve(status=Status.SUCCESS)
 
 
 def run_workers(store: Store, size: Size) -> tuple[list[Timings], list[WorkflowState]]:
@@ -167,10 +167,10 @@ def _left(store: Store, roots: Sequence[TaskState]) -> list[WorkflowState]:
     """The workflows of these tasks with all of their tasks, without times: they always differ."""
 
     def timeless(state: S) -> S:
-        return evolve(state, created_at=UNSAVED, updated_at=UNSAVED)
+        return state.evolve(created_at=UNSAVED, updated_at=UNSAVED)
 
     found = (store.workflows.get(root.workflow_exec_id, with_tasks=True) for root in roots)
     return [
-        evolve(timeless(state), tasks={key: timeless(task) for key, task in state.tasks.items()})
+        timeless(state).evolve(tasks={key: timeless(task) for key, task in state.tasks.items()})
         for state in found
     ]

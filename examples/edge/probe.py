@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 import engine_store
 from engine_store import (
@@ -100,7 +100,7 @@ class Probe:
                 input=document,
             )
             created = store.tasks.create(task)
-            store.tasks.update(evolve(created, status=Status.SUCCESS, output=document))
+            store.tasks.update(created.evolve(status=Status.SUCCESS, output=document))
         seconds = perf_counter() - began
         store.workflows.set_status(workflow.workflow_exec_id, Status.SUCCESS)
         return seconds

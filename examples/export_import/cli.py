@@ -1,4 +1,4 @@
-"""The command line: finds a PostgreSQL, runs the moves, prints what came of them."""
+"""The command line: finds a PostgreSQL, makes the transfers, prints the results."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rich.table import Table
 
 import engine_store
 from engine_store import EngineStoreError
+from engine_store.discovery import load_driver
 from engine_store.errors import UnavailableError
-from engine_store.plugins import load_driver
-from export_import.moves import Export, refusal, resume, round_trip
+from export_import.api import Export, refusal, resume, round_trip
 from postgres_server import NotInstalledError, ServerError, add_option, given_or_started
 
 DONE, DIFFERENT, USAGE, UNAVAILABLE = 0, 1, 2, 3
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the example and return its exit code; what went wrong is a line on standard error."""
     options = _parser().parse_args(arguments)
     try:
-        driver, _ = load_driver("postgres")
+        driver = load_driver("postgres")
         with (
             _folder(options.keep) as folder,
             given_or_started(options.postgres) as server,

@@ -7,8 +7,6 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from attrs import evolve
-
 from engine_store import (
     ApiKey,
     Clock,
@@ -103,7 +101,7 @@ def _create(store: Store, workflow_id: str, status: Status) -> None:
             )
         store.workflows.merge_usage(exec_id, task.usage)
     workflow = store.workflows.get(workflow.workflow_exec_id)
-    store.workflows.update(evolve(workflow, status=status, error=error))
+    store.workflows.update(workflow.evolve(status=status, error=error))
 
 
 def _usage(agent: str) -> UsageSummary:

@@ -25,7 +25,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from engine_store import (
     TERMINAL,
@@ -120,7 +120,7 @@ def claim(store: Store, task: TaskState, claimant: Claimant) -> TaskState | None
     }
     taken = {**(task.input or {}), "claims": [*claims(task), entry]}
     try:
-        return store.tasks.update(evolve(task, status=Status.RUNNING, input=taken))
+        return store.tasks.update(task.evolve(status=Status.RUNNING, input=taken))
     except VersionConflictError:
         return None
 
@@ -166,7 +166,7 @@ def record_end(store: Store, workflow_exec_id: str, worker: str) -> None:
         if workflow.status in TERMINAL:
             return workflow
         ended = [*_ended_workers(workflow), worker]
-        return evolve(workflow, input={**(workflow.input or {}), "ended_workers": ended})
+        return workflow.evolve(input={**(workflow.input or {}), "ended_workers": ended})
 
     store.workflows.modify(workflow_exec_id, add)
 
@@ -184,8 +184,7 @@ def finish(store: Store, task: TaskState, result: Result) -> TaskState | None:
 
     The usage is added to the workflow in the same transaction, so it is counted exactly once.
     """
-    done = evolve(
-        task,
+    done = task.evolve(
         status=Status.FAILED if result.error else Status.SUCCESS,
         output=result.output,
         error=result.error,
@@ -231,7 +230,7 @@ def _end_collection(store: Store, collection: TaskState) -> bool:
     def end(stored: TaskState) -> TaskState:
         if stored.status in TERMINAL:
             return stored
-        return evolve(stored, status=status, output=output, usage=usage)
+        return stored.evolve(status=status, output=output, usage=usage)
 
     store.tasks.modify(collection.task_exec_id, end)
     return True

@@ -9,8 +9,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import evolve
-
 from engine_store import AsyncStore, ErrorInfo, Status, Store, TaskState
 from engine_store.errors import VersionConflictError
 
@@ -33,7 +31,7 @@ def claim_next(store: Store, workflow_exec_id: str, worker: str) -> TaskState | 
 
 def finish(store: Store, task: TaskState, output: dict[str, Any]) -> TaskState:
     """Store the result of a claimed task. Raises `VersionConflictError` where the claim is lost."""
-    return store.tasks.update(evolve(task, status=Status.SUCCESS, output=output))
+    return store.tasks.update(task.evolve(status=Status.SUCCESS, output=output))
 
 
 def time_out(store: Store, workflow_exec_id: str, now: datetime, limit: timedelta) -> int:
@@ -43,7 +41,7 @@ def time_out(store: Store, workflow_exec_id: str, now: datetime, limit: timedelt
         if now - task.updated_at > limit:
             error = ErrorInfo(f"no result within {limit}", "TIMED_OUT")
             try:
-                store.tasks.update(evolve(task, status=Status.TIMED_OUT, error=error))
+                store.tasks.update(task.evolve(status=Status.TIMED_OUT, error=error))
             except VersionConflictError:  # it was finished in the last moment
                 continue
             ended += 1
@@ -67,8 +65,8 @@ async def claim_next_async(
 
 async def finish_async(store: AsyncStore, task: TaskState, output: dict[str, Any]) -> TaskState:
     """Store the result of a claimed task. Raises `VersionConflictError` where the claim is lost."""
-    return await store.tasks.update(evolve(task, status=Status.SUCCESS, output=output))
+    return await store.tasks.update(task.evolve(status=Status.SUCCESS, output=output))
 
 
 def _claimed(task: TaskState, worker: str) -> TaskState:
-    return evolve(task, status=Status.RUNNING, input={**(task.input or {}), "worker": worker})
+    return task.evolve(status=Status.RUNNING, input={**(task.input or {}), "worker": worker})

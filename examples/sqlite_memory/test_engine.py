@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
-from attrs import evolve
 
 import engine_store
 from engine_store import AsyncStore, ErrorInfo, Status, Store, TaskState, WorkflowState
@@ -137,7 +136,7 @@ def test_a_reader_sees_the_last_commit_while_a_transaction_is_open(store: Store)
     plan(store, ONE_TASK)
     with store.transaction() as tx:
         task = tx.tasks.get("exec-0")
-        tx.tasks.update(evolve(task, status=Status.RUNNING))
+        tx.tasks.update(task.evolve(status=Status.RUNNING))
         assert store.tasks.get("exec-0").status is Status.PENDING  # read beside the writer
     assert store.tasks.get("exec-0").status is Status.RUNNING
 

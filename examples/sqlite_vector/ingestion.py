@@ -22,7 +22,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from engine_store import ErrorInfo, Status, Store, TaskState, WorkflowState, new_id
 from engine_store.errors import AlreadyExistsError, VersionConflictError
@@ -140,8 +140,8 @@ class Ingestion:
         RUNNING tasks are run again: their process was killed, or else it does the same work.
         """
         try:
-            claimed = self.store.tasks.update(evolve(task, status=Status.RUNNING))
-            return self.store.tasks.update(evolve(claimed, **self._ingest(claimed)))
+            claimed = self.store.tasks.update(task.evolve(status=Status.RUNNING))
+            return self.store.tasks.update(claimed.evolve(**self._ingest(claimed)))
         except VersionConflictError:
             return None
 
@@ -183,7 +183,7 @@ class Ingestion:
             self.index.forget([task.task_exec_id for task in replaced])
         for task in replaced:
             with suppress(VersionConflictError):
-                self.store.tasks.update(evolve(task, output=None))
+                self.store.tasks.update(task.evolve(output=None))
 
     def _tasks(self, status: Status) -> tuple[TaskState, ...]:
         return self.store.tasks.by_status(self.workflow_exec_id, status)

@@ -17,7 +17,7 @@ import pytest
 from attrs import frozen
 
 from engine_store.cli import main
-from engine_store.context import LOGGER
+from engine_store.run_context import LOGGER
 
 SCRIPT = Path(sys.executable).parent / "engine-store"
 PATIENCE = 60

@@ -19,8 +19,8 @@ import engine_store
 from engine_store import load
 from engine_store.config import DatabaseConfig
 from engine_store.config.structure import names_of
-from engine_store.context import LOGGER
 from engine_store.errors import EngineStoreError
+from engine_store.run_context import LOGGER
 from engine_store.startup import findings, json_schema
 from engine_store.startup.loading import COMMON, SECTIONS
 from engine_store_postgres.options import PostgresOptions
@@ -49,7 +49,7 @@ FIELDS = [
 ]
 
 
-def told(error: BaseException) -> str:
+def shown(error: BaseException) -> str:
     """All that may be shown of an error, by itself or by a traceback."""
     chain = "".join(traceback.format_exception(error))
     return f"{error} {error!r} {getattr(error, 'problems', '')!r} {chain}"
@@ -60,14 +60,14 @@ def tried(tree: dict[str, Any]) -> Iterator[str]:
     try:
         config = load(environment={}, arguments=tree)
     except EngineStoreError as error:
-        yield told(error)
+        yield shown(error)
         return
     yield f"{config!r} {config}"
     try:
         yield repr(findings(config))
         engine_store.start(config).close()
     except EngineStoreError as error:
-        yield told(error)
+        yield shown(error)
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +146,7 @@ def test_a_file_that_cannot_be_read_is_not_quoted(name: str, tmp_path: Path) -> 
         (tmp_path / name).write_text(text)
         with pytest.raises(EngineStoreError) as caught:
             load(tmp_path / name, environment={})
-        assert CANARY not in told(caught.value)
+        assert CANARY not in shown(caught.value)
 
 
 @pytest.mark.parametrize(

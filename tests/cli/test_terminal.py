@@ -17,6 +17,7 @@ import typer
 import engine_store
 from engine_store import User, WorkflowState
 from engine_store.cli.app import command_line
+from engine_store.cli.lazy import MODULES
 from engine_store.errors import (
     ConfigurationError,
     DriverLoadError,
@@ -40,8 +41,10 @@ ANSI = re.compile("\x1b\\[")
 def commands(command: Any, *names: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command and group below this one, with the words that call it."""
     yield names, command
-    for name, below in getattr(command, "commands", {}).items():
-        yield from commands(below, *names, name)
+    if hasattr(command, "commands"):
+        context = typer.Context(command)
+        for name in command.list_commands(context):
+            yield from commands(command.get_command(context, name), *names, name)
 
 
 EVERY = dict(commands(typer.main.get_command(command_line())))
@@ -119,6 +122,34 @@ def test_the_script_shows_help_its_version_and_its_exit_codes(run: Run, here: Ru
         "unavailable. "
     )
     assert here("--version").out == f"{version('engine-store')}\n"
+
+
+@pytest.mark.parametrize(
+    ("argument", "own", "plugins"),
+    [
+        ("--version", set(), False),
+        ("users", {"users"}, False),
+        ("copy", {"transfer"}, False),
+        ("conformance", set(MODULES), True),
+    ],
+)
+def test_a_call_imports_the_commands_it_needs(
+    argument: str, own: set[str], plugins: bool, environment: dict[str, str]
+) -> None:
+    code = f"""
+import sys
+sys.argv[1:] = [{argument!r}, "--help"]
+from engine_store.cli.app import run
+assert run() == 0
+sys.stderr.write(" ".join(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    loaded = set(done.stderr.split())
+    assert {name for name in MODULES if f"engine_store.cli.{name}" in loaded} == own
+    assert ("engine_store_contracts.command" in loaded) is plugins
+    assert ("importlib.metadata" in loaded) is bool(own or plugins)
 
 
 def test_without_the_extra_it_names_it(environment: dict[str, str]) -> None:

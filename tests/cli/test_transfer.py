@@ -26,13 +26,13 @@ COUNTS = {
 REPORT = {
     "type": "object",
     "properties": {
-        "totals": {"type": "object"},
+        "checksum": {"type": "object"},
         "restored": COUNTS,
         "different": COUNTS,
         "examples": {"type": "array", "items": {"type": "string"}},
         "identical": {"type": "boolean"},
     },
-    "required": ["totals", "restored", "different", "examples", "identical"],
+    "required": ["checksum", "restored", "different", "examples", "identical"],
     "additionalProperties": False,
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -76,6 +78,20 @@ def test_a_database_is_used_again_and_removed_at_the_end(case, reuse):
     assert other is one
     reuse.close()
     assert one.is_removed
+
+
+def test_a_database_is_used_again_however_often(case, reuse):
+    depth = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 120)
+    try:
+        with case() as one:
+            pass
+        for _ in range(150):
+            with case() as other:
+                assert other is one
+        reuse.close()
+    finally:
+        sys.setrecursionlimit(depth)
 
 
 @pytest.mark.parametrize("failing", ["call", "teardown"])

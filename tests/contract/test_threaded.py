@@ -10,7 +10,7 @@ import pytest
 
 from engine_store import User, WorkflowState
 from engine_store.errors import StoreClosedError, TransactionClosedError
-from engine_store.protocols import AsyncStore, Observable, Place
+from engine_store.protocols import AsyncStore, Endpoint, Observable
 from engine_store.threads import run_in_thread, threaded
 from engine_store_memory.store import MemoryStore
 
@@ -115,12 +115,12 @@ def test_the_thread_of_an_ended_transaction_takes_no_call(store: AsyncStore) -> 
     asyncio.run(main())
 
 
-class _Observed(ReferenceStore):
+class _Observed(MemoryStore):
     @property
-    def place(self) -> Place:
-        return Place("memory", "here")
+    def endpoint(self) -> Endpoint:
+        return Endpoint("memory", "here")
 
-    def figures(self) -> dict[str, int | float | str]:
+    def stats(self) -> dict[str, int | float | str]:
         return {"rows": 0}
 
 
@@ -128,7 +128,7 @@ def test_a_face_is_observable_exactly_if_its_store_is(store: AsyncStore) -> None
     assert not isinstance(store, Observable)
     observed = threaded(_Observed())
     assert isinstance(observed, Observable)
-    assert (observed.place, observed.figures()) == (Place("memory", "here"), {"rows": 0})
+    assert (observed.endpoint, observed.stats()) == (Endpoint("memory", "here"), {"rows": 0})
 
 
 def test_closing_either_face_closes_the_other() -> None:

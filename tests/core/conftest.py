@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from engine_store import plugins
+from engine_store import discovery
 
 # Two tests may share a core with ten others: how long an example takes says nothing here.
 settings.register_profile("core", deadline=None)
@@ -58,7 +58,7 @@ def distributions(
     elsewhere = [place for place in sys.path if not any(Path(place).glob("*.dist-info"))]
     monkeypatch.setattr(sys, "path", [str(root), *elsewhere])
     importlib.invalidate_caches()
-    plugins._entry_point.cache_clear()
+    discovery._entry_point.cache_clear()
 
     def install(name: str, points: str, modules: dict[str, str]) -> None:
         metadata = root / f"{name.replace('-', '_')}-1.0.dist-info"
@@ -71,6 +71,24 @@ def distributions(
         importlib.invalidate_caches()
 
     yield install
-    plugins._entry_point.cache_clear()
+    discovery._entry_point.cache_clear()
     for path in root.glob("*.py"):
         sys.modules.pop(path.stem, None)
+
+
+@pytest.fixture
+def driver_module() -> str:
+    """The text of a module whose `DRIVER` has what every driver has, and opens nothing."""
+    return textwrap.dedent(
+        """
+        class Driver:
+            name = "fake"
+
+            def capabilities(self, config): ...
+            def scratch(self, url): ...
+            def open(self, config, context): ...
+            async def open_async(self, config, context): ...
+
+        DRIVER = Driver()
+        """
+    )

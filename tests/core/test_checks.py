@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from engine_store.checks import (
-    PURGED_UNLESS_TOLD,
+    PURGED_BY_DEFAULT,
     check_api_key,
     check_api_key_filter,
     check_purge,
@@ -273,9 +273,9 @@ def test_no_field_is_forgotten(check, argument, model, fields):
 def test_the_argument_is_of_exactly_its_class(check, argument, model, fields):
     kind = type(model)
     derived = attrs.make_class("Derived", [], bases=(kind,), frozen=True)
-    stranger = TASK if model is WORKFLOW else WORKFLOW
+    other = TASK if model is WORKFLOW else WORKFLOW
     same = derived(**attrs.asdict(model, recurse=False))
-    for value in (None, {}, stranger, same, kind):
+    for value in (None, {}, other, same, kind):
         error = refusal(check, value)
         assert error.path == argument
         assert error.reason == f"expected {kind.__name__}, found {type(value).__name__}"
@@ -408,14 +408,14 @@ def test_a_sum_beyond_64_bits_is_refused():
 
 
 def test_purge_takes_a_time_statuses_and_a_batch_size():
-    check_purge(NOW, PURGED_UNLESS_TOLD, 1)
+    check_purge(NOW, PURGED_BY_DEFAULT, 1)
     check_purge(NOW, [], 1000)
     check_purge(NOW, set(Status), 100)
 
 
 def test_purge_takes_only_terminal_workflows_unless_told_otherwise():
-    assert set(PURGED_UNLESS_TOLD) == TERMINAL
-    assert len(PURGED_UNLESS_TOLD) == 4
+    assert set(PURGED_BY_DEFAULT) == TERMINAL
+    assert len(PURGED_BY_DEFAULT) == 4
 
 
 @pytest.mark.parametrize(

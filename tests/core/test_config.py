@@ -87,6 +87,43 @@ def test_a_configuration_does_not_change():
         DatabaseConfig().driver = "sqlite"
 
 
+# --- the driver's own settings -----------------------------------------------------------------
+
+
+@attrs.frozen
+class Pool:
+    """A driver's settings."""
+
+    size: int = 1
+
+
+def test_settings_are_those_of_the_url_and_over_them_the_options() -> None:
+    config = DatabaseConfig("x://place?size=2")
+    assert config.settings(Pool) == Pool(2)
+    assert config.settings(Pool) is config.settings(Pool)
+    assert DatabaseConfig("x://place?size=2", options={"size": 3}).settings(Pool) == Pool(3)
+
+
+def test_settings_follow_a_change_of_the_configuration() -> None:
+    options = {"size": 2}
+    config = DatabaseConfig("x://place", options=options)
+    assert config.settings(Pool) == Pool(2)
+    assert attrs.evolve(config, url="x://place?size=4", options={}).settings(Pool) == Pool(4)
+    options["size"] = 3
+    assert config.settings(Pool) == Pool(3)
+
+
+def test_a_driver_may_make_out_itself_what_else_its_url_states() -> None:
+    config = DatabaseConfig("x://place?size=2&colour=red")
+    assert config.settings(Pool, more_in_url=True) == Pool(2)
+    with pytest.raises(ConfigurationError) as caught:
+        config.settings(Pool)
+    assert [problem.path for problem in caught.value.problems] == ["options.colour"]
+    config = DatabaseConfig("x://place", options={"colour": "red"})
+    with pytest.raises(ConfigurationError):
+        config.settings(Pool, more_in_url=True)
+
+
 # --- structure_options -------------------------------------------------------------------------
 
 

@@ -11,7 +11,6 @@ from jsonschema import Draft202012Validator
 from engine_store import load
 from engine_store.config.structure import names_of
 from engine_store.errors import ConfigurationError
-from engine_store.plugins import driver_settings
 from engine_store.startup import json_schema
 from engine_store.startup.loading import COMMON, SECTIONS
 from engine_store_memory import MemoryOptions
@@ -137,45 +136,36 @@ def test_a_secret_is_only_written(schema):
     assert secret == {"conn_string", "password"}
 
 
-def test_a_driver_that_cannot_be_loaded_or_does_not_say_may_have_every_setting(distributions):
-    points = "[engine_store.drivers]\nbroken = x_broken\nquiet = x_quiet"
-    quiet = """
-        from engine_store.plugins import hookimpl
-
-        @hookimpl
-        def engine_store_driver():
-            return object()
-    """
-    distributions("x-others", points, {"x_broken": "import x_none", "x_quiet": quiet})
-    assert driver_settings("quiet") is None
+def test_a_driver_that_cannot_be_loaded_or_does_not_say_may_have_every_setting(
+    distributions, driver_module
+):
+    points = "[engine_store.drivers]\nbroken = x_broken:DRIVER\nquiet = x_quiet:DRIVER"
+    modules = {"x_broken": "import x_none", "x_quiet": driver_module}
+    distributions("x-others", points, modules)
     made = Draft202012Validator(json_schema())
     assert made.is_valid({"database": {"driver": "broken", "anything": 3}})
     assert made.is_valid({"database": {"driver": "quiet", "anything": 3}})
     assert not made.is_valid({"database": {"driver": "broken", "auto_migrate": 3}})
 
 
-def test_settings_of_two_drivers_with_one_name_are_told_apart(distributions):
+def test_settings_of_two_drivers_with_one_name_are_told_apart(distributions, driver_module):
     def module(kind: str, text: str) -> str:
-        return f"""
-            from attrs import frozen
-            from engine_store.config import setting
-            from engine_store.plugins import hookimpl
+        return (
+            driver_module
+            + f"""
+from attrs import frozen
+from engine_store.config import setting
 
-            @frozen
-            class Options:
-                size: {kind} = setting(help="{text}")
-                same: int = setting(default=1, help="Same.")
+@frozen
+class Options:
+    size: {kind} = setting(help="{text}")
+    same: int = setting(default=1, help="Same.")
 
-            @hookimpl
-            def engine_store_driver():
-                return object()
+DRIVER.settings = Options
+"""
+        )
 
-            @hookimpl
-            def engine_store_settings():
-                return Options
-        """
-
-    points = "[engine_store.drivers]\none = x_one\nsix = x_six\ntwo = x_two"
+    points = "[engine_store.drivers]\none = x_one:DRIVER\nsix = x_six:DRIVER\ntwo = x_two:DRIVER"
     modules = {
         "x_one": module("int", "Bytes."),
         "x_six": module("bool", "Fits."),

@@ -12,7 +12,7 @@ import pytest
 
 import engine_store
 from engine_store import Config, DatabaseConfig
-from engine_store.context import LOGGER, Context, Fields
+from engine_store.run_context import LOGGER, Context, Fields
 
 ONE = Config(DatabaseConfig(driver="one"))
 TWO = Config(DatabaseConfig(driver="two"))

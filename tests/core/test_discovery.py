@@ -6,25 +6,26 @@ import sys
 
 import pytest
 
+from engine_store.discovery import driver_settings, installed_drivers, load_driver
 from engine_store.errors import DriverLoadError, UnknownDriverError
-from engine_store.plugins import hookimpl, installed_drivers, load_driver
 
 GOOD = """
-    from engine_store.plugins import hookimpl
-
     class Driver:
         name = "good"
 
-    @hookimpl
-    def engine_store_driver():
-        return Driver()
+        def capabilities(self, config): ...
+        def scratch(self, url): ...
+        def open(self, config, context): ...
+        async def open_async(self, config, context): ...
+
+    DRIVER = Driver()
 """
 POINTS = "[engine_store.drivers]\n"
 
 
 @pytest.fixture
 def good(distributions):
-    distributions("engine-store-good", f"{POINTS}good = fake_good", {"fake_good": GOOD})
+    distributions("engine-store-good", f"{POINTS}good = fake_good:DRIVER", {"fake_good": GOOD})
 
 
 # --- what is installed -------------------------------------------------------------------------
@@ -75,34 +76,21 @@ def test_where_none_is_installed_the_error_says_so(distributions):
 # --- loading -----------------------------------------------------------------------------------
 
 
-def test_a_driver_is_loaded_by_its_name(good):
-    driver, manager = load_driver("good")
+def test_a_driver_is_what_its_entry_point_names(good):
+    driver = load_driver("good")
+    assert driver is sys.modules["fake_good"].DRIVER
     assert driver.name == "good"
-    assert manager.get_plugin("good") is sys.modules["fake_good"]
-
-
-def test_an_entry_point_may_be_an_object_of_a_module(distributions):
-    module = """
-        from engine_store.plugins import hookimpl
-
-        class Plugin:
-            name = "object"
-
-            @hookimpl
-            def engine_store_driver(self):
-                return self
-
-        plugin = Plugin()
-    """
-    distributions("x-object", f"{POINTS}object = fake_object:plugin", {"fake_object": module})
-    assert load_driver("object")[0].name == "object"
 
 
 def test_only_the_entry_point_asked_for_is_loaded(distributions, good):
-    distributions("x-other", f"{POINTS}other = fake_other", {"fake_other": GOOD})
+    distributions("x-other", f"{POINTS}other = fake_other:DRIVER", {"fake_other": GOOD})
     load_driver("good")
     assert "fake_good" in sys.modules
     assert "fake_other" not in sys.modules
+
+
+def test_a_driver_need_not_describe_its_settings(good):
+    assert driver_settings("good") is None
 
 
 # --- broken drivers ----------------------------------------------------------------------------
@@ -120,33 +108,6 @@ BROKEN = {
         "def",
         "SyntaxError",
     ),
-    "has a hook with an argument that is not there": (
-        """
-        from engine_store.plugins import hookimpl
-
-        @hookimpl
-        def engine_store_driver(colour): ...
-        """,
-        "PluginValidationError",
-    ),
-    "has a hook that is not there": (
-        GOOD
-        + """
-    @hookimpl
-    def engine_store_no_such_hook(): ...
-        """,
-        "PluginValidationError",
-    ),
-    "raises when asked for the driver": (
-        """
-        from engine_store.plugins import hookimpl
-
-        @hookimpl
-        def engine_store_driver():
-            import no_such_dependency
-        """,
-        "ModuleNotFoundError: No module named 'no_such_dependency'",
-    ),
     "says in several lines what it misses": (
         "raise ImportError('no wrapper.\\nTried:\\n- one\\n- another')",
         "ImportError: no wrapper. Tried: - one - another",
@@ -158,7 +119,7 @@ BROKEN = {
 def test_a_broken_driver_is_an_error_that_names_its_distribution(
     distributions, good, module, reason
 ):
-    distributions("third-party", f"{POINTS}broken = fake_broken", {"fake_broken": module})
+    distributions("third-party", f"{POINTS}broken = fake_broken:DRIVER", {"fake_broken": module})
     with pytest.raises(DriverLoadError) as caught:
         load_driver("broken")
     assert caught.value.driver == "broken"
@@ -167,12 +128,12 @@ def test_a_broken_driver_is_an_error_that_names_its_distribution(
     assert caught.value.remedy == "Install it again: pip install --force-reinstall third-party"
     assert caught.value.__cause__ is not None
 
-    assert load_driver("good")[0].name == "good"  # nobody else is hurt
+    assert load_driver("good").name == "good"  # no other driver is hurt
 
 
 @pytest.mark.parametrize("name", ["postgres", "postgresql"])
 def test_a_shipped_driver_is_installed_again_with_all_that_it_needs(distributions, name):
-    distributions("engine-store-postgres", f"{POINTS}{name} = fake_gone", {})
+    distributions("engine-store-postgres", f"{POINTS}{name} = fake_gone:DRIVER", {})
     with pytest.raises(DriverLoadError) as caught:
         load_driver(name)
     assert caught.value.remedy == (
@@ -181,73 +142,69 @@ def test_a_shipped_driver_is_installed_again_with_all_that_it_needs(distribution
 
 
 def test_an_entry_point_without_its_module_is_a_broken_driver(distributions):
-    distributions("third-party", f"{POINTS}gone = fake_gone:plugin", {})
+    distributions("third-party", f"{POINTS}gone = fake_gone:DRIVER", {})
     with pytest.raises(DriverLoadError) as caught:
         load_driver("gone")
     assert caught.value.distribution == "third-party"
     assert caught.value.reason == "ModuleNotFoundError: No module named 'fake_gone'"
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "",
-        "def engine_store_driver(): return 1",
+NO_DRIVER = {
+    "the module of an older release": (
+        "fake_other",
+        "def engine_store_driver(): ...",
+        "fake_other has the hook engine_store_driver, which drivers no longer have",
+        "Its entry point must name the Driver object itself; the hooks for settings, checks and "
+        "backup become its attribute settings and its methods check and backup",
+    ),
+    "an object of an older release": (
+        "fake_other:plugin",
         """
-        from engine_store.plugins import hookimpl
+        class Plugin:
+            def engine_store_driver(self): ...
 
-        @hookimpl
-        def engine_store_driver():
-            return None
+        plugin = Plugin()
         """,
-    ],
-    ids=["no hook", "no mark", "no driver"],
+        "fake_other:plugin has the hook engine_store_driver, which drivers no longer have",
+        "Its entry point must name the Driver object itself; the hooks for settings, checks and "
+        "backup become its attribute settings and its methods check and backup",
+    ),
+    "the class of a driver": (
+        "fake_other:Driver",
+        GOOD,
+        "fake_other:Driver is a class",
+        "Its entry point must name an object of this class",
+    ),
+    "an object that lacks methods": (
+        "fake_other:DRIVER",
+        """
+        class Driver:
+            name = "other"
+            def capabilities(self, config): ...
+            def open(self, config, context): ...
+
+        DRIVER = Driver()
+        """,
+        "fake_other:DRIVER is no driver: it has no scratch, open_async",
+        "Its entry point must name an object with all that engine_store.protocols.Driver has",
+    ),
+    "an empty module": (
+        "fake_other",
+        "",
+        "fake_other is no driver: it has no name, capabilities, scratch, open, open_async",
+        "Its entry point must name an object with all that engine_store.protocols.Driver has",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "module", "reason", "remedy"), NO_DRIVER.values(), ids=NO_DRIVER.keys()
 )
-def test_a_plugin_that_offers_no_driver_is_an_error_too(distributions, module):
-    distributions("third-party", f"{POINTS}empty = fake_empty", {"fake_empty": module})
+def test_an_entry_point_that_names_no_driver_says_what_to_change(
+    distributions, value, module, reason, remedy
+):
+    distributions("third-party", f"{POINTS}other = {value}", {"fake_other": module})
     with pytest.raises(DriverLoadError) as caught:
-        load_driver("empty")
+        load_driver("other")
     assert caught.value.distribution == "third-party"
-    assert caught.value.reason == "fake_empty implements no engine_store_driver hook"
-    assert caught.value.remedy == "Ask its author"
-
-
-# --- listeners ---------------------------------------------------------------------------------
-
-
-def test_listeners_are_registered_beside_the_driver(good):
-    heard = []
-
-    class Listener:
-        @hookimpl
-        def engine_store_opened(self, driver):
-            heard.append(driver)
-
-    _, manager = load_driver("good", [Listener(), Listener()])
-    manager.hook.engine_store_opened(driver="good", store=None)
-    assert heard == ["good", "good"]
-
-
-def test_a_listener_cannot_take_the_place_of_the_driver(good):
-    class Impostor:
-        @hookimpl
-        def engine_store_driver(self):
-            return "impostor"
-
-    driver, _ = load_driver("good", [Impostor()])
-    assert driver.name == "good"
-
-
-def test_two_stores_have_listeners_of_their_own(good):
-    class Listener: ...
-
-    listener = Listener()
-    _, one = load_driver("good", [listener])
-    _, other = load_driver("good")
-    assert one.is_registered(listener)
-    assert not other.is_registered(listener)
-
-
-def test_a_hook_nobody_implements_has_no_implementations(good):
-    _, manager = load_driver("good")
-    assert manager.hook.engine_store_operation_finished.get_hookimpls() == []
+    assert (caught.value.reason, caught.value.remedy) == (reason, remedy)

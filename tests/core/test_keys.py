@@ -68,7 +68,7 @@ class SyncFace:
     def __init__(self, store, stack):
         self.store = store
         self.stack = stack
-        self.repository_class = type(store.api_keys)
+        self.api_keys = store.api_keys
 
     def __getattr__(self, name):
         return partial(getattr(keys, name), self.store)
@@ -89,7 +89,7 @@ class AsyncFace:
         self._portal = portal
         self._async_store = store
         self.stack = stack
-        self.repository_class = type(store.api_keys)
+        self.api_keys = store.api_keys
         self.store = Mock(spec=["users", "api_keys", "workflows", "tasks"])
         for name in ("users", "api_keys"):
             setattr(self.store, name, Awaited(getattr(store, name), portal))
@@ -128,15 +128,15 @@ class Awaited:
 
 
 class Touches:
-    """Hears of every `last_used` that is written."""
+    """Notes how each write of `last_used` ended."""
 
     def __init__(self):
-        self.heard = []
+        self.errors = []
 
     @hookimpl
     def engine_store_operation_finished(self, operation, error):
         if operation == "api_keys.touch":
-            self.heard.append(error)
+            self.errors.append(error)
 
 
 @pytest.fixture
@@ -439,7 +439,7 @@ def test_a_check_writes_nothing(face, touches):
     _, key, secret = face.bootstrap("ada@example.org")
     face.check(secret.reveal())
     assert face.store.api_keys.get(key.key_id) == key
-    assert touches.heard == []
+    assert touches.errors == []
 
 
 def test_trouble_of_the_store_comes_out_of_a_check_as_it_is(memory):
@@ -513,7 +513,7 @@ def test_last_used_is_written_once_in_an_interval(face, clock, touches):
     assert check_and_flush() == first
     clock.tick(microseconds=1)
     assert check_and_flush() == clock()
-    assert touches.heard == [None, None]
+    assert touches.errors == [None, None]
 
 
 def test_an_interval_of_0_writes_at_each_check(face, clock, touches):
@@ -522,7 +522,7 @@ def test_an_interval_of_0_writes_at_each_check(face, clock, touches):
         checker = face.checker(clock=clock, touch_every=0)
         checker.check(secret.reveal())
         checker.close()
-    assert touches.heard == [None] * 3
+    assert touches.errors == [None] * 3
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
@@ -542,7 +542,7 @@ def test_a_check_does_not_wait_for_a_write_and_asks_for_one_at_a_time(face, cloc
     assert found == [(user, key)] * 3
     checker.close()
     assert face.store.api_keys.get(key.key_id).last_used == clock()
-    assert touches.heard == [None, None]  # that of the transaction, and one of the checker
+    assert touches.errors == [None, None]  # that of the transaction, and one of the checker
 
 
 def test_checks_from_many_threads_write_once(clock):
@@ -552,9 +552,9 @@ def test_checks_from_many_threads_write_once(clock):
         with keys.KeyChecker(store, clock=clock) as checker, ThreadPoolExecutor(8) as threads:
             checked = threads.map(checker.check, [secret.reveal()] * 200)
             assert {one.key_id for _, one in checked} == {key.key_id}
-        assert set(touches.heard) == {None}
+        assert set(touches.errors) == {None}
         assert store.api_keys.get(key.key_id).last_used == START
-        assert len(touches.heard) <= 8  # a check that read the key before it was written
+        assert len(touches.errors) <= 8  # a check that read the key before it was written
 
 
 def test_a_write_that_fails_is_logged_and_tried_again_by_the_next_check(
@@ -565,10 +565,10 @@ def test_a_write_that_fails_is_logged_and_tried_again_by_the_next_check(
     checker = face.checker(clock=clock)
     with monkeypatch.context() as patch:
 
-        def fail(self, key_id, at):
+        def fail(key_id, at):
             raise OSError("a detail that may be secret")
 
-        patch.setattr(face.repository_class, "touch", fail)
+        patch.setattr(face.api_keys, "touch", fail)
         assert checker.check(secret.reveal()) == (user, key)
         checker.close()
     [record] = [one for one in caplog.records if one.name == "engine_store"]
@@ -587,10 +587,10 @@ def test_a_key_revoked_before_it_was_touched_is_nobodys_trouble(face, clock, cap
     _, _, secret = face.bootstrap("ada@example.org")
     checker = face.checker(clock=clock)
 
-    def revoked(self, key_id, at):
+    def revoked(key_id, at):
         raise ApiKeyNotFoundError(key_id)
 
-    monkeypatch.setattr(face.repository_class, "touch", revoked)
+    monkeypatch.setattr(face.api_keys, "touch", revoked)
     checker.check(secret.reveal())
     checker.close()
     assert [one for one in caplog.records if one.name == "engine_store"] == []
@@ -603,7 +603,7 @@ def test_a_closed_checker_still_checks_and_writes_no_more(face, clock, touches):
     checker.close()
     for _ in range(2):
         assert checker.check(secret.reveal()) == (user, key)
-    assert touches.heard == []
+    assert touches.errors == []
 
 
 def test_the_child_of_a_fork_writes_last_used_by_itself(tmp_path, run_python):

@@ -895,38 +895,28 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 # --- drivers of others -------------------------------------------------------------------------
 
-SAYS_ITS_SETTINGS = """
-    from attrs import frozen
-    from engine_store.config import setting
-    from engine_store.plugins import hookimpl
+CLOUD = """
+from attrs import frozen
+from engine_store.config import setting
 
-    @frozen
-    class Options:
-        region: str = setting(help="Where.")
-        size: int = setting(default=1, least=1, most=9, help="How much.")
+@frozen
+class Options:
+    region: str = setting(help="Where.")
+    size: int = setting(default=1, minimum=1, maximum=9, help="How much.")
 
-    @hookimpl
-    def engine_store_driver():
-        return object()
-
-    @hookimpl
-    def engine_store_settings():
-        return Options
-"""
-SAYS_NOTHING = """
-    from engine_store.plugins import hookimpl
-
-    @hookimpl
-    def engine_store_driver():
-        return object()
+DRIVER.settings = Options
 """
 
 
 @pytest.fixture
-def cloud(distributions: Callable[..., None]) -> None:
-    """A driver that says its settings, one that does not, and one that cannot be loaded."""
-    points = "[engine_store.drivers]\ncloud = x_cloud\nquiet = x_quiet\nbroken = x_broken"
-    modules = {"x_cloud": SAYS_ITS_SETTINGS, "x_quiet": SAYS_NOTHING, "x_broken": "import x_none"}
+def cloud(distributions: Callable[..., None], driver_module: str) -> None:
+    """A driver that describes its settings, one that does not, and one that cannot be loaded."""
+    points = (
+        "[engine_store.drivers]\n"
+        "cloud = x_cloud:DRIVER\nquiet = x_quiet:DRIVER\nbroken = x_broken:DRIVER"
+    )
+    cloud = driver_module + CLOUD
+    modules = {"x_cloud": cloud, "x_quiet": driver_module, "x_broken": "import x_none"}
     distributions("x-cloud", points, modules)
 
 

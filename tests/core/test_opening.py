@@ -6,16 +6,16 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from pluggy import PluginValidationError
 
 import engine_store
 from engine_store import DatabaseConfig
 from engine_store.clock import utc_now
 from engine_store.errors import ConfigurationError, UnknownDriverError
+from engine_store.migrations import Direction, Migration
 from engine_store.plugins import hookimpl
 
 FAKE = """
-    from engine_store.plugins import hookimpl
-
     class FakeStore:
         closed = False
 
@@ -34,6 +34,9 @@ FAKE = """
         def __init__(self):
             self.opened = []
 
+        def capabilities(self, config): ...
+        def scratch(self, url): ...
+
         def open(self, config, context):
             self.opened.append((config, context, FakeStore()))
             return self.opened[-1][2]
@@ -42,11 +45,7 @@ FAKE = """
             self.opened.append((config, context, FakeAsyncStore()))
             return self.opened[-1][2]
 
-    driver = FakeDriver()
-
-    @hookimpl
-    def engine_store_driver():
-        return driver
+    DRIVER = FakeDriver()
 """
 
 
@@ -63,30 +62,32 @@ def open_store(request):
 @pytest.fixture
 def opened(distributions):
     """What the driver called `fake` was asked to open: configuration, context, store."""
-    distributions("x-fake", "[engine_store.drivers]\nfake = fake_driver", {"fake_driver": FAKE})
+    distributions(
+        "x-fake", "[engine_store.drivers]\nfake = fake_driver:DRIVER", {"fake_driver": FAKE}
+    )
     import fake_driver
 
-    return fake_driver.driver.opened
+    return fake_driver.DRIVER.opened
 
 
 class Listener:
-    """Writes down what it hears; raises where told to."""
+    """Notes its calls; raises `refuse` and `fail`."""
 
     def __init__(self, opened, *, refuse=None, fail=None):
         self.opened = opened
         self.refuse = refuse
         self.fail = fail
-        self.heard = []
+        self.calls = []
 
     @hookimpl
     def engine_store_configured(self, config):
-        self.heard.append(("configured", config, len(self.opened)))
+        self.calls.append(("configured", config, len(self.opened)))
         if self.refuse:
             raise self.refuse
 
     @hookimpl
     def engine_store_opened(self, driver):
-        self.heard.append(("opened", driver, len(self.opened)))
+        self.calls.append(("opened", driver, len(self.opened)))
         if self.fail:
             raise self.fail
 
@@ -118,14 +119,50 @@ def test_listeners_hear_of_the_configuration_before_and_of_the_store_after(opene
     config = DatabaseConfig(url="fake://")
     open_store(config, plugins=iter(listeners))
     for listener in listeners:
-        assert listener.heard == [("configured", config, 0), ("opened", "fake", 1)]
+        assert listener.calls == [("configured", config, 0), ("opened", "fake", 1)]
 
 
-def test_the_driver_can_call_the_same_listeners(opened, open_store):
+def test_the_driver_reaches_the_same_listeners(opened, open_store):
+    steps = []
+
+    class Steps:
+        @hookimpl
+        def engine_store_migration_applied(self, driver, migration, direction):
+            steps.append((driver, migration, direction))
+
+    open_store("fake://", plugins=[Steps()])
+    migration = Migration(1, "first", "up", "down")
+    opened[0][1].listeners.migration_applied("fake", migration, Direction.UP)
+    assert steps == [("fake", migration, Direction.UP)]
+
+
+def test_stores_have_listeners_of_their_own(opened, open_store):
     listener = Listener(opened)
     open_store("fake://", plugins=[listener])
-    opened[0][1].hooks.engine_store_opened(driver="again", store=None)
-    assert listener.heard[-1] == ("opened", "again", 1)
+    open_store("fake://")
+    assert listener.calls == [("configured", DatabaseConfig("fake://"), 0), ("opened", "fake", 1)]
+
+
+def test_the_drivers_own_store_is_returned_unless_a_plugin_listens_to_operations(
+    opened, open_store
+):
+    class Operations:
+        @hookimpl
+        def engine_store_retried(self): ...
+
+    for plugins in ([], [Listener(opened)]):
+        assert open_store("fake://", plugins=plugins) is opened[-1][2]
+    assert open_store("fake://", plugins=[Operations()]) is not opened[-1][2]
+
+
+def test_a_hook_that_does_not_exist_opens_nothing(opened, open_store):
+    class Mistaken:
+        @hookimpl
+        def engine_store_closed(self): ...
+
+    with pytest.raises(PluginValidationError, match="engine_store_closed"):
+        open_store("fake://", plugins=[Mistaken()])
+    assert opened == []
 
 
 def test_a_listener_that_raises_refuses_the_configuration(opened, open_store):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from async_protocols import ASYNC, SENTENCES, SYNC
+from async_protocols import asynchronous as made_asynchronous
 from engine_store import protocols
 from engine_store.protocols import asynchronous, sync
 
@@ -45,7 +47,7 @@ def parameters(function: Callable[..., object]) -> list[tuple[str, object, objec
 
 
 def returned(member: object) -> str:
-    """What a method or property gives, told without the word `Async`."""
+    """The return type of a method or property, without the word `Async`."""
     function = member.fget if isinstance(member, property) else member
     return str(inspect.signature(function).return_annotation).replace("Async", "")
 
@@ -78,6 +80,34 @@ def test_every_protocol_is_exported():
 @pytest.mark.parametrize(("protocol", "twin"), PAIRS)
 def test_twins_have_the_same_members(protocol, twin):
     assert {DUNDERS.get(name, name) for name in members(protocol)} == set(members(twin))
+
+
+def docstring(member: object, asynchronous_side: bool = False) -> str | None:
+    """The docstring; of a synchronous member with the sentences of the asynchronous side."""
+    text = inspect.getdoc(member)
+    for said, true in SENTENCES if text and asynchronous_side else ():
+        text = text.replace(said, true)
+    return text
+
+
+def test_the_asynchronous_side_is_what_the_script_makes_of_the_synchronous_one():
+    assert ASYNC.read_text("utf-8") == made_asynchronous(SYNC.read_text("utf-8"))
+
+
+def test_a_sentence_that_is_no_longer_said_is_reported():
+    with pytest.raises(ValueError, match="Belongs to the thread"):
+        made_asynchronous(SYNC.read_text("utf-8").replace("Belongs to the thread", "It is of it"))
+
+
+@pytest.mark.parametrize(("member", "twin"), [*PAIRS, *METHODS])
+def test_twins_say_the_same(member, twin):
+    assert docstring(twin) == docstring(member, asynchronous_side=True)
+
+
+def test_every_method_has_a_docstring():
+    silent = {param.id for param in METHODS if inspect.getdoc(param.values[1]) is None}
+    properties = {"users", "api_keys", "workflows", "tasks", "migrator"}
+    assert {name.partition(".")[2] for name in silent} == {*properties, *DUNDERS}
 
 
 @pytest.mark.parametrize(("member", "twin"), METHODS)

@@ -8,6 +8,7 @@ import logging
 import re
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from pathlib import Path
@@ -18,13 +19,10 @@ import attrs
 import psutil
 import psycopg
 import pytest
-from engine_store_postgres.store import AsyncPostgresStore, PostgresStore
-from engine_store_sqlite.asynchronous import AsyncSqliteStore
-from engine_store_sqlite.store import SqliteStore
+from pluggy import PluginManager
 
 import engine_store
 from engine_store import Config, DatabaseConfig, WorkflowState, new_id
-from engine_store.context import LOGGER
 from engine_store.errors import (
     ConfigurationError,
     MigrationLockError,
@@ -34,21 +32,25 @@ from engine_store.errors import (
 )
 from engine_store.models import Health
 from engine_store.plugins import hookimpl
+from engine_store.run_context import LOGGER
+from engine_store.sql.stores import AsyncSqlStore, SqlStore
+from engine_store.startup import findings
+from engine_store_postgres.options import PostgresOptions
+from engine_store_sqlite.options import SqliteOptions
 
 PATIENCE = 30.0
 
 
 @attrs.frozen
-class Place:
+class Database:
     """A database that nothing has opened yet, and how much is open of it."""
 
     driver: str
     url: str
     open_now: Callable[[], int]
-    stores: tuple[type[Any], type[Any]]
 
-    def config(self, **database: Any) -> dict[str, Any]:
-        return {"database": {"url": self.url, **database}}
+    def config(self, **more: Any) -> dict[str, Any]:
+        return {"database": {"url": self.url, **more}}
 
     def all_closed(self) -> bool:
         """Whether nothing is open, as soon as the server has noticed it."""
@@ -59,7 +61,7 @@ class Place:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     if request.param == "sqlite":
         path = tmp_path / "engine.db"
 
@@ -67,7 +69,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
             opened = psutil.Process().open_files()
             return sum(1 for one in opened if one.path.startswith(str(path)))
 
-        return Place("sqlite", f"sqlite:///{path}", files, (SqliteStore, AsyncSqliteStore))
+        return Database("sqlite", f"sqlite:///{path}", files)
     url = request.getfixturevalue("make_schema")(application_name=f"x{new_id()}")
     admin = request.getfixturevalue("postgres_admin")
     name = re.search("application_name=([^&]*)", url)[1]
@@ -76,7 +78,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
         return admin.execute(query, [name]).fetchone()[0]
 
-    return Place("postgres", url, connections, (PostgresStore, AsyncPostgresStore))
+    return Database("postgres", url, connections)
 
 
 class Started:
@@ -127,46 +129,50 @@ def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 # --- a store that can be used ------------------------------------------------------------------
 
 
-def test_a_started_store_is_open_migrated_and_healthy(place, start):
-    started = start(place.config())
+def test_a_started_store_is_open_migrated_and_healthy(database, start):
+    started = start(database.config())
     assert started.health().ok
     assert started.health().schema_version == 3
-    assert place.open_now() > 0
+    assert database.open_now() > 0
     started.close()
-    assert place.all_closed()
+    assert database.all_closed()
 
 
-def test_a_start_logs_each_step_and_one_line_that_says_what_was_started(place, start, logged):
-    start(place.config()).close()
-    start(place.config(auto_migrate=False))
+def test_a_start_logs_each_step_and_one_line_that_says_what_was_started(database, start, logged):
+    start(database.config()).close()
+    start(database.config(auto_migrate=False))
     steps = [
-        f"INFO schema step up driver={place.driver} step={number} name={name}"
+        f"INFO schema step up driver={database.driver} step={number} name={name}"
         for number, name in enumerate(("users_and_keys", "workflows", "tasks"), 1)
     ]
     lines = [
-        f"INFO store started driver={place.driver} mode={mode} schema_version=3 seconds=N"
+        f"INFO store started driver={database.driver} mode={mode} schema_version=3 seconds=N"
         for mode in ("auto-migrate", "no migration")
     ]
     assert logged() == [*steps, *lines]
 
 
-def test_the_line_has_its_fields_as_attributes(place, start, caplog, logged):
-    start(place.config())
+def test_the_line_has_its_fields_as_attributes(database, start, caplog, logged):
+    start(database.config())
     record = caplog.records[-1]
-    assert (record.driver, record.mode, record.schema_version) == (place.driver, "auto-migrate", 3)
+    assert (record.driver, record.mode, record.schema_version) == (
+        database.driver,
+        "auto-migrate",
+        3,
+    )
     assert 0 < record.seconds < PATIENCE
 
 
-def test_the_logger_is_that_of_the_context(place, start, caplog):
+def test_the_logger_is_that_of_the_context(database, start, caplog):
     caplog.set_level(logging.INFO, "mine")
     with engine_store.context(logger=logging.getLogger("mine")):
-        start(place.config())
+        start(database.config())
     assert {record.name for record in caplog.records} == {"mine"}
 
 
-def test_operations_are_logged_where_somebody_debugs(place, caplog):
+def test_operations_are_logged_at_the_level_debug(database, caplog):
     caplog.set_level(logging.DEBUG, LOGGER)
-    with engine_store.start(place.config()) as store:
+    with engine_store.start(database.config()) as store:
         caplog.clear()
         saved = store.workflows.create(WorkflowState(new_id(), "w"))
         store.workflows.update(saved)
@@ -174,10 +180,10 @@ def test_operations_are_logged_where_somebody_debugs(place, caplog):
             store.workflows.update(saved)
     lines = [re.sub(r"seconds=[\d.e-]+", "seconds=N", one.getMessage()) for one in caplog.records]
     assert lines == [
-        f"operation driver={place.driver} operation=workflows.create seconds=N",
-        f"operation driver={place.driver} operation=workflows.update seconds=N",
-        f"conflict driver={place.driver} operation=workflows.update expected=1 actual=2",
-        f"operation driver={place.driver} operation=workflows.update error=VersionConflictError "
+        f"operation driver={database.driver} operation=workflows.create seconds=N",
+        f"operation driver={database.driver} operation=workflows.update seconds=N",
+        f"conflict driver={database.driver} operation=workflows.update expected=1 actual=2",
+        f"operation driver={database.driver} operation=workflows.update error=VersionConflictError "
         "seconds=N",
     ]
 
@@ -194,19 +200,58 @@ def test_a_configuration_comes_from_a_model_a_file_a_tree_or_the_environment(
     assert start().health().driver == "sqlite"
 
 
-def test_the_store_gets_the_clock_and_the_listeners(place, start):
-    heard = []
+def test_the_store_gets_the_clock_and_the_listeners(database, start):
+    opened = []
 
     class Listener:
         @hookimpl
         def engine_store_opened(self, driver):
-            heard.append(driver)
+            opened.append(driver)
 
     moment = engine_store.utc_now().replace(year=2024)
-    started = start(place.config(), clock=lambda: moment, plugins=iter([Listener()]))
+    started = start(database.config(), clock=lambda: moment, plugins=iter([Listener()]))
     saved = started.run(started.store.workflows.create(WorkflowState(new_id(), "w")))
     assert saved.created_at == moment
-    assert heard == [place.driver]
+    assert opened == [database.driver]
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many plugin managers and how many settings of drivers were made so far."""
+    made = Counter()
+
+    def counting(cls):
+        original = cls.__init__
+
+        def init(self, *args, **kwargs):
+            made[cls] += 1
+            original(self, *args, **kwargs)
+
+        monkeypatch.setattr(cls, "__init__", init)
+
+    for cls in (PluginManager, PostgresOptions, SqliteOptions):
+        counting(cls)
+    return lambda: (made[PluginManager], made[PostgresOptions] + made[SqliteOptions])
+
+
+def test_a_start_makes_one_plugin_manager_and_parses_the_settings_once(database, start, counted):
+    start(database.config())
+    assert counted() == (1, 1)
+
+
+def test_settings_stay_parsed_where_knowledge_asks_for_vectors(counted):
+    dbs = [{"id": "v", "provider": "pgvector", "dimension": 3}]
+    tree = {"database": {"port": 5432}, "knowledge": {"vector_dbs": dbs}}
+    assert findings(engine_store.load(environment={}, arguments=tree)) == ()
+    assert counted() == (1, 1)
+
+
+def test_an_open_does_too_and_the_same_configuration_is_not_parsed_again(database, counted):
+    config = DatabaseConfig(database.url)
+    engine_store.open(config).close()
+    assert counted() == (1, 1)
+    engine_store.open(config).close()
+    assert counted() == (2, 1)
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["asked for", "by knowledge"])
@@ -227,7 +272,7 @@ def test_pgvector_is_made_where_knowledge_asks_for_it(given, make_schema, start,
 # --- a clear error and nothing left open -------------------------------------------------------
 
 
-def test_a_warning_is_logged_with_its_place(start, logged, tmp_path):
+def test_a_warning_is_logged_with_its_field(start, logged, tmp_path):
     url = f"sqlite:///{tmp_path}/a.db"
     start({"database": {"url": url}, "knowledge": {}})
     assert logged()[0] == (
@@ -247,53 +292,53 @@ def test_a_configuration_that_is_refused_opens_nothing(start, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_schema_that_is_behind_is_refused_where_nothing_is_migrated(place, start):
+def test_a_schema_that_is_behind_is_refused_where_nothing_is_migrated(database, start):
     with pytest.raises(SchemaBehindError):
-        start(place.config(auto_migrate=False))
-    assert place.all_closed()
+        start(database.config(auto_migrate=False))
+    assert database.all_closed()
 
 
-def test_a_schema_that_is_ahead_is_refused(place, start, monkeypatch):
-    engine_store.open(place.url).close()
-    driver = importlib.import_module(f"engine_store_{place.driver}.driver")
+def test_a_schema_that_is_ahead_is_refused(database, start, monkeypatch):
+    engine_store.open(database.url).close()
+    driver = importlib.import_module(f"engine_store_{database.driver}.driver")
     monkeypatch.setattr(driver, "MIGRATIONS", driver.MIGRATIONS[:1])
     with pytest.raises(SchemaAheadError):
-        start(place.config())
-    assert place.all_closed()
+        start(database.config())
+    assert database.all_closed()
 
 
-def test_a_store_that_is_not_healthy_is_refused(place, start, monkeypatch):
+def test_a_store_that_is_not_healthy_is_refused(database, start, monkeypatch):
     async def asynchronous(self):
         return sick
 
-    sick = Health(place.driver, can_read=True, can_write=False, schema_version=3, problem="full")
-    monkeypatch.setattr(place.stores[0], "health", lambda self: sick)
-    monkeypatch.setattr(place.stores[1], "health", asynchronous)
+    sick = Health(database.driver, can_read=True, can_write=False, schema_version=3, problem="full")
+    monkeypatch.setattr(SqlStore, "health", lambda self: sick)
+    monkeypatch.setattr(AsyncSqlStore, "health", asynchronous)
     with pytest.raises(UnavailableError, match=r"^full$"):
-        start(place.config())
-    assert place.all_closed()
+        start(database.config())
+    assert database.all_closed()
 
 
-def test_a_store_whose_health_cannot_be_asked_is_closed(place, start, monkeypatch):
+def test_a_store_whose_health_cannot_be_asked_is_closed(database, start, monkeypatch):
     def interrupted(self):
         raise KeyboardInterrupt
 
-    for store in place.stores:
+    for store in (SqlStore, AsyncSqlStore):
         monkeypatch.setattr(store, "health", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        start(place.config())
-    assert place.all_closed()
+        start(database.config())
+    assert database.all_closed()
 
 
-def test_a_listener_that_refuses_the_store_closes_it(place, start):
+def test_a_listener_that_refuses_the_store_closes_it(database, start):
     class Listener:
         @hookimpl
         def engine_store_opened(self, driver):
             raise UnavailableError("not now")
 
     with pytest.raises(UnavailableError, match=r"^not now$"):
-        start(place.config(), plugins=[Listener()])
-    assert place.all_closed()
+        start(database.config(), plugins=[Listener()])
+    assert database.all_closed()
 
 
 def test_a_migration_waits_no_longer_than_it_may(start, tmp_path):

@@ -26,7 +26,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 import engine_store
 from engine_store import DatabaseConfig, User, WorkflowState
 from engine_store.errors import ConfigurationError, EmailExistsError, VersionConflictError
-from engine_store.protocols import Observable, Place
+from engine_store.protocols import Endpoint, Observable
 from engine_store.telemetry import OpenTelemetry, SlowOperations
 from engine_store.threads import threaded
 from engine_store.urls import parse_url
@@ -215,6 +215,31 @@ def test_a_span_is_a_child_of_the_callers(collected, call, url):
     assert {span.parent.span_id for span in children} == {request.context.span_id}
 
 
+def test_what_runs_inside_an_operation_is_its_child(collected, call, url):
+    tracer = collected.tracers.get_tracer("caller")
+
+    def change(state):
+        with tracer.start_as_current_span("in modify"):
+            return attrs.evolve(state, input={})
+
+    def transform(state):
+        with tracer.start_as_current_span("in complete"):
+            return {"done": True}
+
+    async def work(store):
+        await store.workflows.create(FIRST)
+        await store.workflows.modify("w", change)
+        assert (await store.workflows.complete("w", transform)).output == {"done": True}
+
+    call(url, work, [collected.plugin()])
+    _, in_modify, modify, in_complete, complete = collected.spans
+    for inner, outer in ((in_modify, modify), (in_complete, complete)):
+        assert outer.name.startswith(f"workflows.{inner.name.removeprefix('in ')} ")
+        assert inner.parent.span_id == outer.context.span_id
+        assert outer.start_time <= inner.start_time <= inner.end_time <= outer.end_time
+        assert outer.parent is None
+
+
 def test_tasks_side_by_side_keep_their_own_parents(collected, url):
     tracer = collected.tracers.get_tracer("caller")
 
@@ -385,7 +410,7 @@ def test_the_sizes_of_a_file_are_those_of_its_health(collected, url, database):
 
 @pytest.mark.parametrize("driver", ["postgres"], indirect=True)
 @pytest.mark.parametrize("face", ["sync", "async"])
-def test_the_pool_is_told_also_where_it_is_full(collected, make_url, face):
+def test_the_pool_is_reported_while_it_is_full(collected, make_url, face):
     url = make_url(pool_max_size=2, pool_timeout=5)
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal())
@@ -399,8 +424,9 @@ def test_the_pool_is_told_also_where_it_is_full(collected, make_url, face):
             transactions = [
                 portal.wrap_async_context_manager(portal.call(store.transaction)) for _ in range(2)
             ]
-        place = store.place
-        pool = f"{place.address}{f':{place.port}' if place.port else ''}/{place.namespace}"
+        endpoint = store.endpoint
+        port = f":{endpoint.port}" if endpoint.port else ""
+        pool = f"{endpoint.address}{port}/{endpoint.namespace}"
 
         def counts():
             return {
@@ -418,7 +444,7 @@ def test_the_pool_is_told_also_where_it_is_full(collected, make_url, face):
         assert (waiting, most) == (0, 2)
 
 
-def test_a_store_that_is_closed_or_gone_has_no_figures(collected, url):
+def test_a_store_that_is_closed_or_gone_has_no_statistics(collected, url):
     store = engine_store.open(url, plugins=[collected.plugin()])
     assert any(name in collected.metrics() for name in FIGURES)
     store.close()
@@ -431,7 +457,7 @@ def test_a_store_that_is_closed_or_gone_has_no_figures(collected, url):
 FIGURES = ("engine_store.file.size", "db.client.connection.max")
 
 
-def test_two_databases_and_a_database_opened_again_have_their_figures(collected, make_url, caplog):
+def test_two_databases_and_a_database_opened_again_have_their_stats(collected, make_url, caplog):
     first, second = make_url(), make_url()
     engine_store.open(first, plugins=[collected.plugin()]).close()
 
@@ -443,7 +469,7 @@ def test_two_databases_and_a_database_opened_again_have_their_figures(collected,
         engine_store.open(second, plugins=[collected.plugin()]) as two,
         engine_store.open(make_url(), plugins=[Collected().plugin()]),
     ):
-        assert namespaces() == {one.place.namespace, two.place.namespace}
+        assert namespaces() == {one.endpoint.namespace, two.endpoint.namespace}
     assert [record for record in caplog.records if record.name.startswith("opentelemetry")] == []
 
 
@@ -512,13 +538,13 @@ def test_without_providers_the_global_ones_are_used(tmp_path, run_python):
 def test_a_file_is_named_without_its_folders(tmp_path):
     with engine_store.open(f"sqlite:///{tmp_path}/engine.db") as store:
         assert isinstance(store, Observable)
-        assert store.place == Place("sqlite", "engine.db")
+        assert store.endpoint == Endpoint("sqlite", "engine.db")
     with engine_store.open("sqlite:///:memory:") as store:
-        assert store.place == Place("sqlite", ":memory:")
+        assert store.endpoint == Endpoint("sqlite", ":memory:")
 
 
 @pytest.mark.parametrize(
-    ("url", "options", "place"),
+    ("url", "options", "endpoint"),
     [
         ("postgresql://u:s3cret@db:5433/engine", {}, ("engine|engine_store", "db", 5433)),
         ("postgresql://u:s3cret@db/engine?schema=x", {}, ("engine|x", "db", None)),
@@ -529,21 +555,21 @@ def test_a_file_is_named_without_its_folders(tmp_path):
         (None, {"host": "db", "port": 1, "dbname": "e"}, ("e|engine_store", "db", 1)),
     ],
 )
-def test_a_server_is_named_as_it_was_stated(url, options, place):
+def test_a_server_is_named_as_it_was_stated(url, options, endpoint):
     from engine_store_postgres.options import read_options
 
     target, _ = read_options(DatabaseConfig(url=url, options=options))
-    assert target.place == Place("postgresql", *place)
+    assert target.endpoint == Endpoint("postgresql", *endpoint)
 
 
 def test_a_store_that_tells_nothing_of_itself_has_its_drivers_name(collected):
     plugin = collected.plugin()
     plugin.engine_store_opened(driver="memory", store=Mock(spec=["users"]))
-    plugin.engine_store_operation_finished(operation="tasks.get", seconds=1.5, error=None)
+    with plugin.engine_store_operation(driver="memory", operation="tasks.get"):
+        pass
     [span] = collected.spans
     assert span.name == "tasks.get"
     assert dict(span.attributes) == {"db.system.name": "memory", "db.operation.name": "tasks.get"}
-    assert span.end_time - span.start_time == 1_500_000_000
 
 
 # --- without the extra -------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def identity(entry: UsageEntry) -> tuple[str, str, str]:
     return entry.provider.strip(), entry.model.strip(), (entry.source or "").strip().casefold()
 
 
-def told(entries: list[UsageEntry], name: str) -> list:
+def known(entries: list[UsageEntry], name: str) -> list:
     """The values that some entry gives for an optional field."""
     return [value for entry in entries if (value := getattr(entry, name)) is not None]
 
@@ -81,11 +81,11 @@ def test_a_summary_is_what_contract_7_says_of_its_entries(entries):
             assert getattr(merged, name) == sum(getattr(entry, name) for entry in group)
         assert merged.total_tokens == sum(total(entry) for entry in group)
         for name in OPTIONAL:
-            counts = told(group, name)
+            counts = known(group, name)
             assert getattr(merged, name) == (sum(counts) if counts else None)
         assert merged.agent_ids == tuple(sorted({a for entry in group for a in entry.agent_ids}))
-        assert merged.captured_at == min(told(group, "captured_at"), default=None)
-        assert merged.updated_at == max(told(group, "updated_at"), default=None)
+        assert merged.captured_at == min(known(group, "captured_at"), default=None)
+        assert merged.updated_at == max(known(group, "updated_at"), default=None)
 
 
 @given(ENTRY_LISTS)
@@ -227,8 +227,8 @@ def test_merging_raw_entries_is_merging_their_canonical_forms(a, b):
 def test_nothing_is_counted_twice_and_nothing_is_lost(a, b):
     both = a.merge(b).entries
     for name in (*REQUIRED, "total_tokens", *OPTIONAL):
-        told_apart = sum(told(list(a.entries), name)) + sum(told(list(b.entries), name))
-        assert sum(told(list(both), name)) == told_apart
+        separate = sum(known(list(a.entries), name)) + sum(known(list(b.entries), name))
+        assert sum(known(list(both), name)) == separate
 
 
 @given(SUMMARIES, SUMMARIES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -26,7 +27,7 @@ from engine_store.models import (
 )
 from engine_store.plugins import load_driver
 from engine_store.protocols import Store
-from engine_store.sql.catalogue import STATEMENTS
+from engine_store.sql.catalogue import MIGRATIONS, STATEMENTS
 from engine_store.sql.statements import Call, Queries, Statement
 from engine_store_contracts.suite.samples import USAGE, api_key, child, task, user, workflow
 from engine_store_sqlite.driver import QUERIES
@@ -41,11 +42,12 @@ EACH_DRIVER = pytest.mark.parametrize("driver", DRIVERS)
 # What `create` binds beside its own: the parameters of a state serve every statement of its kind.
 SHARED = {"version", "created_at"}
 
-# What the migrators of servers bind besides.
-NAMES = {"schema"}
-
 # What the code calls its statements.
 QUERIES_ARE = {"_q", "queries", "_queries", "QUERIES"}
+
+WRITING = re.compile(
+    r"INSERT INTO|DELETE FROM|CREATE (TABLE|SCHEMA|EXTENSION)|PRAGMA \w+ =|^UPDATE", re.MULTILINE
+)
 
 
 def names_used_in(package: str) -> set[str]:
@@ -59,28 +61,35 @@ def names_used_in(package: str) -> set[str]:
         and isinstance(node.value, ast.Attribute | ast.Name)
         and (node.value.attr if isinstance(node.value, ast.Attribute) else node.value.id)
         in QUERIES_ARE
-    }
+    } - set(dir(Queries))
 
 
-USED_BY_KIT = names_used_in("engine_store.sql.operations") | names_used_in("engine_store.sql")
-USED_BY_DRIVER = {
-    driver: names_used_in(f"engine_store_{driver}") - set(dir(Queries)) for driver in DRIVERS
-}
-NEEDED = {name for name, entry in STATEMENTS.items() if not entry.needed_if}
+NEEDED = {name for name, entry in STATEMENTS.items() if entry.needed}
+USED_BY_KIT = names_used_in("engine_store.sql")
 
 
 # --- what there is, and who uses it --------------------------------------------------------------
 
 
-def test_the_catalogue_has_the_statements_that_the_kit_uses() -> None:
-    assert STATEMENTS.keys() == USED_BY_KIT - set(dir(Queries))
+def test_the_catalogue_has_what_operations_and_the_migrator_use_and_nothing_else() -> None:
+    by_migrator = {entry.name for entry in MIGRATIONS}
+    assert names_used_in("engine_store.sql.operations") == STATEMENTS.keys() - by_migrator
+    assert by_migrator <= USED_BY_KIT
 
 
 @EACH_DRIVER
-def test_every_statement_is_used_by_the_kit_or_by_its_driver(driver: str) -> None:
-    found = DRIVERS[driver].keys()
-    assert found - STATEMENTS.keys() <= USED_BY_DRIVER[driver]
-    assert USED_BY_DRIVER[driver] | NEEDED <= found
+def test_what_a_driver_has_beyond_the_catalogue_is_used_and_there(driver: str) -> None:
+    own = DRIVERS[driver].keys() - STATEMENTS.keys()
+    used = names_used_in(f"engine_store_{driver}") - STATEMENTS.keys()
+    assert used <= own <= used | USED_BY_KIT
+
+
+@EACH_DRIVER
+def test_a_statement_writes_if_its_name_says_so(driver: str) -> None:
+    statements = DRIVERS[driver].values()
+    texts = {one.name: "\n".join(line for line, _ in one.lines) for one in statements}
+    writing = {name for name, text in texts.items() if WRITING.search(text)}
+    assert writing == {one.name for one in statements if one.writes}
 
 
 # --- what the statements are given ---------------------------------------------------------------
@@ -112,7 +121,7 @@ def store(driver: str, request: pytest.FixtureRequest, calls: list[Call]) -> Ite
     """A fresh store of the driver, whose calls are noted from its opening on."""
     memory = "sqlite:///:memory:"
     url = memory if driver == "sqlite" else request.getfixturevalue(f"{driver}_url")
-    with load_driver(driver)[0].scratch(url) as scratch, engine_store.open(scratch) as store:
+    with load_driver(driver).scratch(url) as scratch, engine_store.open(scratch) as store:
         yield store
 
 
@@ -203,15 +212,10 @@ def test_every_statement_gets_exactly_what_it_binds(
     store.migrator.verify()
     store.migrator.down(0)
     for statement, parameters in calls:
-        entry = STATEMENTS.get(statement.name)
-        wanted = statement.parameters if entry is None else entry.parameters
-        given = parameters.keys() - NAMES
-        assert wanted - NAMES <= given, statement.name
-        assert given - wanted <= (SHARED if is_of_a_state(statement) else set()), statement.name
-    called = {statement.name for statement, _ in calls} - USED_BY_DRIVER[driver]
-    turns = {"lock_turn"}  # of attempts of `modify` that are late
-    assert called - turns == DRIVERS[driver].keys() - USED_BY_DRIVER[driver] - turns
-
-
-def is_of_a_state(statement: Statement) -> bool:
-    return statement.name.startswith(("create_", "upsert_"))
+        wanted = statement.parameters | set(statement.optional)
+        given = parameters.keys()
+        assert wanted <= given, statement.name
+        assert given - wanted <= (
+            SHARED if statement.name.startswith(("create_", "upsert_")) else set()
+        ), statement.name
+    assert {statement.name for statement, _ in calls} >= NEEDED

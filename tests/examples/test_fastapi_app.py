@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from attrs import evolve, frozen
+from attrs import frozen
 
 import engine_store
 from engine_store import (
@@ -346,7 +346,7 @@ def test_a_workflow_is_created_and_read_with_its_tasks(http: httpx.Client, behin
     )
     used = UsageSummary.of([UsageEntry("anyone", "a-model", 90, 10)])
     error = ErrorInfo("no answer", "NO_ANSWER", {"attempts": 3})
-    behind.tasks.update(evolve(task, status=Status.FAILED, error=error, usage=used))
+    behind.tasks.update(task.evolve(status=Status.FAILED, error=error, usage=used))
     answer = http.get(f"/workflows/{exec_id}")
     assert (answer.headers["ETag"], answer.headers["Cache-Control"]) == ('"1"', "no-store")
     tasks = answer.json().pop("tasks")

@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from engine_store.transfer import totals
+from engine_store.transfer import checksum
 from postgres_server import home_in
 
 pytestmark = pytest.mark.xdist_group("benchmarks")
@@ -135,7 +135,7 @@ def test_rows_behind_the_back_of_a_store_are_as_valid_as_its_own(databases):
             workflow = rows.store.workflows.get(rows.any_workflow(), with_tasks=True)
             assert len(workflow.tasks) == 2
         importlib.import_module("engine_store.transfer").copy(rows.store, empty)
-        assert totals(empty) == totals(rows.store)
+        assert checksum(empty) == checksum(rows.store)
 
 
 def test_a_server_lives_beside_the_results_where_its_user_can_get_there(monkeypatch):

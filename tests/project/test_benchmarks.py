@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.xdist_group("benchmarks")  # one worker, so that all studies run once
 
-STUDIES = ["ratio", "concurrent", "rows", "telemetry", "keys", "transfer"]
+STUDIES = ["ratio", "concurrent", "rows", "telemetry", "keys", "transfer", "imports"]
 
 TINY = ("--rounds", "2", "--seconds", "0.001")
 
@@ -129,7 +129,7 @@ def test_a_report_says_what_was_measured_how_and_on_what(report, study):
     assert set(report["machine"]) == {"system", "architecture", "cpus", "python"}
     found = {name: engine["bare"] for name, engine in report["databases"].items()}
     one = {"sqlite": BARE["sqlite"]}
-    assert found == (one if study in ("telemetry", "keys") else BARE)
+    assert found == (one if study in ("telemetry", "keys", "imports") else BARE)
     assert report["parameters"]["rounds"] == 2
     assert report["parameters"]["seconds"] == 0.001
 
@@ -257,11 +257,25 @@ def test_latencies_are_measured_for_each_operation_at_each_size_on_both_database
     )
 
 
-def test_plugins_keys_and_moves_are_bars_with_their_medians(reports, folder):
+def test_an_import_and_a_call_of_the_command_are_compared_with_what_they_stand_on(reports, folder):
+    report = reports["imports"]
+    medians = {program["name"]: program["ms"]["median"] for program in report["programs"]}
+    page = (folder / "imports.md").read_text("utf-8")
+    for program, of, aim in (
+        ("import engine_store", "import attrs, orjson", 1.5),
+        ("engine-store --version", "import typer", 2.0),
+    ):
+        ratio = medians[program] / medians[of]
+        assert {"program": program, "of": of, "aim": aim, "ratio": ratio} in report["ratios"]
+        assert f"`{program}` takes {ratio:.2f} times as long as `{of}`;" in page
+
+
+def test_plugins_keys_transfers_and_imports_are_bars_with_their_medians(reports, folder):
     for study, things, unit, names in (
         ("telemetry", "plugins", "us", ["no plugin", "SlowOperations"]),
         ("keys", "calls", "us", ["KeyChecker.check", "the hash alone"]),
         ("transfer", "moves", "rows_per_second", ["export from SQLite", "export from PostgreSQL"]),
+        ("imports", "programs", "ms", ["import attrs, orjson", "import engine_store"]),
     ):
         found = reports[study][things]
         assert [one["title"] for one in found][:2] == names
@@ -305,7 +319,7 @@ def test_one_case_may_be_measured_alone_and_by_one_driver(run, tmp_path):
 def test_a_profile_names_the_functions_and_writes_nothing(run, tmp_path):
     options = ("--profile", "get", "--seconds", "0.01", "--into", tmp_path)
     printed = run(sys.executable, "-m", "benchmarks", "--driver", "sqlite", *options)
-    assert {"Connection.execute", "rows.task", "TaskState.__init__"} <= set(printed.split())
+    assert {"Connection.execute", "rows.read_usage", "TaskState.__init__"} <= set(printed.split())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -320,7 +334,7 @@ def cli(root, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("unknown", "no study 'unknown', only ratio, concurrent, rows, telemetry, keys, transfer"),
+        ("unknown", f"no study 'unknown', only {', '.join(STUDIES)}"),
         ("keys --driver postgres", "postgres does not measure keys"),
         ("--case unknown", "invalid choice: 'unknown'"),
         ("rows --case get", "a case is of the study ratio: name no other one with it"),

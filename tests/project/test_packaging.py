@@ -23,6 +23,7 @@ pytestmark = pytest.mark.xdist_group("wheels")  # one worker, so that they are b
 SOURCES = {
     "engine-store": "core/src/engine_store",
     "engine-store-contracts": "contracts/src/engine_store_contracts",
+    "engine-store-mariadb": "examples/mariadb_driver/src/engine_store_mariadb",
     "engine-store-memory": "drivers/memory/src/engine_store_memory",
     "engine-store-postgres": "drivers/postgres/src/engine_store_postgres",
     "engine-store-sqlite": "drivers/sqlite/src/engine_store_sqlite",
@@ -152,12 +153,17 @@ def test_a_wheel_announces_what_others_discover(metadata, name):
             ("engine_store.commands", "contracts", "engine_store_contracts.command:app"),
             ("pytest11", "engine_store_contracts", "engine_store_contracts.plugin"),
         ],
-        "engine-store-memory": [("engine_store.drivers", "memory", "engine_store_memory")],
-        "engine-store-postgres": [
-            ("engine_store.drivers", "postgres", "engine_store_postgres.driver"),
-            ("engine_store.drivers", "postgresql", "engine_store_postgres.driver"),
+        "engine-store-mariadb": [
+            ("engine_store.drivers", "mariadb", "engine_store_mariadb.driver:DRIVER")
         ],
-        "engine-store-sqlite": [("engine_store.drivers", "sqlite", "engine_store_sqlite.driver")],
+        "engine-store-memory": [("engine_store.drivers", "memory", "engine_store_memory:DRIVER")],
+        "engine-store-postgres": [
+            ("engine_store.drivers", "postgres", "engine_store_postgres.driver:DRIVER"),
+            ("engine_store.drivers", "postgresql", "engine_store_postgres.driver:DRIVER"),
+        ],
+        "engine-store-sqlite": [
+            ("engine_store.drivers", "sqlite", "engine_store_sqlite.driver:DRIVER")
+        ],
     }
     points = [(point.group, point.name, point.value) for point in metadata.entry_points]
     assert points == announced[name]

@@ -36,9 +36,11 @@ def test_the_examples_of_files_are_valid(root, tmp_path, language, read):
 def commands(group: typer.Typer, path: tuple[str, ...] = ()) -> set[str]:
     """Every command below a group, as it is typed."""
     found = set()
-    for command in typer.main.get_command(group).commands.values():
-        below = getattr(command, "commands", None)
-        names = (*path, command.name)
+    command = typer.main.get_command(group)
+    context = typer.Context(command)
+    for name in command.list_commands(context):
+        below = getattr(command.get_command(context, name), "commands", None)
+        names = (*path, name)
         found |= {" ".join(names)} if below is None else {" ".join((*names, n)) for n in below}
     return found
 

@@ -26,10 +26,10 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 import engine_store
-from engine_store import DatabaseConfig, Status, User, WorkflowState, plugins
+from engine_store import DatabaseConfig, Status, User, WorkflowState, discovery
 from engine_store.cli import main
 from engine_store.cli.app import run as run_command
 from engine_store.errors import EngineStoreError
@@ -229,8 +229,8 @@ def without_an_extra(stage: Stage) -> Iterator[str]:
 
 @symptom("A driver is not installed")
 def without_a_driver(stage: Stage) -> Iterator[str]:
-    stage.patch.setattr("engine_store.plugins._entry_point", plugins._entry_point.__wrapped__)
-    stage.patch.setattr("engine_store.plugins.entry_points", lambda group: [])
+    stage.patch.setattr("engine_store.discovery._entry_point", discovery._entry_point.__wrapped__)
+    stage.patch.setattr("engine_store.discovery.entry_points", lambda group: [])
     yield command("health", "--url", "sqlite:///engine.db")
 
 
@@ -344,9 +344,11 @@ def with_a_damaged_file(stage: Stage) -> Iterator[str]:
 @symptom("The disk is full")
 def without_room(stage: Stage) -> Iterator[str]:
     store = stage.open()
-    writer = store.connections.writer.connection
+    connection = store.engine.pool.write_pool.acquire()
+    writer = connection.raw
     (used,) = writer.execute("PRAGMA page_count").fetchone()
     writer.execute(f"PRAGMA max_page_count = {used}")  # as a disk without room for another page
+    store.engine.pool.write_pool.release(connection)
     large = WorkflowState("w-1", "report", input={"x": "x" * 100_000})
     yield said(lambda: store.workflows.create(large))
 
@@ -397,9 +399,10 @@ def with_a_transaction_of_its_own(stage: Stage) -> Iterator[str]:
 @symptom("Every reader was busy")
 def with_busy_readers(stage: Stage) -> Iterator[str]:
     store = stage.open(IMPATIENT)
-    taken = store.connections.readers.take()
+    readers = store.engine.pool.read_pool
+    taken = readers.acquire()
     yield said(store.workflows.list)
-    store.connections.readers.give(taken)
+    readers.release(taken)
 
 
 @symptom("All connections were busy")
@@ -410,7 +413,7 @@ def with_a_full_pool(stage: Stage) -> Iterator[str]:
     store = stage.open(stage.server.url(pool_max_size=1, pool_max_waiting=1))
     with ThreadPoolExecutor(1) as thread, store.transaction():
         thread.submit(store.workflows.list)
-        while not store.figures()["requests_waiting"]:
+        while not store.stats()["requests_waiting"]:
             time.sleep(0)
         yield said(store.workflows.list)
 
@@ -452,7 +455,7 @@ def with_a_function_that_writes(stage: Stage) -> Iterator[str]:
 
     def write_itself(state: WorkflowState) -> WorkflowState:
         store.workflows.set_status("w-1", Status.RUNNING)
-        return evolve(state, status=Status.PAUSED)
+        return state.evolve(status=Status.PAUSED)
 
     yield said(lambda: store.workflows.modify("w-1", write_itself))
 

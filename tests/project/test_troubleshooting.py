@@ -85,7 +85,7 @@ EXAMPLES = (
     ),
     UnknownDriverError(
         "mysql",
-        ("postgres", "postgresql", "sqlite"),
+        ("memory", "postgres", "postgresql", "sqlite"),
         "Check the URL's scheme, or install the distribution that offers this driver",
     ),
     DriverLoadError(
@@ -107,7 +107,7 @@ EXAMPLES = (
         None,
         "user 1, api_key 0, workflow 3, task 3, checksum 21f3c0d4a9be",
         "user 1, api_key 0, workflow 4, task 3, checksum 8d0f6b1c7e52",
-        "The rows stay. Did somebody write meanwhile? Compare both, or do it again",
+        "The rows stay. Did another process write meanwhile? Compare both, or do it again",
     ),
     ForeignDatabaseError("/var/lib/engine/engine.db", "the database of another program"),
     SchemaAheadError(database=4, code=3),

@@ -18,6 +18,7 @@ from engine_store import Status
 WORKSPACE = {
     "engine-store",
     "engine-store-contracts",
+    "engine-store-mariadb",
     "engine-store-memory",
     "engine-store-postgres",
     "engine-store-sqlite",
@@ -33,12 +34,12 @@ def pins(root: Path) -> dict[str, str]:
 
 def test_everything_installed_has_the_version_that_is_pinned(pins):
     found = {normal(one.name): one.version for one in distributions() if one.name}
-    strangers = {
+    unpinned = {
         name: version
         for name, version in found.items()
         if name not in WORKSPACE and pins.get(name) != version
     }
-    assert strangers == {}
+    assert unpinned == {}
 
 
 def test_nothing_is_pinned_that_nobody_needs(pins, root):

@@ -13,8 +13,8 @@ from hypothesis import settings
 
 import engine_store
 from engine_store import transfer
+from engine_store.entities import BY_MODEL, Row
 from engine_store.protocols import Store
-from engine_store.transfer.rows import KIND_OF, Row
 from engine_store_contracts.clock import START
 from engine_store_contracts.suite import samples
 
@@ -73,7 +73,7 @@ def sample() -> list[Row]:
 def filled(store: Store, rows: Iterable[Row]) -> Store:
     """The store, with these rows restored."""
     for row in rows:
-        KIND_OF[type(row)].of(store).restore(row)
+        BY_MODEL[type(row)].of(store).restore(row)
     return store
 
 

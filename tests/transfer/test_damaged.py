@@ -63,7 +63,7 @@ def refused(store: Store, content: bytes) -> InvalidExportError:
     """The error of importing it, after which nothing is there."""
     with pytest.raises(InvalidExportError) as caught:
         transfer.import_(store, io.BytesIO(content))
-    assert sum(transfer.totals(store).counts.values()) == 0
+    assert sum(transfer.checksum(store).counts.values()) == 0
     assert caught.value.remedy.endswith("nothing was written")
     return caught.value
 
@@ -153,14 +153,14 @@ def test_a_file_cut_off_anywhere_is_refused(target: Store, content: bytes) -> No
         error = refused_without_looking(target, content[:size])
         whole = content[:size].count(b"\n")
         assert error.line == whole + 1
-    assert sum(transfer.totals(target).counts.values()) == 0
+    assert sum(transfer.checksum(target).counts.values()) == 0
 
 
 def test_a_compressed_file_cut_off_anywhere_is_refused(target: Store, content: bytes) -> None:
     compressed = gzip.compress(content)
     for size in range(len(compressed)):
         refused_without_looking(target, compressed[:size])
-    assert sum(transfer.totals(target).counts.values()) == 0
+    assert sum(transfer.checksum(target).counts.values()) == 0
 
 
 def test_a_compressed_file_with_any_bit_changed_is_refused_or_means_the_same(
@@ -171,7 +171,7 @@ def test_a_compressed_file_with_any_bit_changed_is_refused_or_means_the_same(
         damaged = bytearray(compressed)
         damaged[place] ^= 1
         refused_without_looking(target, bytes(damaged))
-    assert sum(transfer.totals(target).counts.values()) == 0
+    assert sum(transfer.checksum(target).counts.values()) == 0
 
 
 def refused_without_looking(store: Store, content: bytes) -> InvalidExportError:
@@ -203,7 +203,7 @@ def test_an_error_shows_no_secret(target: Store, content: bytes) -> None:
     lines: Any = replaced(K1, '"prefix":"p-k1"', '"prefix":""')(content.splitlines(keepends=True))
     shown = str(refused(target, b"".join(lines)))
     assert shown == (
-        "line 3: expected a row, found one that no store takes (api_key.prefix: expected 1 to 255 "
+        "line 3: expected a row, found one that no store takes (key.prefix: expected 1 to 255 "
         "characters, found 0). Get the file again from where it came from, or export again; "
         "nothing was written"
     )
@@ -227,4 +227,4 @@ def test_a_file_that_another_program_wrote_means_the_same(
 ) -> None:
     lines = summed(change(content.splitlines(keepends=True)))
     assert transfer.import_(target, io.BytesIO(b"".join(lines))).identical
-    assert transfer.totals(target) == transfer.totals(source)
+    assert transfer.checksum(target) == transfer.checksum(source)

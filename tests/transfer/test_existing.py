@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 from engine_store import transfer
+from engine_store.entities import BY_MODEL, Row
 from engine_store.errors import (
     InvalidValueError,
     MismatchError,
@@ -20,8 +21,7 @@ from engine_store.errors import (
 from engine_store.models import TaskState
 from engine_store.protocols import Store
 from engine_store.transfer import format as export_format
-from engine_store.transfer import restoring
-from engine_store.transfer.rows import KIND_OF, Row
+from engine_store.transfer import importer
 from engine_store_contracts.clock import START
 from engine_store_contracts.suite import samples
 
@@ -52,13 +52,13 @@ def test_a_target_with_any_row_is_refused_and_left_alone(
 ) -> None:
     made = {"users": samples.user("eve"), "workflows": samples.workflow("another")}[kind]
     getattr(target, kind).create(made)
-    before = transfer.totals(target)
+    before = transfer.checksum(target)
     with pytest.raises(NotEmptyError) as copying:
         transfer.copy(source, target)
     with pytest.raises(NotEmptyError) as importing:
         transfer.import_(target, io.BytesIO(content))
     assert copying.value.found == importing.value.found == kind
-    assert transfer.totals(target) == before
+    assert transfer.checksum(target) == before
 
 
 def test_what_to_do_is_one_of_two(source: Store, target: Store) -> None:
@@ -72,11 +72,11 @@ def test_skip_goes_on_from_any_row_and_ends_in_the_same(
     source: Store, target: Store, content: bytes, there: int
 ) -> None:
     for _, row in list(export_format.read(source_of(content)))[:there]:
-        KIND_OF[type(row)].of(target).restore(row)
+        BY_MODEL[type(row)].of(target).restore(row)
     report = transfer.import_(target, io.BytesIO(content), existing="skip")
     assert sum(report.restored.values()) == 9 - there
     assert (report.different, report.identical) == (NONE, True)
-    assert transfer.totals(target) == transfer.totals(source)
+    assert transfer.checksum(target) == transfer.checksum(source)
 
 
 def source_of(content: bytes) -> Any:
@@ -92,7 +92,7 @@ def test_skip_leaves_other_rows_alone_and_says_that_there_are_some(
     report = transfer.copy(source, target, existing="skip")
     assert (report.restored, report.different, report.identical) == (ALL, NONE, False)
     assert target.users.get("eve") == other
-    assert transfer.totals(target).counts == {**ALL, "user": 3, "workflow": 3}
+    assert transfer.checksum(target).counts == {**ALL, "user": 3, "workflow": 3}
 
 
 def test_skip_leaves_rows_that_differ_and_tells_which(source: Store, target: Store) -> None:
@@ -153,16 +153,16 @@ def test_what_belongs_to_another_row_cannot_be_skipped(
     if "email" not in found:
         target.users.create(samples.user("eve"))
     take(target)
-    before = transfer.totals(target)
+    before = transfer.checksum(target)
     with pytest.raises(TransferError) as caught:
         transfer.copy(source, target, existing="skip")
     line = 2 if "email" in found else 3
     assert (caught.value.line, caught.value.expected, caught.value.found) == (line, expected, found)
-    assert transfer.totals(target) == before  # the batch was rolled back
+    assert transfer.checksum(target) == before  # the batch was rolled back
 
 
 def test_a_row_that_appears_meanwhile_is_not_overwritten(source: Store, target: Store) -> None:
-    rows = restoring.Restorer(target, "refuse")
+    rows = importer.Importer(target, "refuse")
     target.users.create(samples.user("ann"))
     with pytest.raises(TransferError, match="user with user_id 'ann' exists already"):
         rows.run([(2, source.users.get("ann"))])
@@ -170,7 +170,7 @@ def test_a_row_that_appears_meanwhile_is_not_overwritten(source: Store, target: 
 
 def test_a_row_whose_owner_vanished_meanwhile_is_named(source: Store, target: Store) -> None:
     with pytest.raises(TransferError) as caught:
-        restoring.Restorer(target, "refuse").run([(3, source.api_keys.get("k1"))])
+        importer.Importer(target, "refuse").run([(3, source.api_keys.get("k1"))])
     assert (caught.value.line, caught.value.expected) == (3, "to restore api_key 'k1'")
     assert caught.value.found == "user_id of the api key names 'ann', which is not there"
 
@@ -191,7 +191,7 @@ def backwards(depth: int) -> list[Row]:
 def test_children_before_their_parents_wait_for_them(
     target: Store, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr(restoring, "BATCH", batch)
+    monkeypatch.setattr(importer, "BATCH", batch)
     rows = backwards(6)
     assert transfer.import_(target, file_of(rows)).identical
     assert [task.task_exec_id for task in target.tasks.tree("t0")] == [f"t{n}" for n in range(6)]
@@ -290,10 +290,10 @@ def test_a_file_that_changes_after_it_was_checked_is_noticed(
     target: Store, content: bytes, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     file = io.BytesIO(content)
-    opened = transfer.files.Source.open
+    opened = transfer.files.InputFile.open
     calls = []
 
-    def open_again(source: transfer.files.Source) -> Any:
+    def open_again(source: transfer.files.InputFile) -> Any:
         calls.append(source)
         if len(calls) == 2:
             file.seek(0)
@@ -301,6 +301,6 @@ def test_a_file_that_changes_after_it_was_checked_is_noticed(
             file.truncate()
         return opened(source)
 
-    monkeypatch.setattr(transfer.files.Source, "open", open_again)
+    monkeypatch.setattr(transfer.files.InputFile, "open", open_again)
     with pytest.raises(MismatchError, match="The file changed meanwhile"):
         transfer.import_(target, file)

@@ -65,5 +65,5 @@ def test_the_example_of_the_page_is_what_an_export_writes() -> None:
 def test_the_example_of_the_page_can_be_imported() -> None:
     with engine_store.open("sqlite:///:memory:") as store:
         report = transfer.import_(store, io.BytesIO(example()))
-        assert report.totals.counts == {"user": 1, "api_key": 1, "workflow": 1, "task": 1}
+        assert report.checksum.counts == {"user": 1, "api_key": 1, "workflow": 1, "task": 1}
         assert store.tasks.get("t-1").created_at == datetime(2026, 1, 31, 12, 0, 1, 500_000, UTC)

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 import engine_store
 from engine_store import transfer
+from engine_store.entities import BY_MODEL, Row
 from engine_store.errors import EngineStoreError, TransferError
 from engine_store.protocols import Store
-from engine_store.transfer.rows import KIND_OF, Row
 from engine_store_contracts import strategies as some
 from engine_store_contracts.clock import START
 from engine_store_contracts.exact import exact
@@ -60,9 +60,9 @@ any_rows = st.lists(
 
 def put(store: Store, rows: Iterable[Row]) -> None:
     """Restore what can be restored: owners first, or little could."""
-    for row in sorted(rows, key=lambda row: list(KIND_OF).index(type(row)) % 2):
+    for row in sorted(rows, key=lambda row: list(BY_MODEL).index(type(row)) % 2):
         try:
-            KIND_OF[type(row)].of(store).restore(row)
+            BY_MODEL[type(row)].of(store).restore(row)
         except EngineStoreError:
             continue
 
@@ -77,7 +77,7 @@ def test_any_rows_are_the_same_after_a_file_and_after_copies(rows: list[Row]) ->
         assert report.identical
         assert everything(between) == everything(source)
         assert exported(between) == content
-        assert transfer.copy(between, back).totals == report.totals
+        assert transfer.copy(between, back).checksum == report.checksum
     assert everything(back) == everything(source)
     assert exported(back) == content
 
@@ -112,7 +112,7 @@ def test_sqlite_to_postgres_to_sqlite_gives_the_same_bytes(
 ) -> None:
     source, back = new_store(), new_store()
     for row in hostile_rows():
-        KIND_OF[type(row)].of(source).restore(row)
+        BY_MODEL[type(row)].of(source).restore(row)
     content = exported(source)
     with engine_store.open(postgres_store_url) as between:
         assert transfer.copy(source, between).identical
@@ -139,7 +139,7 @@ def test_counts_are_told_by_kind(source: Store, target: Store, tmp_path: Path) -
     path = tmp_path / "engine.jsonl"
     assert transfer.export(source, path) == COUNTS
     report = transfer.import_(target, path)
-    assert report.totals.counts == report.restored == COUNTS
+    assert report.checksum.counts == report.restored == COUNTS
     assert report.different == dict.fromkeys(COUNTS, 0)
     assert (report.examples, report.identical) == ((), True)
 
@@ -225,8 +225,8 @@ def test_totals_are_equal_for_equal_rows_whatever_the_order_of_keys(
         (third, {"a": 1, "b": {"c": 2, "d": 0.0}}),
     ):
         store.workflows.restore(samples.workflow(input=document, **stamps))
-    assert transfer.totals(one) == transfer.totals(other)
-    assert transfer.totals(one).checksum != transfer.totals(third).checksum
+    assert transfer.checksum(one) == transfer.checksum(other)
+    assert transfer.checksum(one).sha256 != transfer.checksum(third).sha256
 
 
 def test_progress_is_told_to_the_last_row(source: Store, target: Store) -> None:

@@ -39,7 +39,7 @@ def conformance(
 ) -> None:
     """Prove drivers by the whole contract.
 
-    Each case runs on a scratch database beside the given one.
+    The cases run on scratch databases next to the given one.
 
     Exit code 0: every case passed, or needs what the driver declares it cannot do. 1: a case
     failed or did not run. 2: nothing could be run.

@@ -1,8 +1,9 @@
-"""A run of the suite on a terminal: its progress while it runs, and what came of it."""
+"""A run of the suite: its progress while it runs, as a bar or as lines, and what came of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -18,6 +19,10 @@ from engine_store_contracts.report.text import summary
 
 LONGEST_FAILURE = 40
 """Lines of a failure that are printed; the reports have all."""
+
+
+BETWEEN_LINES = 10
+"""Seconds from one line of progress to the next, if the output is no terminal and has no bar."""
 
 
 LONGEST_END = 20
@@ -36,7 +41,10 @@ class Display:
             TimeElapsedColumn(),
             TextColumn("[red]{task.fields[failed]}"),
             console=console,
+            disable=not console.is_terminal,
         )
+        self._title = title
+        self._said = monotonic()
         self._task = self._progress.add_task(escape(title), total=None, failed="")
         self._failed = 0
         self._recorder: Recorder | None = None
@@ -77,6 +85,19 @@ class Display:
             self._progress.update(self._task, failed=f"{self._failed} failed")
         if report.when == "teardown":
             self._progress.advance(self._task)
+            self._say_progress()
+
+    def _say_progress(self) -> None:
+        """Print a line now and then where there is no bar."""
+        if not self._progress.disable or monotonic() - self._said < BETWEEN_LINES:
+            return
+        self._said = monotonic()
+        [task] = self._progress.tasks
+        line = (
+            f"{self._title}: {task.completed:.0f} of {task.total or 0:.0f} cases, "
+            f"{self._failed} failed, {task.elapsed or 0:.0f} s"
+        )
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def pytest_keyboard_interrupt(self) -> None:
         """Let the processes of xdist end their cases and remove what those have made."""

@@ -13,13 +13,14 @@ from typing import Self
 import engine_store
 from engine_store.clock import Clock, utc_now
 from engine_store.config import DatabaseConfig
+from engine_store.discovery import load_driver
 from engine_store.errors import EngineStoreError
 from engine_store.models import Status
-from engine_store.plugins import load_driver
 from engine_store.protocols import AsyncStore, Capability, Driver, Store
 from engine_store.urls import parse_url
 from engine_store_contracts.faces import Face
 from engine_store_contracts.loops import Loops
+from engine_store_contracts.patience import PATIENCE
 
 
 class Harness(ABC):
@@ -82,9 +83,8 @@ def delete_everything(store: Store) -> None:
 
 
 def driver_of(url: str) -> Driver:
-    """The installed driver of a URL. Raises as `engine_store.plugins.load_driver`."""
-    driver, _ = load_driver(parse_url(url).scheme)
-    return driver
+    """Return the installed driver of a URL. Raises as `engine_store.discovery.load_driver`."""
+    return load_driver(parse_url(url).scheme)
 
 
 def why_unreachable(url: str) -> str | None:
@@ -138,9 +138,10 @@ class Database:
 
     def open(self, *, clock: Clock = utc_now) -> Store:
         """A store on the database; its face is the synchronous one, whichever is behind it."""
-        if self.face is Face.SYNC:
-            return self.harness.open(clock=clock)
-        return self._loops.open(partial(self.harness.open_async, clock=clock))
+        with PATIENCE.measure():
+            if self.face is Face.SYNC:
+                return self.harness.open(clock=clock)
+            return self._loops.open(partial(self.harness.open_async, clock=clock))
 
     def reopen(self, store: Store, *, clock: Clock = utc_now) -> Store:
         """Close the store, and open another one in its place."""

@@ -31,6 +31,7 @@ class Loops:
         """The store that `open_async` opens on a loop of its own, with the synchronous face."""
         with ExitStack() as stack:
             portal = stack.enter_context(start_blocking_portal())
+            stack.callback(portal.call, portal.stop, True)  # also if one of its calls hangs
             store = cast("Store", _StoreFace(portal, portal.call(open_async)))
             self._running[store] = stack.pop_all()
         return store

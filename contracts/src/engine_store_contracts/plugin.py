@@ -145,7 +145,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, pytest.TestReport]:
     """Fail what was skipped, or expected to fail, other than by a capability (contract 9.5).
 
     Nothing that is told of a failure has the password of the URL.
@@ -159,6 +161,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.
         report.__dict__.pop("wasxfail", None)
     if report.failed:
         recording.note_failure(item)
+        if recording.CASE in properties and call.when == "call":
+            _add_hanging(report, call)
         make_printable(report, item.config.option.store_url)
     return report
 
@@ -168,6 +172,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output[recording.CASE] = session.config.stash.get(recording.COLLECTED, [])
+
+
+def _add_hanging(report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+    """Say which calls of a failed case are still running, if its failure does not say so."""
+    from engine_store_contracts.hanging import Hang, describe, running_calls
+
+    is_told = call.excinfo is not None and call.excinfo.errisinstance(Hang)
+    if not is_told and (running := running_calls()):
+        report.longrepr = f"{report.longreprtext}\n\n{describe(running)}"
 
 
 def _is_contract(collector: pytest.Collector) -> TypeGuard[pytest.Class]:

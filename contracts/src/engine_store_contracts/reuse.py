@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TypeAlias
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from engine_store.protocols import Store
 from engine_store_contracts import recording
@@ -47,16 +47,19 @@ class Reuse:
     @contextmanager
     def harness(self, make: MakeHarness, item: pytest.Item, *, fresh: bool) -> Iterator[Harness]:
         """Lend a harness to the case; with `fresh` a new one that no other case will see."""
-        with ExitStack() as stack:
-            kept = None if fresh else self._take()
-            if kept is None:
-                harness = stack.enter_context(make())
-            else:
-                harness = kept.harness
-                stack.push(kept.removal)
-            yield harness
-            if not fresh and _outlives_its_stores(harness) and not recording.has_failed(item):
-                self._kept = _Kept(harness, stack.pop_all(), item)
+        database = None if fresh else self._take()
+        if database is None:
+            removal = ExitStack()
+            database = _Kept(removal.enter_context(make()), removal, item)
+        try:
+            yield database.harness
+        except BaseException:
+            database.removal.close()
+            raise
+        if fresh or recording.has_failed(item) or not _outlives_its_stores(database.harness):
+            database.removal.close()
+        else:
+            self._kept = evolve(database, last=item)
 
     def close(self) -> None:
         """Remove the database."""

@@ -6,7 +6,9 @@ first line it reads is the URL of the store.
 
 from __future__ import annotations
 
+import faulthandler
 import json
+import signal
 import sys
 from collections.abc import Callable
 from itertools import count
@@ -15,17 +17,20 @@ from typing import Any
 import attrs
 
 import engine_store
+from engine_store.entities import BY_MODEL
 from engine_store.errors import EngineStoreError
 from engine_store.migrations import Migration
 from engine_store.models import Role, TaskState, User, WorkflowState
 from engine_store.plugins import hookimpl
 from engine_store.protocols import Store
-from engine_store.transfer.rows import KIND_OF
 from engine_store.transfer.rows import rows as rows_of
 from engine_store_contracts.exact import told
 from engine_store_contracts.history.events import Event, to_json
 from engine_store_contracts.history.programs import start
 from engine_store_contracts.history.runners import run, run_and_say
+
+STACKS = signal.SIGUSR1
+"""Has a process write to its output where each of its threads is."""
 
 
 class _AppliedMigrations:
@@ -77,7 +82,7 @@ def rows(store: Store, keys: list[tuple[str, str]]) -> list[dict[str, str]]:
     Then the API keys of these prefixes and fingerprints, as each of the two finds them.
     """
     found = list(rows_of(store))
-    kinds = [KIND_OF[type(row)] for row in found]
+    kinds = [BY_MODEL[type(row)] for row in found]
     found += [kind.of(store).get(kind.key(row)) for kind, row in zip(kinds, found, strict=True)]
     for prefix, fingerprint in keys:
         found.append(store.api_keys.get_by_prefix(prefix))
@@ -117,6 +122,7 @@ JOBS: dict[str, Callable[..., object]] = {
 def main() -> None:
     """Open the store when told to, then do a job for each line of the input."""
     applied = _AppliedMigrations()
+    faulthandler.register(STACKS, file=sys.stdout)
     url = sys.stdin.readline().rstrip("\n")  # arguments are seen by every user of the machine
     _say("ready")
     sys.stdin.readline()

@@ -179,8 +179,8 @@ def check_purge(older_than: object, statuses: object, batch_size: object) -> Non
     check_limit(batch_size, "batch_size")
 
 
-PURGED_UNLESS_TOLD = tuple(sorted(TERMINAL))
-"""The statuses `purge` takes unless told otherwise: only terminal ones."""
+PURGED_BY_DEFAULT = tuple(sorted(TERMINAL))
+"""The statuses `purge` takes by default: only terminal ones."""
 
 
 # --- cursors: where the next page starts -------------------------------------------------------
@@ -292,7 +292,7 @@ def _check_ids(
 
 __all__ = [
     "FINGERPRINT_BYTES",
-    "PURGED_UNLESS_TOLD",
+    "PURGED_BY_DEFAULT",
     "check_api_key",
     "check_api_key_filter",
     "check_purge",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from attrs import field, frozen
@@ -41,6 +41,9 @@ from engine_store.models import (
     WorkflowFilter,
     WorkflowState,
 )
+
+Row: TypeAlias = User | ApiKey | WorkflowState | TaskState
+"""What a store keeps under an id."""
 
 R = TypeVar("R", User, ApiKey, WorkflowState, TaskState)
 F = TypeVar("F", UserFilter, ApiKeyFilter, WorkflowFilter, TaskFilter)
@@ -82,6 +85,10 @@ class Entity(Generic[R, F]):
         """Return the id of a row."""
         key: str = getattr(row, self.key_field)
         return key
+
+    def of(self, store: object) -> Any:
+        """Return its repository in a store or transaction."""
+        return getattr(store, self.repository)
 
     def position(self, row: R) -> tuple[datetime, str]:
         """Return what lists are ordered by (contract 1.6)."""

@@ -99,7 +99,7 @@ class AlreadyBootstrappedError(EngineStoreError):
 
 @define(eq=False)
 class InvalidKeyError(EngineStoreError):
-    """What was presented is no API key of the store. Why, nobody is told."""
+    """The presented key is no API key of the store; the reason is kept secret."""
 
     def __str__(self) -> str:
         return "this API key is not valid; present one that is, or ask an admin for a new one"

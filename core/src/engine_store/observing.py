@@ -1,8 +1,8 @@
 """What a running operation reports to whoever observes it.
 
-`engine_store.open` observes the operations of any driver where a plugin listens to them. What
-happens inside an operation, a lost race that is tried again, only the driver sees: it calls these
-functions, which do nothing while nobody observes.
+`engine_store.open` observes the operations of any driver if a plugin listens to them. What
+happens inside an operation, such as a lost race that is retried, only the driver sees: it calls
+these functions. They do nothing while no operation is observed.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ class Observed(Protocol):
 
 
 CURRENT: ContextVar[Observed | None] = ContextVar("engine_store_observed", default=None)
-"""The operation that runs in this context."""
+"""The observed operation that runs in this context."""
 
 
 def conflicted(conflict: VersionConflictError) -> None:
-    """Report a compare-and-set that lost and is tried again."""
+    """Report a lost compare-and-set, in particular one that is retried."""
     if (operation := CURRENT.get()) is not None:
         operation.conflicted(conflict)
 
 
 def retried() -> None:
-    """Report that an operation lost to concurrent ones and is about to wait before a new try."""
+    """Report that an operation lost to concurrent ones and is about to wait before a retry."""
     if (operation := CURRENT.get()) is not None:
         operation.retried()

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 from engine_store.clock import Clock, utc_now
 from engine_store.config import DatabaseConfig
+from engine_store.discovery import load_driver
 from engine_store.errors import ConfigurationError
-from engine_store.plugins import load_driver
+from engine_store.observed import observed, observed_async
+from engine_store.plugins import Plugins
 from engine_store.protocols import AsyncStore, Driver, OpenContext, Store
 
 
@@ -23,12 +25,15 @@ def open(  # noqa: A001 - the verb of the library: engine_store.open(url)
     Raises `ConfigurationError`, `UnknownDriverError`, `DriverLoadError`,
     `ForeignDatabaseError`, `SchemaError` and `UnavailableError`, each before anything changed.
     """
-    driver, config, context = _prepare(target, clock, plugins)
-    store = driver.open(config, context)
+    driver, config, listeners = _prepare(target, plugins)
+    opened = driver.open(config, OpenContext(clock, listeners))
     try:
-        context.hooks.engine_store_opened(driver=driver.name, store=store)
+        store = opened
+        if listeners.observe_operations:
+            store = observed(opened, driver.name, listeners)
+        listeners.opened(driver.name, store)
     except BaseException:
-        store.close()
+        opened.close()
         raise
     return store
 
@@ -36,25 +41,29 @@ def open(  # noqa: A001 - the verb of the library: engine_store.open(url)
 async def open_async(
     target: str | DatabaseConfig, *, clock: Clock = utc_now, plugins: Iterable[object] = ()
 ) -> AsyncStore:
-    """`open`, with the asynchronous face; the store belongs to the running event loop."""
-    driver, config, context = _prepare(target, clock, plugins)
-    store = await driver.open_async(config, context)
+    """Open an asynchronous store, as `open` does; it belongs to the running event loop."""
+    driver, config, listeners = _prepare(target, plugins)
+    opened = await driver.open_async(config, OpenContext(clock, listeners))
     try:
-        context.hooks.engine_store_opened(driver=driver.name, store=store)
+        store = opened
+        if listeners.observe_operations:
+            store = observed_async(opened, driver.name, listeners)
+        listeners.opened(driver.name, store)
     except BaseException:
-        await store.close()
+        await opened.close()
         raise
     return store
 
 
 def _prepare(
-    target: str | DatabaseConfig, clock: Clock, plugins: Iterable[object]
-) -> tuple[Driver, DatabaseConfig, OpenContext]:
+    target: str | DatabaseConfig, plugins: Iterable[object]
+) -> tuple[Driver, DatabaseConfig, Plugins]:
     config = DatabaseConfig(url=target) if isinstance(target, str) else target
     if not isinstance(config, DatabaseConfig):
         raise ConfigurationError(
             "target", f"expected a URL or a DatabaseConfig, found {type(target).__name__}"
         )
-    driver, manager = load_driver(config.driver_name, plugins)
-    manager.hook.engine_store_configured(config=config)
-    return driver, config, OpenContext(clock, manager.hook)
+    driver = load_driver(config.driver_name)
+    listeners = Plugins.of(plugins)
+    listeners.configured(config)
+    return driver, config, listeners

@@ -1,180 +1,164 @@
-"""Finding drivers, and telling listeners what happens: pluggy and entry points.
+"""Plugins: objects that listen to what a store does, by pluggy's hooks.
 
-A distribution offers a driver by an entry point in the group `engine_store.drivers`, named as
-configurations and URL schemes name the driver. The entry point is a module (or object) with a
-hook implementation of `engine_store_driver`. Only the one entry point asked for is loaded.
-
-Listeners are plugins passed to `engine_store.open(..., plugins=[...])`, with implementations of
-any of the other hooks here. Where nobody implements a hook of operations, operations do not pay
-for it.
+They are passed to `engine_store.open(..., plugins=[...])` and implement any of the hooks here,
+marked with `hookimpl`. Operations pay for listeners only if a plugin listens to operations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import Self
 
 import pluggy
 
 from engine_store.config import Config, DatabaseConfig, Finding
-from engine_store.errors import DriverLoadError, UnknownDriverError, VersionConflictError
+from engine_store.errors import VersionConflictError
 from engine_store.migrations import Direction, Migration
-from engine_store.protocols import AsyncStore, Driver, Store
-from engine_store.urls import mask_url
+from engine_store.protocols import AsyncStore, Store
 
-GROUP = "engine_store.drivers"
 PROJECT = "engine_store"
-
-SHIPPED = {
-    "memory": "memory",
-    "sqlite": "sqlite",
-    "postgres": "postgres",
-    "postgresql": "postgres",
-}
-"""The extra of `engine-store` that brings the driver of a name."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Hooks:
-    """The hooks a plugin may implement, each with any subset of its arguments."""
+    """The hooks that a plugin may implement, each with any subset of its arguments.
 
-    @hookspec(firstresult=True)
-    def engine_store_driver(self) -> Driver | None:
-        """The driver of this plugin. Implemented by drivers only."""
-
-    @hookspec(firstresult=True)
-    def engine_store_settings(self) -> type[Any] | None:
-        """The attrs class of the driver's own settings, made of `engine_store.config.setting`.
-
-        With it they are checked with the rest of a configuration, and described in its schema.
-        """
-
-    @hookspec(firstresult=True)
-    def engine_store_backup(
-        self, config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
-    ) -> int | None:
-        """Copy the database into the new file `target` while it is in use; its size in bytes.
-
-        `progress` is told what is done of what, in the driver's own unit. A driver that cannot,
-        raises `ConfigurationError` and names the tool that can.
-        """
+    A plugin need not inherit from this class. If it does, a type checker compares its
+    implementations with these signatures; they then take all arguments.
+    """
 
     @hookspec
     def engine_store_check(self, config: Config) -> Iterable[Finding] | None:
-        """What a start with this configuration would come across: errors and warnings.
+        """Return what a start with this configuration would come across.
 
-        Asked before anything is opened, of the driver and of every listener.
+        Called before anything is opened.
         """
 
     @hookspec
     def engine_store_configured(self, config: DatabaseConfig) -> None:
-        """A configuration was validated and is about to be opened. Raise to refuse it."""
+        """Called when a validated configuration is about to be opened. Raise to refuse it."""
 
     @hookspec
     def engine_store_opened(self, driver: str, store: Store | AsyncStore) -> None:
-        """A store was opened. Who keeps it should do so weakly: nobody tells of its end."""
+        """Called after a store is opened.
+
+        Keep only a weak reference to it: there is no matching close hook.
+        """
+
+    @hookspec
+    def engine_store_operation(
+        self, driver: str, operation: str
+    ) -> AbstractContextManager[object] | None:
+        """Return a context manager to run an operation such as `tasks.update` in.
+
+        It is entered before the operation and left after it, with what the operation raises; it
+        cannot suppress that.
+        """
 
     @hookspec
     def engine_store_operation_finished(
         self, driver: str, operation: str, seconds: float, error: BaseException | None
     ) -> None:
-        """An operation such as `tasks.update` ended; `error` is what it raised."""
+        """Called after an operation; `error` is what it raised."""
 
     @hookspec
     def engine_store_conflict(
         self, driver: str, operation: str, conflict: VersionConflictError
     ) -> None:
-        """A compare-and-set lost, also where `modify` tries it again."""
+        """Called for each lost compare-and-set, also for those that `modify` retries."""
 
     @hookspec
     def engine_store_retried(self, driver: str, operation: str) -> None:
-        """An operation lost to concurrent ones, and waits a moment before it is tried again."""
+        """Called when an operation lost to concurrent ones, before it waits and is retried."""
 
     @hookspec
     def engine_store_migration_applied(
         self, driver: str, migration: Migration, direction: Direction
     ) -> None:
-        """A migration step was committed."""
+        """Called after a migration step is committed."""
 
 
-def installed_drivers() -> tuple[str, ...]:
-    """The names of every driver installed, sorted; nothing is loaded."""
-    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+_OF_OPERATIONS = (
+    "engine_store_operation",
+    "engine_store_operation_finished",
+    "engine_store_conflict",
+    "engine_store_retried",
+)
 
 
-def driver_distribution(name: str) -> tuple[str | None, str | None]:
-    """The distribution that offers the driver of this name, and its version; nothing is loaded."""
-    for point in entry_points(group=GROUP):
-        if point.name == name and point.dist is not None:
-            return point.dist.name, point.dist.version
-    return None, None
+class Plugins:
+    """The plugins of one store, and a typed method to call each hook of theirs."""
 
+    def __init__(self, plugins: Iterable[object] = ()) -> None:
+        """Register `plugins`. Raises pluggy's errors for hooks that do not exist."""
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(Hooks)
+        for plugin in plugins:
+            self._manager.register(plugin)
+        self._manager.check_pending()
+        self._hook = self._manager.hook
 
-def load_driver(name: str, plugins: Iterable[object] = ()) -> tuple[Driver, pluggy.PluginManager]:
-    """The driver called `name`, and a plugin manager with it and `plugins` registered.
+    @classmethod
+    def of(cls, plugins: Iterable[object]) -> Self:
+        """Return `plugins` registered; they may be already."""
+        return plugins if isinstance(plugins, cls) else cls(plugins)
 
-    Raises `UnknownDriverError` where none is installed, `DriverLoadError` where it cannot be
-    imported or offers no driver; both name the remedy.
-    """
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(Hooks)
-    point = _entry_point(name)
-    distribution = point.dist.name if point.dist else "an unknown distribution"
-    # What a shipped driver needs beside itself comes with the extra.
-    extra = SHIPPED.get(name)
-    again = f'"engine-store[{extra}]"' if distribution == f"engine-store-{extra}" else distribution
-    remedy = f"Install it again: pip install --force-reinstall {again}"
-    try:
-        manager.register(point.load(), name=name)
-        manager.check_pending()
-        driver: Driver | None = manager.hook.engine_store_driver()
-    except Exception as exc:
-        reason = f"{type(exc).__name__}: {' '.join(str(exc).split())}"
-        raise DriverLoadError(name, distribution, reason, remedy) from exc
-    if driver is None:
-        reason = f"{point.value} implements no engine_store_driver hook"
-        raise DriverLoadError(name, distribution, reason, "Ask its author")
-    for plugin in plugins:
-        manager.register(plugin)
-    manager.check_pending()
-    return driver, manager
+    def __iter__(self) -> Iterator[object]:
+        """Iterate over the plugins: they stand for themselves where plugins are asked for."""
+        return iter(self._manager.get_plugins())
 
+    @property
+    def observe_operations(self) -> bool:
+        """Whether any of them implements a hook of operations."""
+        return any(getattr(self._hook, name).get_hookimpls() for name in _OF_OPERATIONS)
 
-def is_same_driver(one: str, other: str) -> bool:
-    """Whether two names are of one driver, such as `postgres` and the scheme `postgresql`."""
-    values = {
-        name: {point.value for point in entry_points(group=GROUP) if point.name == name}
-        for name in (one, other)
-    }
-    return one == other or bool(values[one] & values[other])
+    def check(self, config: Config) -> Iterator[Finding]:
+        """Yield what they find in a configuration."""
+        for found in self._hook.engine_store_check(config=config):
+            yield from found
 
+    def configured(self, config: DatabaseConfig) -> None:
+        """Tell them that a configuration is about to be opened."""
+        self._hook.engine_store_configured(config=config)
 
-def driver_settings(name: str) -> type[Any] | None:
-    """The class of a driver's settings; None where it does not say. Raises as `load_driver`."""
-    _, manager = load_driver(name)
-    settings: type[Any] | None = manager.hook.engine_store_settings()
-    return settings
+    def opened(self, driver: str, store: Store | AsyncStore) -> None:
+        """Tell them that a store was opened."""
+        self._hook.engine_store_opened(driver=driver, store=store)
 
+    @cached_property
+    def wrap_operations(self) -> bool:
+        """Whether any of them has context managers to run operations in."""
+        return bool(self._hook.engine_store_operation.get_hookimpls())
 
-@cache
-def _entry_point(name: str) -> EntryPoint:
-    """Found once: to look through all that is installed is a third of the work of `open`."""
-    found = [point for point in entry_points(group=GROUP) if point.name == name]
-    if not found:
-        extra = SHIPPED.get(name)
-        remedy = (
-            f'Install it: pip install "engine-store[{extra}]"'
-            if extra
-            else "Check the URL's scheme, or install the distribution that offers this driver"
+    def operation(self, driver: str, operation: str) -> list[AbstractContextManager[object]]:
+        """Return the context managers to run an operation in."""
+        managers: list[AbstractContextManager[object]] = self._hook.engine_store_operation(
+            driver=driver, operation=operation
         )
-        known = installed_drivers()
-        close = "" if extra else "".join(get_close_matches(name.lower(), known, n=1))
-        remedy = f"Did you mean {close}? {remedy}" if close else remedy
-        raise UnknownDriverError(mask_url(name), known, remedy)
-    return found[0]
+        return managers
+
+    def operation_finished(
+        self, driver: str, operation: str, seconds: float, error: BaseException | None
+    ) -> None:
+        """Tell them that an operation ended."""
+        self._hook.engine_store_operation_finished(
+            driver=driver, operation=operation, seconds=seconds, error=error
+        )
+
+    def conflict(self, driver: str, operation: str, conflict: VersionConflictError) -> None:
+        """Tell them that a compare-and-set lost."""
+        self._hook.engine_store_conflict(driver=driver, operation=operation, conflict=conflict)
+
+    def retried(self, driver: str, operation: str) -> None:
+        """Tell them that an operation is about to wait and be retried."""
+        self._hook.engine_store_retried(driver=driver, operation=operation)
+
+    def migration_applied(self, driver: str, migration: Migration, direction: Direction) -> None:
+        """Tell them that a step of the schema was committed."""
+        self._hook.engine_store_migration_applied(
+            driver=driver, migration=migration, direction=direction
+        )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 
-import attrs
-
 from engine_store import values
 from engine_store.errors import WorkflowNotReadyError
 from engine_store.models import (
@@ -84,15 +82,15 @@ def completed(
         raise WorkflowNotReadyError(state.workflow_exec_id, tuple(unfinished))
     status = _status_of(set(roots.values()))
     if transform is None:
-        return attrs.evolve(state, status=status, output=_default_output(state))
+        return state.evolve(status=status, output=_default_output(state))
     try:
         output = transform(copy.deepcopy(state))  # it may change what it is given
         values.check_document(output, "output")
     except Exception as exc:  # noqa: BLE001 - whatever the caller's function raises is its result
-        return attrs.evolve(
-            state, status=Status.FAILED, output=_default_output(state), error=_transform_error(exc)
+        return state.evolve(
+            status=Status.FAILED, output=_default_output(state), error=_transform_error(exc)
         )
-    return attrs.evolve(state, status=status, output=output)
+    return state.evolve(status=status, output=output)
 
 
 def _status_of(roots: set[Status]) -> Status:

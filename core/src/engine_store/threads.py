@@ -81,7 +81,7 @@ class _ThreadedStore(_Repositories):
         self.migrator = _Calls(store.migrator, self._threads)
         self.health = _Calls(store, self._threads).health
         if isinstance(store, Observable):  # neither waits for the database
-            self.place, self.figures = store.place, store.figures
+            self.endpoint, self.stats = store.endpoint, store.stats
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncTransaction]:

@@ -85,9 +85,9 @@ def test_tables_of_another_program_are_left_alone(server: MariadbServer, databas
 
 
 def test_a_scratch_database_is_gone_afterwards(server: MariadbServer) -> None:
-    from engine_store_mariadb.driver import MariadbDriver
+    from engine_store_mariadb.driver import DRIVER
 
-    with MariadbDriver().scratch(server.url("engine")) as url, engine_store.open(url) as store:
+    with DRIVER.scratch(server.url("engine")) as url, engine_store.open(url) as store:
         assert store.health().ok
     with closing(server.connect()) as admin, admin.cursor() as cursor:
         cursor.execute("SHOW DATABASES LIKE 'engine%'")

@@ -25,9 +25,9 @@ from engine_store.errors import (
     SchemaBehindError,
     UnavailableError,
 )
-from engine_store.plugins import load_driver
 from engine_store.urls import parse_url
 from engine_store_contracts.suite.samples import workflow
+from engine_store_postgres.driver import DRIVER
 from postgres_server import PostgresServer
 
 PATIENCE = 30.0
@@ -667,6 +667,5 @@ def test_pgvector_that_cannot_be_had_is_refused_for_a_schema_that_was_there_too(
 
 
 def test_what_fails_on_a_scratch_schema_is_not_hidden_by_a_server_that_is_away() -> None:
-    driver, _ = load_driver("postgres")
-    with pytest.raises(ZeroDivisionError), driver.scratch("postgresql://127.0.0.1:1/none"):
+    with pytest.raises(ZeroDivisionError), DRIVER.scratch("postgresql://127.0.0.1:1/none"):
         raise ZeroDivisionError

@@ -84,8 +84,8 @@ def test_a_pool_is_full_idle_and_usable_after_many_cancellations(
                 b"SELECT DISTINCT state FROM pg_stat_activity WHERE application_name = %s", [name]
             ).fetchall()
             assert states == [("idle",)]
-            figures = store.pool.figures()  # type: ignore[attr-defined]
-            assert figures == {
+            stats = store.stats()  # type: ignore[attr-defined]
+            assert stats == {
                 "pool_size": POOL,
                 "pool_max": POOL,
                 "pool_available": POOL,

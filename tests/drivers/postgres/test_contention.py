@@ -21,8 +21,8 @@ from engine_store.protocols import Repositories, Store
 from engine_store.sql.operation import Backoff, Request
 from engine_store.sql.statements import Call
 from engine_store_contracts.suite.samples import api_key, child, task, user, workflow
-from engine_store_postgres import session
-from engine_store_postgres.wires import Wire
+from engine_store_postgres.connection import PostgresConnection
+from engine_store_postgres.driver import DIALECT
 
 WRITES: dict[str, Callable[[Repositories], Any]] = {
     "create_user": lambda s: s.users.create(user("new")),
@@ -52,24 +52,27 @@ def store(postgres_store_url: str) -> Iterator[Store]:
 @pytest.fixture
 def withhold(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], list[str]]:
     """Withholds the first so many answers of a statement; returns the names of all that ran."""
-    original = session.fetch
+    original = PostgresConnection.run
 
     def prepare(name: str, times: int) -> list[str]:
         ran: list[str] = []
 
-        async def fetch(
-            wire: Wire, request: Request, before: Sequence[str] = (), after: Sequence[str] = ()
+        async def run(
+            self: PostgresConnection,
+            request: Request,
+            before: Sequence[str] = (),
+            after: Sequence[str] = (),
         ) -> Any:
             calls = (request,) if isinstance(request, Call) else request
             names = [call.statement.name for call in calls]
             ran.extend(names)
             if names == [name] and ran.count(name) <= times:
                 if before:
-                    await wire.command("; ".join(before))
+                    await self.execute(";\n".join(before))
                 return None
-            return await original(wire, request, before, after)
+            return await original(self, request, before, after)
 
-        monkeypatch.setattr(session, "fetch", fetch)
+        monkeypatch.setattr(PostgresConnection, "run", run)
         return ran
 
     return prepare
@@ -90,29 +93,30 @@ def test_a_write_that_finds_no_reason_for_having_done_nothing_runs_again(
 def test_listeners_hear_of_each_time_a_write_runs_again(
     store: Store, withhold: Callable[[str, int], list[str]], postgres_store_url: str
 ) -> None:
-    heard = []
+    retried = []
 
     class Listener:
         @hookimpl
         def engine_store_retried(self, driver: str, operation: str) -> None:
-            heard.append((driver, operation))
+            retried.append((driver, operation))
 
     with engine_store.open(postgres_store_url, plugins=[Listener()]) as listened:
         withhold("create_user", 2)
         listened.users.create(user("new"))
-    assert heard == [("postgres", "users.create")] * 2
+    assert retried == [("postgres", "users.create")] * 2
 
 
 def test_one_that_never_finds_a_reason_gives_up(
     store: Store, withhold: Callable[[str, int], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reruns = 4
-    monkeypatch.setattr(session, "RERUNS", Backoff(reruns, first=0.0001, longest=0.0001))
+    retries = Backoff(4, first=0.0001, longest=0.0001)
+    session = store.engine.session  # type: ignore[attr-defined]
+    monkeypatch.setattr(session, "dialect", attrs.evolve(DIALECT, retries=retries))
     before = store.users.get("ann")
     ran = withhold("update_user", 1000)
     with pytest.raises(UnavailableError) as caught:
         store.users.update(attrs.evolve(before, email="new@example.org"))
     assert caught.value.retriable is True
     assert "other writers were faster every time" in str(caught.value)
-    assert ran.count("update_user") == 1 + reruns
+    assert ran.count("update_user") == 1 + retries.attempts
     assert store.users.get("ann") == before

@@ -24,7 +24,7 @@ from engine_store.errors import (
 from engine_store.models import Status
 from engine_store.urls import parse_url
 from engine_store_contracts.suite.samples import USAGE, user, workflow
-from engine_store_postgres.failures import may_rerun, reaching, translate, translated
+from engine_store_postgres.failures import may_retry, reaching, translate, translated
 
 PATIENCE = 30.0
 
@@ -82,8 +82,8 @@ LOST_REASON = (
     "happened is not known: read before you write again"
 )
 LOST_TRANSACTION = (
-    "PostgreSQL: the transaction was lost with its connection or cancelled before it had begun; "
-    "run it again"
+    "PostgreSQL: the transaction was rolled back by an error, or lost with its connection; run it "
+    "again"
 )
 
 
@@ -138,7 +138,7 @@ def test_a_value_too_large_for_the_database_is_the_callers(
     assert type(found) is InvalidValueError
     assert (found.path, found.reason) == (
         "value",
-        "larger than PostgreSQL can hold in one row or index",
+        "larger than PostgreSQL can hold in one row",
     )
 
 
@@ -162,21 +162,22 @@ def test_an_error_without_a_code_is_a_lost_connection_only_where_psycopg_says_so
 def test_the_text_of_an_error_counts_for_nothing(raised: Callable[[str], psycopg.Error]) -> None:
     error = psycopg.ProgrammingError("deadlock detected; canceling statement due to lock timeout")
     assert translate(error) is error
-    assert not may_rerun(error, in_transaction=False)
+    assert not may_retry(error, in_transaction=False)
 
 
 def test_what_is_no_error_of_the_database_stays_as_it_is() -> None:
     for error in (KeyError("x"), UnavailableError("busy"), OSError(28, "No space left on device")):
         assert translate(error) is error
-        assert not may_rerun(error, in_transaction=False)
+        assert not may_retry(error, in_transaction=False)
 
 
 def test_a_pool_without_a_connection_to_give_may_have_one_later() -> None:
     for error, reason in (
-        (PoolTimeout("x"), "no connection was free in time; try again"),
+        (PoolTimeout("x"), "PostgreSQL: no connection was free in time; try again"),
         (
             TooManyRequests("x"),
-            "pool_max_waiting calls wait for a connection already; try again, or raise it",
+            "PostgreSQL: pool_max_waiting calls wait for a connection already; try again, or raise "
+            "it",
         ),
     ):
         found = translate(error)
@@ -185,21 +186,21 @@ def test_a_pool_without_a_connection_to_give_may_have_one_later() -> None:
     assert type(translate(PoolClosed("x"))) is StoreClosedError
 
 
-RERUN = {"40001", "40P01", "23505", "23503"}
+RETRIED = {"40001", "40P01", "23505", "23503"}
 
 
 @pytest.mark.parametrize("code", [*RETRIABLE, *LASTING, *LOST, *TOO_LARGE, *OURS])
 def test_an_operation_runs_again_only_where_it_lost_to_a_concurrent_one(
     raised: Callable[[str], psycopg.Error], code: str
 ) -> None:
-    assert may_rerun(raised(code), in_transaction=False) == (code in RERUN)
+    assert may_retry(raised(code), in_transaction=False) == (code in RETRIED)
 
 
-@pytest.mark.parametrize("code", sorted(RERUN))
+@pytest.mark.parametrize("code", sorted(RETRIED))
 def test_in_a_transaction_it_does_so_only_where_its_locks_and_snapshot_are_not_in_the_way(
     raised: Callable[[str], psycopg.Error], code: str
 ) -> None:
-    assert may_rerun(raised(code), in_transaction=True) == (code in {"23505", "23503"})
+    assert may_retry(raised(code), in_transaction=True) == (code in {"23505", "23503"})
 
 
 def test_the_cause_is_kept(raised: Callable[[str], psycopg.Error]) -> None:

@@ -14,15 +14,16 @@ from engine_store.clock import utc_now
 from engine_store.config import DatabaseConfig
 from engine_store.errors import MigrationDriftError, MigrationLockError
 from engine_store.migrations import NO_TRANSACTION, Direction, Migration
-from engine_store.plugins import hookimpl, load_driver
+from engine_store.plugins import Plugins, hookimpl
 from engine_store.protocols import OpenContext
+from engine_store.sql.blocking import run
+from engine_store.sql.stores import BlockingMigrator
 from engine_store_contracts.suite.case import all_at_once, raises, successes
 from engine_store_contracts.suite.samples import user, workflow
-from engine_store_postgres.driver import MIGRATIONS, queries_of
+from engine_store_postgres.driver import DIALECT, MIGRATIONS, queries_of
 from engine_store_postgres.migrator import PostgresMigrator
 from engine_store_postgres.options import read_options
-from engine_store_postgres.pools import SyncPool
-from engine_store_postgres.store import SyncMigrator
+from engine_store_postgres.pool import PostgresPool
 
 NEWEST = len(MIGRATIONS)
 
@@ -58,23 +59,23 @@ def schema_of() -> Callable[[str], str]:
 
 
 @pytest.fixture
-def migrator(schema_of: Callable[[str], str]) -> Iterator[Callable[..., SyncMigrator]]:
+def migrator(schema_of: Callable[[str], str]) -> Iterator[Callable[..., BlockingMigrator]]:
     """Makes the migrator of newer code, which has a step more."""
-    pools: list[SyncPool] = []
+    pools: list[PostgresPool] = []
 
-    def make(url: str, *, timeout: float = 60.0, listener: object = None) -> SyncMigrator:
+    def make(url: str, *, timeout: float = 60.0, listener: object = None) -> BlockingMigrator:
         target, options = read_options(DatabaseConfig(url=url))
-        pools.append(SyncPool(target, options))
-        _, manager = load_driver("postgres", [] if listener is None else [listener])
-        context = OpenContext(utc_now, manager.hook)
+        pools.append(PostgresPool(target, options))
+        context = OpenContext(utc_now, Plugins([] if listener is None else [listener]))
         steps, schema = (*MIGRATIONS, ONE_EMAIL_DOMAIN), schema_of(url)
         queries = queries_of(schema)
-        return SyncMigrator(PostgresMigrator(pools[-1], steps, queries, schema, context, timeout))
+        return BlockingMigrator(
+            PostgresMigrator(pools[-1], DIALECT, queries, steps, schema, context, timeout)
+        )
 
     yield make
     for pool in pools:
-        with pytest.raises(StopIteration):
-            pool.close().send(None)
+        run(pool.close())
 
 
 def index_states(admin: psycopg.Connection, schema: str) -> dict[str, bool]:
@@ -213,7 +214,7 @@ def test_the_lock_of_one_schema_is_not_that_of_another(
 
 def test_a_step_outside_of_a_transaction_is_applied_reverted_and_verified(
     postgres_store_url: str,
-    migrator: Callable[..., SyncMigrator],
+    migrator: Callable[..., BlockingMigrator],
     postgres_admin: psycopg.Connection,
     schema_of: Callable[[str], str],
 ) -> None:
@@ -235,7 +236,7 @@ def test_a_step_outside_of_a_transaction_is_applied_reverted_and_verified(
 
 def test_an_index_that_could_not_be_built_is_dropped_and_built_again(
     postgres_store_url: str,
-    migrator: Callable[..., SyncMigrator],
+    migrator: Callable[..., BlockingMigrator],
     postgres_admin: psycopg.Connection,
     schema_of: Callable[[str], str],
 ) -> None:
@@ -257,7 +258,7 @@ def test_an_index_that_could_not_be_built_is_dropped_and_built_again(
 
 def test_a_crash_between_the_index_and_its_record_is_made_good(
     postgres_store_url: str,
-    migrator: Callable[..., SyncMigrator],
+    migrator: Callable[..., BlockingMigrator],
     postgres_admin: psycopg.Connection,
     schema_of: Callable[[str], str],
 ) -> None:
@@ -274,7 +275,7 @@ def test_a_crash_between_the_index_and_its_record_is_made_good(
 
 
 def test_many_that_build_indexes_at_once_neither_hang_nor_build_them_twice(
-    postgres_store_url: str, migrator: Callable[..., SyncMigrator]
+    postgres_store_url: str, migrator: Callable[..., BlockingMigrator]
 ) -> None:
     migrators = [migrator(postgres_store_url) for _ in range(6)]
     plans = successes(all_at_once([partial(each.up) for each in migrators]))
@@ -293,7 +294,7 @@ def test_many_that_build_indexes_at_once_neither_hang_nor_build_them_twice(
         ("DROP INDEX {s}.tasks_by_agent", "missing: index of tasks"),
         ("ALTER TABLE {s}.tasks ALTER COLUMN input TYPE jsonb", "not ours: column of tasks: input"),
         ("ALTER TABLE {s}.users DROP CONSTRAINT users_role_check", "missing: constraint of users"),
-        ("CREATE TABLE {s}.stranger (id int)", "not ours: column of stranger"),
+        ("CREATE TABLE {s}.unknown (id int)", "not ours: column of unknown"),
         ("CREATE VIEW {s}.seen AS SELECT 1 AS one", "not ours: column of seen"),
         (
             'ALTER TABLE {s}.users ALTER COLUMN email_folded TYPE text COLLATE "default"',

@@ -364,7 +364,7 @@ def test_the_case_of_the_scheme_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "least"),
+    ("name", "minimum"),
     [
         ("connect_timeout", 1),
         ("pool_timeout", 0),
@@ -374,11 +374,11 @@ def test_the_case_of_the_scheme_does_not_matter() -> None:
         ("lock_timeout", 0),
     ],
 )
-def test_a_time_is_at_most_a_day_and_not_less_than_makes_sense(name: str, least: int) -> None:
-    for value in (least, 86_400):
+def test_a_time_is_at_most_a_day_and_not_less_than_makes_sense(name: str, minimum: int) -> None:
+    for value in (minimum, 86_400):
         assert getattr(read(**{name: value})[1], name) == value
-    for value in (least - 1, 86_401, -86_400):
-        reason = f"options.{name}: expected {least} to 86400 seconds"
+    for value in (minimum - 1, 86_401, -86_400):
+        reason = f"options.{name}: expected {minimum} to 86400 seconds"
         with refused("options", reason):
             read(**{name: value})
         with refused("options", reason):
@@ -393,28 +393,28 @@ def test_a_connection_is_waited_for_in_whole_seconds(text: str, seconds: str) ->
 
 
 @pytest.mark.parametrize(
-    ("least", "most", "reason"),
+    ("minimum", "maximum", "reason"),
     [
         (-1, 8, "options.pool_min_size: expected 0 or more"),
         (0, 0, "options.pool_max_size: expected 1 or more"),
         (1, -1, "options.pool_max_size: expected 1 or more"),
     ],
 )
-def test_a_pool_has_a_size(least: int, most: int, reason: str) -> None:
+def test_a_pool_has_a_size(minimum: int, maximum: int, reason: str) -> None:
     with refused("options", reason):
-        read(pool_min_size=least, pool_max_size=most)
+        read(pool_min_size=minimum, pool_max_size=maximum)
 
 
-@pytest.mark.parametrize(("least", "most"), [(9, 8), (2, 1)])
-def test_a_pool_keeps_no_more_connections_than_it_may_have(least: int, most: int) -> None:
-    with refused("options.pool_min_size", f"expected at most pool_max_size, which is {most}"):
-        read(pool_min_size=least, pool_max_size=most)
+@pytest.mark.parametrize(("minimum", "maximum"), [(9, 8), (2, 1)])
+def test_a_pool_keeps_no_more_connections_than_it_may_have(minimum: int, maximum: int) -> None:
+    with refused("options.pool_min_size", f"expected at most pool_max_size, which is {maximum}"):
+        read(pool_min_size=minimum, pool_max_size=maximum)
 
 
-@pytest.mark.parametrize(("least", "most"), [(0, 1), (1, 1), (8, 8)])
-def test_a_pool_may_keep_none_or_all(least: int, most: int) -> None:
-    options = read(pool_min_size=least, pool_max_size=most)[1]
-    assert (options.pool_min_size, options.pool_max_size) == (least, most)
+@pytest.mark.parametrize(("minimum", "maximum"), [(0, 1), (1, 1), (8, 8)])
+def test_a_pool_may_keep_none_or_all(minimum: int, maximum: int) -> None:
+    options = read(pool_min_size=minimum, pool_max_size=maximum)[1]
+    assert (options.pool_min_size, options.pool_max_size) == (minimum, maximum)
 
 
 def test_a_number_of_callers_that_wait_is_not_negative() -> None:

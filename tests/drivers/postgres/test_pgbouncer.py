@@ -16,7 +16,8 @@ import pytest
 
 import engine_store
 from engine_store.protocols import Store
-from engine_store_contracts.harness import Harness, UrlHarness
+from engine_store_contracts.harness import Harness, scratch_harness
+from engine_store_contracts.reuse import Reused
 from engine_store_contracts.suite.case import all_at_once
 from engine_store_contracts.suite.completion import CompletionCases
 from engine_store_contracts.suite.concurrency import ConcurrencyCases
@@ -86,9 +87,8 @@ class TestPgBouncer(
     """The contract behind the pool, but for what does not depend on whose session it is."""
 
     @pytest.fixture
-    def harness(self, url: str) -> Iterator[Harness]:
-        with UrlHarness(url) as harness:
-            yield harness
+    def harness(self, bouncer: str, reused: Reused) -> Harness:
+        return reused(partial(scratch_harness, bouncer))
 
 
 def test_more_clients_than_server_connections_lose_nothing(

@@ -15,8 +15,8 @@ from psycopg import RawCursor, sql
 
 import engine_store
 from engine_store.sql.statements import Call, Queries, Statement, parse_statements
+from engine_store_postgres.connection import ADAPTERS, numbered
 from engine_store_postgres.driver import queries_of
-from engine_store_postgres.wires import ADAPTERS, numbered
 
 # --- a store that has run for a while ------------------------------------------------------------
 

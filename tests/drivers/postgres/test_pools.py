@@ -98,7 +98,7 @@ def test_more_calls_than_may_wait_are_refused_at_once(make_schema: Callable[...,
     with engine_store.open(url) as store, ThreadPoolExecutor(1) as thread:
         with store.transaction():
             waiting = thread.submit(store.users.create, user("ann"))
-            while not store.pool.figures()["requests_waiting"]:  # type: ignore[attr-defined]
+            while not store.stats()["requests_waiting"]:  # type: ignore[attr-defined]
                 assert not waiting.done()
             with pytest.raises(UnavailableError, match="pool_max_waiting") as caught:
                 store.users.create(user("bob"))
@@ -217,7 +217,7 @@ def test_closing_ends_the_wait_for_a_connection(make_schema: Callable[..., str])
         with pytest.raises(StoreClosedError), store.transaction() as tx:
             tx.users.create(user("ann"))
             waiting = thread.submit(store.users.create, user("bob"))
-            while not store.pool.figures()["requests_waiting"]:  # type: ignore[attr-defined]
+            while not store.stats()["requests_waiting"]:  # type: ignore[attr-defined]
                 assert not waiting.done()
             store.close()
         with pytest.raises(StoreClosedError):

@@ -28,7 +28,7 @@ from engine_store.models import Role, Status, WorkflowState
 from engine_store.protocols import AsyncTransaction, Store
 from engine_store_contracts.suite.case import raises
 from engine_store_contracts.suite.samples import USAGE, api_key, task, user, workflow
-from engine_store_postgres.wires import SyncWire
+from engine_store_postgres.connection import PostgresConnection
 
 T = TypeVar("T")
 PATIENCE = 30.0
@@ -262,13 +262,13 @@ def test_the_last_statement_of_an_operation_takes_the_commit_along(
     store.workflows.create(workflow())
     store.tasks.create(task(status=Status.SUCCESS))
     alone: list[str] = []
-    original = SyncWire.command
+    original = PostgresConnection.execute
 
-    async def command(self: SyncWire, text: str) -> None:
-        alone.append(text)
-        await original(self, text)
+    async def execute(self: PostgresConnection, script: str) -> None:
+        alone.append(script)
+        await original(self, script)
 
-    monkeypatch.setattr(SyncWire, "command", command)
+    monkeypatch.setattr(PostgresConnection, "execute", execute)
     store.tasks.merge_usage("t", USAGE)
     store.workflows.merge_usage("w", USAGE)
     assert store.workflows.complete("w").status is Status.SUCCESS
@@ -331,7 +331,7 @@ def test_a_call_that_waits_for_its_turn_beyond_the_end_is_refused(postgres_store
                 calls = [asyncio.create_task(get_late(tx)) for _ in range(20)]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             assert {type(outcome) for outcome in outcomes} == {TransactionClosedError}
-            assert store.pool.figures()["pool_available"] >= 1  # type: ignore[attr-defined]
+            assert store.stats()["pool_available"] >= 1  # type: ignore[attr-defined]
             assert (await store.workflows.get("w")).version == 1
 
     asyncio.run(main())

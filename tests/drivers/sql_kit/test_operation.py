@@ -1,4 +1,4 @@
-"""Driving operations and procedures: generators that know neither connection nor clock."""
+"""Driving operations and steps: generators that know neither connection nor clock."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine_store.sql.blocking import run
 from engine_store.sql.operation import (
     Backoff,
     Invocation,
@@ -15,24 +16,39 @@ from engine_store.sql.operation import (
     Mode,
     Op,
     Pause,
-    Procedure,
-    Step,
+    Steps,
+    check_reads,
     drive,
-    drive_async,
-    drive_procedure,
-    drive_procedure_async,
+    drive_steps,
     finish,
-    first_request,
     lock,
     mode_of,
-    procedure,
     read,
+    step,
+    steps,
     transact,
     write,
 )
 from engine_store.sql.statements import Call, parse_statements
 
-(FIRST, SECOND) = parse_statements("-- name: a :one\nSELECT 1\n-- name: b :one\nSELECT 2\n")
+(FIRST, SECOND, CHANGE) = parse_statements(
+    "-- name: a :one\nSELECT 1\n-- name: b :one\nSELECT 2\n-- name: change! :one\nDELETE FROM t\n"
+)
+
+
+class Things:
+    """Stands in for the operations of a repository."""
+
+    class entity:  # noqa: N801 - as operations call it
+        repository = "things"
+
+    @read
+    def get(self, number: int, *, plus: int = 0) -> Op[int]:
+        yield FIRST(x=number)
+        return number + plus
+
+
+THINGS = Things()
 
 
 @pytest.mark.parametrize(
@@ -42,7 +58,7 @@ from engine_store.sql.statements import Call, parse_statements
         (write, Mode.WRITE),
         (transact, Mode.TRANSACT),
         (lock, Mode.LOCK),
-        (procedure, Mode.PROCEDURE),
+        (steps, Mode.STEPS),
     ],
 )
 def test_a_mark_says_what_an_operation_needs(mark: Callable[[Any], Any], mode: Mode) -> None:
@@ -52,57 +68,40 @@ def test_a_mark_says_what_an_operation_needs(mark: Callable[[Any], Any], mode: M
     assert mode_of(operation) is mode
 
 
+# --- operations ----------------------------------------------------------------------------------
+
+
+async def execute(request: Any) -> Any:
+    """Answer each call with its parameter x."""
+    if isinstance(request, Call):
+        return request.parameters["x"]
+    return [call.parameters["x"] for call in request]
+
+
+def driven(make: Callable[[], Op[Any]], *args: Any, **kwargs: Any) -> Any:
+    op = make()
+    return run(drive(op, next(op), *args, **kwargs))  # type: ignore[arg-type]
+
+
 def test_drive_answers_each_request_with_its_rows_until_the_operation_returns() -> None:
     def operation() -> Op[list[object]]:
         one = yield FIRST(x=1)
         two = yield FIRST(x=2), SECOND(x=3)
         return [one, *two]
 
-    asked: list[object] = []
-
-    def execute(request: Any) -> object:
-        asked.append(request)
-        if isinstance(request, Call):
-            return request.parameters["x"]
-        return [call.parameters["x"] for call in request]
-
-    async def execute_async(request: Any) -> object:
-        await asyncio.sleep(0)
-        return execute(request)
-
-    for _ in range(2):
-        op = operation()
-        assert drive(op, next(op), execute) == [1, 2, 3]
-        assert asked == [FIRST(x=1), (FIRST(x=2), SECOND(x=3))]
-        asked.clear()
-        op = operation()
-        assert asyncio.run(drive_async(op, next(op), execute_async)) == [1, 2, 3]
-        assert asked == [FIRST(x=1), (FIRST(x=2), SECOND(x=3))]
-        asked.clear()
+    assert driven(operation, execute) == [1, 2, 3]
 
 
-def test_a_last_request_is_one_like_the_others_for_who_does_not_care() -> None:
+def test_a_last_request_is_one_like_the_others_unless_it_is_asked_for() -> None:
     def operation() -> Op[list[object]]:
-        one = yield Last(FIRST(x=1))
+        one = yield FIRST(x=1)
         return [one, (yield Last((FIRST(x=2), SECOND(x=3))))]
 
-    def execute(request: Any) -> object:
-        assert not isinstance(request, Last)
-        return "one" if isinstance(request, Call) else "two"
-
-    async def execute_async(request: Any) -> object:
-        return execute(request)
-
     async def execute_last(request: Any) -> object:
-        return f"last of {execute(request)}"
+        return "last of", await execute(request)
 
-    op = operation()
-    assert drive(op, first_request(op), execute) == ["one", "two"]
-    op = operation()
-    assert asyncio.run(drive_async(op, first_request(op), execute_async)) == ["one", "two"]
-    op = operation()
-    driven = drive_async(op, first_request(op), execute_async, execute_last)
-    assert asyncio.run(driven) == ["one", "last of two"]
+    assert driven(operation, execute) == [1, [2, 3]]
+    assert driven(operation, execute, execute_last) == [1, ("last of", [2, 3])]
 
 
 def test_what_a_request_raises_ends_the_operation_which_does_not_see_it() -> None:
@@ -114,22 +113,18 @@ def test_what_a_request_raises_ends_the_operation_which_does_not_see_it() -> Non
         except OSError as error:
             seen.append(error)
 
-    def execute(request: object) -> object:
+    async def fail(request: object) -> object:
         raise OSError("gone")
 
-    op = operation()
     with pytest.raises(OSError, match="gone"):
-        drive(op, next(op), execute)
+        driven(operation, fail)
     assert seen == []
 
 
 def test_finish_gives_the_result_of_an_operation_that_makes_one_request() -> None:
-    def operation() -> Op[int]:
-        return (yield FIRST()) + 1
-
-    op = operation()
-    assert next(op) == FIRST()
-    assert finish(op, 41) == 42
+    op = THINGS.get(40, plus=2)
+    assert next(op) == FIRST(x=40)
+    assert finish(op, None) == 42
 
 
 def test_an_operation_that_reads_and_asks_twice_is_a_mistake_that_shows() -> None:
@@ -143,132 +138,134 @@ def test_an_operation_that_reads_and_asks_twice_is_a_mistake_that_shows() -> Non
         finish(op, None)
 
 
-def test_an_invocation_starts_its_operation_anew_each_time() -> None:
-    def operation(number: int, *, plus: int) -> Op[int]:
-        yield FIRST(x=number)
-        return number + plus
+@pytest.mark.parametrize("request_", [CHANGE(), (FIRST(), CHANGE())])
+def test_a_request_that_may_only_read_is_refused_if_any_of_its_statements_writes(
+    request_: Any,
+) -> None:
+    check_reads(FIRST(), step(THINGS.get, 1))
+    check_reads((FIRST(), SECOND()), step(THINGS.get, 1))
+    with pytest.raises(RuntimeError, match=r"things\.get: change writes, but a @read writes"):
+        check_reads(request_, step(THINGS.get, 1))
 
-    invocation = Invocation(Mode.READ, "things.add", operation, (40,), {"plus": 2})
+
+def test_an_operation_that_writes_once_may_write_by_its_first_request_alone() -> None:
+    def twice() -> Op[None]:
+        yield CHANGE(x=1)
+        yield CHANGE(x=2)
+
+    def once() -> Op[object]:
+        yield CHANGE(x=1)
+        return (yield FIRST(x=2))
+
+    assert driven(twice, execute) is None
+    assert driven(once, execute, writes_once=step(THINGS.get, 1)) == 2
+    with pytest.raises(RuntimeError, match="a @write by its first request alone"):
+        driven(twice, execute, writes_once=step(THINGS.get, 1))
+
+
+def test_an_invocation_starts_its_operation_anew_each_time_under_its_repositorys_name() -> None:
+    invocation = Invocation(Mode.READ, THINGS.get, (40,), {"plus": 2})
+    assert invocation.name == "things.get"
     for _ in range(2):
         op = invocation.start()
         assert next(op) == FIRST(x=40)
         assert finish(op, None) == 42
 
 
-def test_a_step_is_invoked_in_the_mode_of_its_operation_under_the_procedures_name() -> None:
-    assert Step(step, (7,)).named("things.modify") == Invocation(
-        Mode.READ, "things.modify", step, (7,), {}
-    )
+def test_a_step_is_invoked_in_the_mode_of_its_operation() -> None:
+    assert step(THINGS.get, 7) == Invocation(Mode.READ, THINGS.get, (7,), {})
 
 
-@read
-def step(number: int) -> Op[int]:
-    yield FIRST()
-    return number
+# --- methods made of steps -----------------------------------------------------------------------
 
 
 class Recorder:
-    """Runs the steps of a procedure, synchronously or not, and notes them."""
+    """Runs the operations of a method made of steps, and notes them."""
 
     def __init__(self, *, fail: bool = False) -> None:
         self.ran: list[object] = []
         self.slept: list[float] = []
         self._fail = fail
 
-    def run(self, step: Step) -> object:
-        self.ran.append(step.args)
+    async def run(self, invocation: Invocation) -> object:
+        self.ran.append(invocation.args)
         if self._fail and len(self.ran) == 1:
             raise LookupError("not yet")
-        return step.args[0] * 10
+        return invocation.args[0] * 10
 
-    async def run_async(self, step: Step) -> object:
-        return self.run(step)
-
-    async def sleep_async(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
-
-def drive_both_ways(make: Callable[[], Procedure[Any]], **options: bool) -> tuple[Any, Recorder]:
-    """What a procedure returns and runs; the same driven synchronously and on an event loop."""
-    sync, loop = Recorder(**options), Recorder(**options)
-    result = drive_procedure(make(), sync.run, sync.slept.append)
-    assert asyncio.run(drive_procedure_async(make(), loop.run_async, loop.sleep_async)) == result
-    assert (loop.ran, loop.slept) == (sync.ran, sync.slept)
-    return result, sync
+    def drive(self, make: Callable[[], Steps[Any]]) -> Any:
+        return run(drive_steps(make(), self.run, self.sleep))
 
 
-def test_a_procedure_gets_what_its_steps_return_and_none_for_a_pause() -> None:
-    def make() -> Procedure[list[object]]:
-        first = yield Step(step, (1,))
+def test_a_method_gets_what_its_steps_return_and_none_for_a_pause() -> None:
+    def make() -> Steps[list[object]]:
+        first = yield step(THINGS.get, 1)
         paused = yield Pause(0.5)
-        second = yield Step(step, (2,))
+        second = yield step(THINGS.get, 2)
         return [first, paused, second]
 
-    result, recorder = drive_both_ways(make)
-    assert result == [10, None, 20]
+    recorder = Recorder()
+    assert recorder.drive(make) == [10, None, 20]
     assert recorder.ran == [(1,), (2,)]
     assert recorder.slept == [0.5]
 
 
-def test_a_procedure_may_catch_what_a_step_raises_and_go_on() -> None:
-    def make() -> Procedure[object]:
+def test_a_method_may_catch_what_a_step_raises_and_go_on() -> None:
+    def make() -> Steps[object]:
         while True:
             try:
-                return (yield Step(step, (7,)))
+                return (yield step(THINGS.get, 7))
             except LookupError:
                 yield Pause(0.25)
 
-    result, recorder = drive_both_ways(make, fail=True)
-    assert result == 70
+    recorder = Recorder(fail=True)
+    assert recorder.drive(make) == 70
     assert recorder.ran == [(7,), (7,)]
     assert recorder.slept == [0.25]
 
 
-def test_a_procedure_without_steps_is_its_result() -> None:
-    def make() -> Procedure[str]:
+def test_a_method_without_steps_is_its_result() -> None:
+    def make() -> Steps[str]:
         return "done"
         yield Pause(0)
 
-    assert drive_both_ways(make)[0] == "done"
+    assert Recorder().drive(make) == "done"
 
 
-def test_what_a_procedure_does_not_catch_comes_out() -> None:
-    def make() -> Procedure[None]:
-        yield Step(step, (1,))
+def test_what_a_method_does_not_catch_comes_out() -> None:
+    def make() -> Steps[None]:
+        yield step(THINGS.get, 1)
 
     with pytest.raises(LookupError, match="not yet"):
-        drive_procedure(make(), Recorder(fail=True).run, lambda seconds: None)
-    recorder = Recorder(fail=True)
-    with pytest.raises(LookupError, match="not yet"):
-        asyncio.run(drive_procedure_async(make(), recorder.run_async, recorder.sleep_async))
+        Recorder(fail=True).drive(make)
 
 
-def test_a_procedure_is_closed_however_it_is_interrupted() -> None:
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, asyncio.CancelledError])
+def test_a_method_is_closed_by_an_interruption_which_it_does_not_see(
+    interruption: type[BaseException],
+) -> None:
     closed: list[str] = []
 
-    def make() -> Procedure[None]:
+    def make() -> Steps[None]:
         try:
-            yield Step(step, (1,))
+            yield step(THINGS.get, 1)
         except Exception:  # noqa: BLE001 - an interruption is none to be handled here
             closed.append("caught")
         finally:
             closed.append("closed")
 
-    def interrupt(step: Step) -> object:
-        raise KeyboardInterrupt
+    async def interrupt(invocation: Invocation) -> object:
+        raise interruption
 
-    with pytest.raises(KeyboardInterrupt):
-        drive_procedure(make(), interrupt, lambda seconds: None)
+    with pytest.raises(interruption):
+        run(drive_steps(make(), interrupt, Recorder().sleep))
     assert closed == ["closed"]
 
-    async def cancelled(step: Step) -> object:
-        raise asyncio.CancelledError
 
-    async def nothing(seconds: float) -> None: ...
-
-    with pytest.raises(asyncio.CancelledError):
-        asyncio.run(drive_procedure_async(make(), cancelled, nothing))
-    assert closed == ["closed", "closed"]
+# --- pauses --------------------------------------------------------------------------------------
 
 
 @settings(deadline=None)

@@ -1,4 +1,4 @@
-"""Operations say what the Protocols say, with `Op[T]` for a `T`."""
+"""Operations and repositories say what the Protocols say."""
 
 from __future__ import annotations
 
@@ -10,46 +10,36 @@ import pytest
 
 from engine_store import protocols
 from engine_store.clock import utc_now
-from engine_store.errors import TransactionClosedError
-from engine_store.sql.operation import (
-    Invocation,
-    Last,
-    Mode,
-    Op,
-    Pause,
-    Request,
-    Step,
-    mode_of,
-    read,
-)
+from engine_store.errors import InvalidValueError, TransactionClosedError
+from engine_store.sql import repositories
+from engine_store.sql.operation import Invocation, Last, Mode, Op, Pause, Request, mode_of, read
 from engine_store.sql.operations import (
     ApiKeyOperations,
-    Context,
+    Bindings,
     TaskOperations,
     UserOperations,
     WorkflowOperations,
 )
+from engine_store.sql.repositories import OperationSet, SqlRepositories
 from engine_store.sql.rows import Codec, Rows
 from engine_store.sql.statements import Queries, parse_statements
-from engine_store.sql.store import (
-    RepositoryClasses,
-    SqlRepositories,
-    SqlTransaction,
-    repository_class,
-)
+from engine_store.sql.stores import SqlTransaction
 
-FACES = [
-    pytest.param(operations, protocol, id=f"{protocol.__name__}")
-    for operations, protocol in [
-        (UserOperations, protocols.UserRepository),
-        (UserOperations, protocols.AsyncUserRepository),
-        (ApiKeyOperations, protocols.ApiKeyRepository),
-        (ApiKeyOperations, protocols.AsyncApiKeyRepository),
-        (WorkflowOperations, protocols.WorkflowRepository),
-        (WorkflowOperations, protocols.AsyncWorkflowRepository),
-        (TaskOperations, protocols.TaskRepository),
-        (TaskOperations, protocols.AsyncTaskRepository),
-    ]
+OPERATIONS = {
+    "User": UserOperations,
+    "ApiKey": ApiKeyOperations,
+    "Workflow": WorkflowOperations,
+    "Task": TaskOperations,
+}
+BOTH_SIDES = [
+    pytest.param(
+        operations,
+        getattr(repositories, f"{side}Sql{name}Repository"),
+        getattr(protocols, f"{side}{name}Repository"),
+        id=f"{side}{name}",
+    )
+    for name, operations in OPERATIONS.items()
+    for side in ("", "Async")
 ]
 
 
@@ -71,33 +61,23 @@ def parameters(function: Callable[..., Any]) -> list[tuple[str, Any, Any, Any]]:
     ]
 
 
-@pytest.mark.parametrize(("operations", "protocol"), FACES)
-def test_operations_have_the_methods_of_the_protocol_and_no_others(
-    operations: type, protocol: type
+@pytest.mark.parametrize(("operations", "repository", "protocol"), BOTH_SIDES)
+def test_operations_have_the_methods_and_parameters_of_the_protocol(
+    operations: type, repository: type, protocol: type
 ) -> None:
     assert methods(operations).keys() == methods(protocol).keys()
-
-
-@pytest.mark.parametrize(("operations", "protocol"), FACES)
-def test_operations_take_the_parameters_of_the_protocol(operations: type, protocol: type) -> None:
     for name, method in methods(protocol).items():
-        assert parameters(getattr(operations, name)) == parameters(method), name
-
-
-@pytest.mark.parametrize(("operations", "protocol"), FACES)
-def test_where_the_protocol_says_a_default_operations_have_the_same(
-    operations: type, protocol: type
-) -> None:
-    for name, method in methods(protocol).items():
-        ours = inspect.signature(getattr(operations, name)).parameters
+        operation = getattr(operations, name)
+        assert parameters(operation) == parameters(method), name
+        ours = inspect.signature(operation).parameters
         for key, parameter in inspect.signature(method).parameters.items():
             if parameter.default not in (parameter.empty, ...):
                 assert ours[key].default == parameter.default, (name, key)
 
 
-@pytest.mark.parametrize(("operations", "protocol"), FACES)
+@pytest.mark.parametrize(("operations", "repository", "protocol"), BOTH_SIDES)
 def test_an_operation_is_a_generator_that_returns_what_the_protocol_returns(
-    operations: type, protocol: type
+    operations: type, repository: type, protocol: type
 ) -> None:
     for name, method in methods(protocol).items():
         operation = getattr(operations, name)
@@ -105,61 +85,68 @@ def test_an_operation_is_a_generator_that_returns_what_the_protocol_returns(
         assert get_origin(found) is Generator, name
         yields, _, returns = get_args(found)
         assert returns == get_type_hints(method)["return"], name
-        asks = Request | Last
-        assert yields == (Step | Pause if mode_of(operation) is Mode.PROCEDURE else asks), name
+        steps = mode_of(operation) is Mode.STEPS
+        assert yields == (Invocation | Pause if steps else Request | Last), name
+
+
+@pytest.mark.parametrize(("operations", "repository", "protocol"), BOTH_SIDES)
+def test_a_repository_has_the_methods_of_the_protocol_with_its_texts_and_signatures(
+    operations: type, repository: type, protocol: type
+) -> None:
+    assert methods(repository).keys() == methods(protocol).keys()
+    for name, promised in methods(protocol).items():
+        method = vars(repository)[name]
+        assert method.__name__ == name, "else it would run another operation"
+        assert method.__qualname__ == f"{repository.__name__}.{name}"
+        assert method.__doc__ == promised.__doc__
+        assert inspect.signature(method) == inspect.signature(promised)
 
 
 def test_what_holds_a_row_is_marked_so_and_nothing_else() -> None:
     held = {
-        f"{cls.__name__}.{name}"
-        for cls in (UserOperations, ApiKeyOperations, WorkflowOperations, TaskOperations)
-        for name, operation in methods(cls).items()
+        f"{name}.{method}"
+        for name, operations in OPERATIONS.items()
+        for method, operation in methods(operations).items()
         if mode_of(operation) is Mode.LOCK
     }
-    assert held == {"WorkflowOperations.get_for_update", "TaskOperations.get_for_update"}
+    assert held == {"Workflow.get_for_update", "Task.get_for_update"}
 
 
 # --- repositories made of operations -------------------------------------------------------------
 
 
-def context(queries: Queries | None = None) -> Context:
+def bindings(queries: Queries | None = None) -> Bindings:
     """What operations are made with, where no statement is ever run."""
-    return Context(queries or Queries([]), Rows(Codec(str, lambda text: text, list)), utc_now)
+    return Bindings(queries or Queries([]), Rows(Codec(str, lambda text: text, list)), utc_now)
 
 
 class Runner:
     """Notes what a repository wants to be run."""
 
     def __init__(self) -> None:
-        self.ran: list[tuple[Any, ...]] = []
+        self.ran: list[Invocation] = []
 
-    def __call__(self, invocation: Invocation) -> str:
-        mode, name, operation, args, kwargs = invocation
-        self.ran.append((mode, name, operation.__name__, args, kwargs))
-        return f"result of {name}"
+    async def run(self, invocation: Invocation) -> str:
+        self.ran.append(invocation)
+        return f"result of {invocation.name}"
 
 
 def test_a_repositorys_method_hands_its_operation_to_the_runner_with_all_arguments() -> None:
     runner = Runner()
-    tasks = SqlRepositories[Any, Any, Any, Any](RepositoryClasses(context()), runner).tasks
+    operations = OperationSet.of(bindings())
+    tasks: Any = SqlRepositories(operations, runner).tasks
     assert tasks.get("t", workflow_exec_id="w") == "result of tasks.get"
     assert tasks.modify("t", None) == "result of tasks.modify"
     assert runner.ran == [
-        (Mode.READ, "tasks.get", "get", ("t",), {"workflow_exec_id": "w"}),
-        (Mode.PROCEDURE, "tasks.modify", "modify", ("t", None), {}),
+        (Mode.READ, operations.tasks.get, ("t",), {"workflow_exec_id": "w"}),
+        (Mode.STEPS, operations.tasks.modify, ("t", None), {}),
     ]
 
 
-def test_a_repository_has_the_operations_and_nothing_private() -> None:
-    made = repository_class(UserOperations(context()), "users")
-    assert methods(made).keys() == methods(protocols.UserRepository).keys()
-    assert made.__name__ == "UserOperations"
-
-
 def test_each_repository_is_made_once() -> None:
-    repositories = SqlRepositories[Any, Any, Any, Any](RepositoryClasses(context()), Runner())
+    made = SqlRepositories(OperationSet.of(bindings()), Runner())
     for name in ("users", "api_keys", "workflows", "tasks"):
-        assert getattr(repositories, name) is getattr(repositories, name)
+        assert getattr(made, name) is getattr(made, name)
 
 
 def test_a_driver_overrides_operations_by_subclasses() -> None:
@@ -168,32 +155,29 @@ def test_a_driver_overrides_operations_by_subclasses() -> None:
         def get(self, task_exec_id: str, *, workflow_exec_id: str | None = None) -> Op[Any]:
             yield self._q.mine()
 
+    of = bindings()
     runner = Runner()
-    classes = RepositoryClasses(context(), tasks=Tasks)
-    repositories = SqlRepositories[Any, Any, Any, Any](classes, runner)
-    repositories.tasks.get("t")
-    ((_, name, *_),) = runner.ran
-    assert name == "tasks.get"
-    assert classes.tasks.__name__ == "Tasks"
-    assert classes.users.__name__ == "UserOperations"
+    operations = OperationSet(
+        UserOperations(of), ApiKeyOperations(of), WorkflowOperations(of), Tasks(of)
+    )
+    SqlRepositories(operations, runner).tasks.get("t")
+    assert runner.ran[0].operation == operations.tasks.get
+    assert runner.ran[0].name == "tasks.get"
 
 
 def test_a_transaction_runs_operations_until_it_ends() -> None:
-    runner = Runner()
-    transaction = SqlTransaction[Any, Any, Any, Any](RepositoryClasses(context()), runner)
+    runner: Any = Runner()
+    transaction = SqlTransaction(OperationSet.of(bindings()), runner)
     transaction.users.get("u")
-    transaction.check_open()
     transaction.end()
     with pytest.raises(TransactionClosedError):
         transaction.users.get("u")
-    with pytest.raises(TransactionClosedError):
-        transaction.check_open()
     assert len(runner.ran) == 1
 
 
 def test_arguments_are_checked_before_the_first_request() -> None:
     (statement,) = parse_statements("-- name: get_user :one\nSELECT 1")
-    operations = UserOperations(context(Queries([statement])))
-    with pytest.raises(ValueError, match="user_id"):
+    operations = UserOperations(bindings(Queries([statement])))
+    with pytest.raises(InvalidValueError, match="user_id"):
         next(operations.get(""))
     assert next(operations.get("u")) == statement(user_id="u")

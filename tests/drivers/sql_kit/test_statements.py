@@ -1,12 +1,19 @@
 """Statements kept as text: headings, fragments, lines that are there only where they are needed."""
 
+import re
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from engine_store.errors import ConfigurationError
-from engine_store.sql.statements import Call, Queries, Result, load_queries, parse_statements
+from engine_store.sql.catalogue import STATEMENTS
+from engine_store.sql.queries import check_queries, load_queries
+from engine_store.sql.statements import Call, Queries, Result, parse_statements
+from engine_store_sqlite.driver import QUERIES
+
+DEFAULTS = list(Path(str(files("engine_store.sql.queries"))).glob("*.sql"))
 
 LIST = """
 -- fragment: columns
@@ -127,11 +134,53 @@ def test_a_name_that_is_not_there_is_said() -> None:
         _ = Queries([]).get_thing
 
 
-def test_two_statements_of_one_name_are_refused() -> None:
-    statements = parse_statements("-- name: a :one\nSELECT 1\n-- name: a :one\nSELECT 2\n")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-- name: a :one\nSELECT 1\n-- name: a! :many\nSELECT 2\n",
+        "-- fragment: a\nx\n-- name: b :one\nSELECT 1\n-- fragment: a\ny\n",
+    ],
+    ids=["statements", "fragments"],
+)
+def test_two_of_one_name_are_refused(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        Queries(statements)
-    assert (caught.value.field, caught.value.reason) == ("a", "two statements have this name")
+        parse_statements(text)
+    assert caught.value.field == "a"
+    assert caught.value.reason == "two statements or fragments have this name"
+
+
+def test_a_drivers_statements_and_fragments_override_the_defaults_of_their_names() -> None:
+    defaults = (
+        "-- fragment: columns\nid\n"
+        "-- name: get :one\nSELECT {columns} FROM {schema}.t\n"
+        "-- name: list :many\nSELECT {columns} FROM {schema}.t ORDER BY id\n"
+    )
+    own = "-- name: list :many\nSELECT {columns} FROM t\n-- fragment: columns\nid, name\n"
+    found = parse_statements(own, defaults=defaults, schema="main")
+    assert {statement.name: statement.text({}) for statement in found} == {
+        "list": "SELECT id, name FROM t",
+        "get": "SELECT id, name FROM main.t",
+    }
+
+
+def test_an_exclamation_mark_after_its_name_says_that_a_statement_writes() -> None:
+    reads, writes = parse_statements(
+        "-- name: a :one\nSELECT 1\n-- name: b! :none\nDELETE FROM t\n"
+    )
+    assert (reads.name, reads.writes) == ("a", False)
+    assert (writes.name, writes.writes) == ("b", True)
+
+
+def test_a_statement_may_have_parts_each_but_the_last_ended_at_the_end_of_its_line() -> None:
+    one, two = parse_statements(
+        "-- name: a :one\nSELECT ';'\n"
+        "-- name: b! :one\nUPDATE t SET x = :x\nWHERE y = :y;\nSELECT x FROM t;\n"
+    )
+    assert not one.has_parts
+    assert one.parts({}) == ["SELECT ';'"]
+    assert two.has_parts
+    assert two.parameters == {"x", "y"}
+    assert two.parts({"x": 1, "y": 2}) == ["UPDATE t SET x = :x\nWHERE y = :y", "SELECT x FROM t"]
 
 
 @pytest.mark.parametrize(
@@ -145,26 +194,56 @@ def test_a_heading_that_is_none_is_refused_and_joins_no_statement(heading: str) 
     assert caught.value.reason == "expected '-- name: x :one' or '-- fragment: x'"
 
 
-def test_two_fragments_of_one_name_are_refused() -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        parse_statements("-- fragment: ids\na\n-- fragment: ids\nb\n")
-    assert (caught.value.field, caught.value.reason) == ("ids", "two fragments have this name")
-
-
-def test_a_packages_sql_files_are_one_text_whose_fragments_all_may_use(
+def test_a_packages_sql_files_are_one_text_over_the_defaults_and_are_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "kit_test_queries"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "a.sql").write_text("-- name: get :one\nSELECT {columns}, 'é'")
+    (package / "a.sql").write_text("-- name: get_user :one\nSELECT {columns}, :user_id, 'é'")
     (package / "b.sql").write_text("-- fragment: columns\nid")
     (package / "README.md").write_text("-- name: no_sql :one\nSELECT 1")
+    of_a_dialect = re.findall(r"\{(in_\w+|schema)\}", "".join(map(Path.read_text, DEFAULTS)))
+    given: list[Queries] = []
+    monkeypatch.setattr("engine_store.sql.queries.check_queries", given.append)
     monkeypatch.syspath_prepend(tmp_path)
     try:
-        queries = load_queries("kit_test_queries")
+        queries = load_queries("kit_test_queries", **dict.fromkeys(of_a_dialect, "x"))
     finally:
         sys.modules.pop("kit_test_queries", None)
-    assert {name: statement.text({}) for name, statement in queries.all().items()} == {
-        "get": "SELECT id, 'é'"
+    assert given == [queries]
+    assert queries.get_user.text({}) == "SELECT id, :user_id, 'é'"
+    assert "no_sql" not in queries
+    assert "FROM x.users" in queries.find_admin.text({}), "one of the kit's defaults"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("get_user :many\nSELECT :user_id", "get_user gives :many, expected :one"),
+        ("get_user! :one\nSELECT :user_id", "get_user has a ! after its name"),
+        ("delete_user :one\nSELECT :user_id", "delete_user needs a ! after its name"),
+        ("get_user :one\nSELECT 1", "get_user does not use user_id"),
+        ("get_user :one\nSELECT :user_id, :id", "get_user is not given id"),
+        (
+            "get_user :one\nSELECT :user_id --? user_id",
+            "get_user is never called without user_id",
+        ),
+    ],
+)
+def test_a_statement_that_is_not_as_operations_use_it_is_named(text: str, problem: str) -> None:
+    [statement] = parse_statements(f"-- name: {text}")
+    with pytest.raises(ConfigurationError) as caught:
+        check_queries(Queries((QUERIES.all() | {statement.name: statement}).values()))
+    assert (caught.value.field, caught.value.reason) == ("queries", problem)
+
+
+def test_every_missing_statement_is_named_but_those_of_other_kinds_of_databases() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        check_queries(Queries([]))
+    missing = [f"{name} is missing" for name, entry in STATEMENTS.items() if entry.needed]
+    assert caught.value.reason.split("; ") == missing
+    assert STATEMENTS.keys() - {line.split()[0] for line in missing} == {
+        "record_started",
+        "release_migration_lock",
     }

@@ -56,6 +56,19 @@ def store(path: Path, open_store: Callable[..., Store]) -> Store:
     return open_store(path)
 
 
+@pytest.fixture
+def writer_of() -> Callable[[Any], sqlite3.Connection]:
+    """The connection of a store that writes, while nothing does."""
+
+    def writer_of(store: Any) -> sqlite3.Connection:
+        pool = store.engine.pool.write_pool
+        connection = pool.acquire(timeout=0)
+        pool.release(connection)
+        return connection.raw
+
+    return writer_of
+
+
 class Process:
     """Another interpreter: it says what it prints, and does what it is told line by line."""
 

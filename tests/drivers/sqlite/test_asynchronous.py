@@ -26,6 +26,7 @@ from engine_store.errors import (
     VersionConflictError,
 )
 from engine_store.protocols import AsyncStore, AsyncTransaction
+from engine_store.sql.stores import SqlStore
 from engine_store_contracts.suite.samples import task, workflow
 from engine_store_sqlite import driver
 
@@ -55,14 +56,8 @@ async def ids(store: AsyncStore) -> list[str]:
 
 def is_at_rest(store: Any) -> bool:
     """Whether no connection, turn or lock is taken."""
-    connections = store._store.connections
-    readers = connections.readers
-    return (
-        not store._turn.taken
-        and not connections.writer._lock.locked()
-        and not connections.writer.connection.in_transaction
-        and len(readers._idle) + readers._room == connections.options.readers
-    )
+    pool = store.engine.pool
+    return store.engine.turns.held == pool.write_pool.in_use == pool.read_pool.in_use == 0
 
 
 async def settled() -> None:
@@ -177,15 +172,15 @@ async def test_a_cancelled_opening_closes_what_it_opened(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opening, go_on = threading.Event(), threading.Event()
-    open_store = driver.open_store
+    open_engine = driver.open_engine
 
     def slowly(*args: Any) -> Any:
-        store = open_store(*args)
+        engine = open_engine(*args)
         opening.set()
         assert go_on.wait(PATIENCE)
-        return store
+        return engine
 
-    monkeypatch.setattr(driver, "open_store", slowly)
+    monkeypatch.setattr(driver, "open_engine", slowly)
     call = asyncio.create_task(engine_store.open_async(f"sqlite:///{path}"))
     await asyncio.to_thread(opening.wait)
     call.cancel()
@@ -258,11 +253,11 @@ async def test_reads_go_on_beside_a_transaction_as_many_at_once_as_there_are_rea
         await tx.workflows.create(workflow())
         together = threading.Barrier(3)
 
-        def read() -> object:
+        async def read() -> object:
             together.wait(PATIENCE)
-            return store._store.workflows.list().items
+            return SqlStore(store.engine.blocking).workflows.list().items
 
-        assert await asyncio.gather(*(store.read(read) for _ in range(3))) == [(), (), ()]
+        assert await asyncio.gather(*(store.engine.read(read) for _ in range(3))) == [(), (), ()]
 
 
 @on_a_loop

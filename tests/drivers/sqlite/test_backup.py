@@ -11,9 +11,9 @@ import pytest
 import engine_store
 from engine_store import DatabaseConfig, User
 from engine_store.errors import ConfigurationError, ForeignDatabaseError
-from engine_store.plugins import load_driver
 from engine_store_sqlite import backup as module
 from engine_store_sqlite.backup import backup
+from engine_store_sqlite.driver import DRIVER
 
 
 def config(path: Path) -> DatabaseConfig:
@@ -29,16 +29,16 @@ def test_a_copy_is_one_snapshot_and_ends_although_others_write_on(
 ) -> None:
     monkeypatch.setattr(module, "PAGES", 1)
     store.users.create(User("before", "before@example.org"))
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
 
     def progress(done: int, total: int) -> None:
-        told.append((done, total))
-        store.users.create(User(f"during-{len(told)}", f"{len(told)}@example.org"))
+        steps.append((done, total))
+        store.users.create(User(f"during-{len(steps)}", f"{len(steps)}@example.org"))
 
     copy = tmp_path / "copy.db"
     assert backup(config(path), copy, progress) == copy.stat().st_size
-    pages = told[0][1]
-    assert told == [(done, pages) for done in range(1, pages + 1)]
+    pages = steps[0][1]
+    assert steps == [(done, pages) for done in range(1, pages + 1)]
     with engine_store.open(f"sqlite:///{copy}") as copied:
         assert [user.user_id for user in copied.users.list().items] == ["before"]
     assert len(store.users.list(limit=1000).items) == pages + 1
@@ -104,14 +104,11 @@ def test_a_copy_that_is_damaged_is_gone(path: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("copy.db*"))
 
 
-def test_the_hook_copies_nothing_that_is_not_ours(tmp_path: Path) -> None:
+def test_the_driver_copies_nothing_that_is_not_ours(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.db"
     with sqlite3.connect(foreign) as connection:
         connection.execute("CREATE TABLE mine (a)")
     connection.close()
-    _, manager = load_driver("sqlite")
     with pytest.raises(ForeignDatabaseError):
-        manager.hook.engine_store_backup(
-            config=config(foreign), target=tmp_path / "copy.db", progress=quiet
-        )
+        DRIVER.backup(config(foreign), tmp_path / "copy.db", quiet)
     assert list(tmp_path.iterdir()) == [foreign]

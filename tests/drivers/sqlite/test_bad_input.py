@@ -350,10 +350,10 @@ def test_without_auto_migration_a_current_schema_is_opened(
     assert open_store(migrated, config={"auto_migrate": False}).health().schema_version == 3
 
 
-def test_a_strangers_database_keeps_what_is_still_in_its_log(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as stranger:
-        stranger.execute("PRAGMA journal_mode = WAL")
-        stranger.execute("CREATE TABLE theirs (a)")
+def test_a_foreign_database_keeps_what_is_still_in_its_log(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as foreign:
+        foreign.execute("PRAGMA journal_mode = WAL")
+        foreign.execute("CREATE TABLE theirs (a)")
         copy = path.with_name("copy.db")
         shutil.copy(path, copy)
         shutil.copy(f"{path}-wal", f"{copy}-wal")

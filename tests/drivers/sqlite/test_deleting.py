@@ -76,8 +76,9 @@ def test_a_chain_deeper_than_triggers_nest_goes_with_its_workflow(memory: Store,
     assert memory.tasks.tree("other-0")[0].task_exec_id == "other-0"
 
 
-def test_deleting_costs_as_much_as_what_is_deleted(memory: Any) -> None:
-    writer = memory.connections.writer.connection
+def test_deleting_costs_as_much_as_what_is_deleted(
+    memory: Store, writer: sqlite3.Connection
+) -> None:
     plant(memory, "small", deep=50, wide=450)
     plant(memory, "large", deep=200, wide=1_800)
     plant(memory, "beside", deep=50, wide=450)
@@ -88,9 +89,8 @@ def test_deleting_costs_as_much_as_what_is_deleted(memory: Any) -> None:
 
 
 @pytest.fixture
-def writer(memory: Any) -> sqlite3.Connection:
-    connection: sqlite3.Connection = memory.connections.writer.connection
-    return connection
+def writer(memory: Store, writer_of: Callable[[Any], sqlite3.Connection]) -> sqlite3.Connection:
+    return writer_of(memory)
 
 
 def opened_by(connection: sqlite3.Connection, sql: str) -> list[set[str]]:

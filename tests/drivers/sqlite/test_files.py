@@ -17,9 +17,11 @@ import pytest
 import engine_store
 from engine_store.errors import UnavailableError, WorkflowNotFoundError
 from engine_store.protocols import Store
+from engine_store.sql.blocking import run as run_here
 from engine_store_contracts.suite.samples import workflow
-from engine_store_sqlite.connections import Connections, set_wal
+from engine_store_sqlite.connections import set_wal
 from engine_store_sqlite.options import Location, SqliteOptions
+from engine_store_sqlite.pool import SqlitePool
 
 Connect = Callable[[Path], sqlite3.Connection]
 
@@ -113,68 +115,75 @@ def pragma(connection: sqlite3.Connection, name: str) -> object:
     ("synchronous", "number"), [("off", 0), ("normal", 1), ("full", 2), ("extra", 3)]
 )
 def test_every_connection_is_set_the_same_and_readers_cannot_write(
-    path: Path, open_store: Callable[..., Any], synchronous: str, number: int
+    path: Path,
+    open_store: Callable[..., Any],
+    writer_of: Callable[[Any], sqlite3.Connection],
+    synchronous: str,
+    number: int,
 ) -> None:
-    connections = open_store(path, synchronous=synchronous, readers=3).connections
-    readers = [connections.readers.take() for _ in range(3)]
-    for connection in (connections.writer.connection, *readers):
+    store = open_store(path, synchronous=synchronous, readers=3)
+    writer = writer_of(store)
+    taken = [store.engine.pool.read_pool.acquire() for _ in range(3)]
+    readers = [connection.raw for connection in taken]
+    for connection in (writer, *readers):
         assert pragma(connection, "foreign_keys") == 1
         assert pragma(connection, "synchronous") == number
         assert pragma(connection, "trusted_schema") == 0
         assert pragma(connection, "journal_mode") == "wal"
         assert pragma(connection, "journal_size_limit") == 64 * 1024 * 1024
         assert connection.isolation_level is None
-    assert pragma(connections.writer.connection, "query_only") == 0
+    assert pragma(writer, "query_only") == 0
     for connection in readers:
         assert pragma(connection, "query_only") == 1
         with pytest.raises(sqlite3.OperationalError):
             connection.execute("DELETE FROM users")
-        connections.readers.give(connection)
+    for reader in taken:
+        store.engine.pool.read_pool.release(reader)
 
 
 def test_waiting_is_the_drivers_on_the_writer_and_sqlites_on_readers(
-    path: Path, open_store: Callable[..., Any]
+    path: Path, open_store: Callable[..., Any], writer_of: Callable[[Any], sqlite3.Connection]
 ) -> None:
-    connections = open_store(path, busy_timeout=1.5).connections
-    assert pragma(connections.writer.connection, "busy_timeout") == 0
-    reader = connections.readers.take()
-    assert pragma(reader, "busy_timeout") == 1500
-    connections.readers.give(reader)
+    store = open_store(path, busy_timeout=1.5)
+    assert pragma(writer_of(store), "busy_timeout") == 0
+    reader = store.engine.pool.read_pool.acquire()
+    assert pragma(reader.raw, "busy_timeout") == 1500
+    store.engine.pool.read_pool.release(reader)
 
 
 def test_readers_are_opened_as_they_are_needed_and_used_again(
     path: Path, open_store: Callable[..., Any]
 ) -> None:
-    readers = open_store(path, readers=2).connections.readers
-    first = readers.take()
-    second = readers.take()
+    readers = open_store(path, readers=2).engine.pool.read_pool
+    first = readers.acquire()
+    second = readers.acquire()
     assert first is not second
-    readers.give(first)
-    readers.give(second)
-    assert readers.take() is second, "the last one given back has the warmest cache"
-    readers.give(second)
+    readers.release(first)
+    readers.release(second)
+    assert readers.acquire() is second, "the last one given back has the warmest cache"
+    readers.release(second)
 
 
 def test_a_reader_that_cannot_be_opened_does_not_use_up_the_pool(
     path: Path, open_store: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readers = open_store(path, readers=2, busy_timeout=0).connections.readers
-    only = readers.take()
+    readers = open_store(path, readers=2, busy_timeout=0).engine.pool.read_pool
+    only = readers.acquire()
 
     def fail() -> sqlite3.Connection:
         raise UnavailableError("no room", retriable=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr(readers, "_open_one", fail)
+        patch.setattr(readers, "_connect", fail)
         with pytest.raises(UnavailableError, match="no room"):
-            readers.take()
-    readers.give(readers.take())
-    readers.give(only)
+            readers.acquire()
+    readers.release(readers.acquire())
+    readers.release(only)
 
 
 def test_where_a_file_cannot_be_opened_at_all_no_connection_is_left(path: Path) -> None:
     with pytest.raises(UnavailableError) as caught:
-        Connections(Location(path), SqliteOptions())
+        run_here(SqlitePool(Location(path), SqliteOptions()).open())
     assert not caught.value.retriable
     assert list(path.parent.iterdir()) == []
 
@@ -252,7 +261,7 @@ def test_memory_leaves_no_file_where_opening_fails(
     def fail(*args: object) -> None:
         raise UnavailableError("no luck", retriable=False)
 
-    monkeypatch.setattr("engine_store_sqlite.connections.set_wal", fail)
+    monkeypatch.setattr("engine_store_sqlite.pool.set_wal", fail)
     with pytest.raises(UnavailableError, match="no luck"):
         engine_store.open(MEMORY)
     assert list(temporary.iterdir()) == []
@@ -279,10 +288,10 @@ def test_each_store_of_memory_is_a_database_of_its_own(open_store: Callable[...,
 
 
 def test_memory_reads_beside_an_open_transaction_and_never_waits_for_the_disk(
-    open_store: Callable[..., Any],
+    open_store: Callable[..., Any], writer_of: Callable[[Any], sqlite3.Connection]
 ) -> None:
     store = open_store(MEMORY, synchronous="full")
-    assert pragma(store.connections.writer.connection, "synchronous") == 0
+    assert pragma(writer_of(store), "synchronous") == 0
     with store.transaction() as tx:
         tx.workflows.create(workflow())
         with ThreadPoolExecutor(1) as thread:

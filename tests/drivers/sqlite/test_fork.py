@@ -345,14 +345,14 @@ def test_a_read_of_another_thread_is_waited_for_but_not_for_long(
     forked("""
         store = engine_store.open(url)
         store.workflows.create(workflow("before"))
-        taken = store.connections.readers.take()
+        taken = store.engine.pool.read_pool.acquire()
 
         def child():
             error = refusal(store.workflows.list)
             assert isinstance(error, UnavailableError) and not error.retriable, error
 
         join(fork(child))
-        store.connections.readers.give(taken)
+        store.engine.pool.read_pool.release(taken)
         assert len(store.workflows.list().items) == 1
         join(fork(lambda: store.workflows.create(workflow("child"))))
         """)

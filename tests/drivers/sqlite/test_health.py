@@ -20,7 +20,7 @@ from engine_store_contracts.suite.samples import workflow
 PATIENCE = 30.0
 
 
-def test_a_store_in_order_says_so_with_its_figures(path: Path, store: Store) -> None:
+def test_a_store_in_order_says_so_with_its_statistics(path: Path, store: Store) -> None:
     health = store.health()
     details = dict(health.details)
     assert health == Health("sqlite", True, True, 3, None, health.details)
@@ -35,13 +35,15 @@ def test_a_store_in_order_says_so_with_its_figures(path: Path, store: Store) -> 
     assert details == {}
 
 
-def test_the_write_ahead_log_and_the_pages_grow_with_what_is_written(store: Any) -> None:
+def test_the_write_ahead_log_and_the_pages_grow_with_what_is_written(
+    store: Any, writer_of: Callable[[Any], sqlite3.Connection]
+) -> None:
     before = store.health().details
     store.workflows.create(workflow(input={"text": "x" * 100_000}))
     after = store.health().details
     assert after["wal_bytes"] >= before["wal_bytes"] + 100_000
     assert after["page_count"] >= before["page_count"] + 24
-    store.connections.writer.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    writer_of(store).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     checkpointed = store.health().details
     assert checkpointed["wal_bytes"] == 0
     assert checkpointed["file_bytes"] >= before["file_bytes"] + 100_000
@@ -49,7 +51,7 @@ def test_the_write_ahead_log_and_the_pages_grow_with_what_is_written(store: Any)
     assert store.health().details["freelist_count"] >= 24
 
 
-def test_memory_has_figures_too(open_store: Callable[..., Store]) -> None:
+def test_memory_has_statistics_too(open_store: Callable[..., Store]) -> None:
     health = open_store("sqlite:///:memory:").health()
     assert health.ok
     pages = health.details["page_count"]
@@ -83,8 +85,10 @@ def test_a_file_that_may_not_be_written_any_more_is_said(
     assert health.problem == f"{path} may not be written or is gone"
 
 
-def test_a_database_that_refuses_writes_is_said(store: Any) -> None:
-    store.connections.writer.connection.execute("PRAGMA query_only = ON")  # as a read-only disk
+def test_a_database_that_refuses_writes_is_said(
+    store: Store, writer_of: Callable[[Any], sqlite3.Connection]
+) -> None:
+    writer_of(store).execute("PRAGMA query_only = ON")  # as a read-only disk
     health = store.health()
     assert (health.can_read, health.can_write) == (True, False)
     assert health.problem is not None
@@ -122,20 +126,21 @@ def test_inside_the_threads_own_transaction_the_store_is_healthy(store: Store) -
 
 def test_no_reader_to_ask_with_is_a_problem(path: Path, open_store: Callable[..., Any]) -> None:
     store = open_store(path, readers=1, busy_timeout=0)
-    taken = store.connections.readers.take()
+    readers = store.engine.pool.read_pool
+    taken = readers.acquire()
     health = store.health()
     assert (health.can_read, health.can_write, health.schema_version) == (False, False, 0)
     assert health.problem == "every reader was busy for 0 s; try again, or raise readers"
     assert health.details == {}
-    store.connections.readers.give(taken)
+    readers.release(taken)
     assert store.health().ok
 
 
 def test_health_leaves_nothing_taken(store: Any) -> None:
     for _ in range(10):
         assert store.health().ok
-    assert not store.connections.writer._lock.locked()
-    assert not store.connections.writer.connection.in_transaction
+    pool = store.engine.pool
+    assert (pool.write_pool.in_use, pool.read_pool.in_use) == (0, 0)
 
 
 def test_a_closed_store_has_no_health(store: Store) -> None:
@@ -147,12 +152,12 @@ def test_a_closed_store_has_no_health(store: Store) -> None:
 def test_a_store_closed_while_its_health_is_asked_for_says_so(
     store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    applied = store.migrator.applied
+    applied = store.engine.migrator.applied
 
-    def close_first() -> object:
+    async def close_first() -> object:
         store.close()
-        return applied()
+        return await applied()
 
-    monkeypatch.setattr(store.migrator, "applied", close_first)
+    monkeypatch.setattr(store.engine.migrator, "applied", close_first)
     with pytest.raises(StoreClosedError):
         store.health()

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from engine_store.errors import (
 )
 from engine_store.models import Status
 from engine_store.protocols import Store
+from engine_store.sql.pool import ConnectionPool
 from engine_store_contracts.suite.samples import user, workflow
-from engine_store_sqlite.pools import Readers
+from engine_store_sqlite.connections import SqliteConnection
 
 PATIENCE = 30.0
 
@@ -87,7 +88,7 @@ def test_a_write_that_waits_goes_on_when_the_other_process_lets_go(
 ) -> None:
     with writing(path) as other:
         late = thread.submit(store.workflows.create, workflow("late"))
-        wait_until(store.connections.writer._lock.locked)
+        wait_until(lambda: store.engine.pool.write_pool.in_use == 1)
         assert not late.done()
         other.tell()
         assert late.result(PATIENCE).version == 1
@@ -219,13 +220,13 @@ def test_threads_that_all_write_get_their_turn(store: Store) -> None:
 
 
 def test_a_read_waits_for_a_reader_and_gives_up_after_the_busy_time_out(impatient: Any) -> None:
-    readers = impatient.connections.readers
-    taken = readers.take()
+    readers = impatient.engine.pool.read_pool
+    taken = readers.acquire()
     error, waited = unavailable(impatient.workflows.list)
     assert error.retriable
     assert error.reason == "every reader was busy for 0.2 s; try again, or raise readers"
     assert waited >= 0.2
-    readers.give(taken)
+    readers.release(taken)
     assert impatient.workflows.list().items == ()
 
 
@@ -233,42 +234,41 @@ def test_a_read_that_waits_gets_the_reader_that_is_given_back(
     path: Path, open_store: Callable[..., Any], thread: ThreadPoolExecutor
 ) -> None:
     store = open_store(path, readers=1)
-    taken = store.connections.readers.take()
+    readers = store.engine.pool.read_pool
+    taken = readers.acquire()
     waiting = thread.submit(store.workflows.list)
-    wait_until(lambda: store.connections.readers._waiting == 1)
-    store.connections.readers.give(taken)
+    wait_until(lambda: readers.waiting == 1)
+    readers.release(taken)
     assert waiting.result(PATIENCE).items == ()
 
 
 class Snatched(deque[Any]):
-    """Idle connections, of which another thread takes one behind the back of who looks for it."""
+    """Idle connections, of which another thread acquires the first one that is released."""
 
-    def __init__(self, look: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._look = look
         self.snatched: list[Any] = []
 
-    def __bool__(self) -> bool:
-        seen = len(self) > 0
-        self._look -= seen
-        if seen and self._look == 0:
-            self.snatched.append(self.pop())
-        return seen
+    def append(self, connection: Any) -> None:
+        if self.snatched:
+            super().append(connection)
+        else:
+            self.snatched.append(connection)
 
 
-@pytest.mark.parametrize("look", [1, 2, 3, 4])
-def test_who_waits_for_a_reader_that_another_thread_snatches_waits_on(
-    thread: ThreadPoolExecutor, look: int
+def test_a_thread_whose_connection_another_one_snatches_waits_on(
+    thread: ThreadPoolExecutor,
 ) -> None:
-    readers = Readers(lambda: sqlite3.connect(":memory:", check_same_thread=False), 1, PATIENCE)
-    taken = readers.take()
-    readers._idle = idle = Snatched(look)
-    waiting: Future[Any] = thread.submit(readers.take)
-    wait_until(lambda: readers._waiting == 1)
-    readers.give(taken)
-    wait_until(lambda: bool(idle.snatched) or waiting.done())
-    for connection in idle.snatched:
-        readers.give(connection)
+    connection = SqliteConnection(sqlite3.connect(":memory:", check_same_thread=False))
+    pool = ConnectionPool(lambda: connection, 1, PATIENCE, "busy")
+    pool._idle = idle = Snatched()
+    taken = pool.acquire()
+    waiting = thread.submit(pool.acquire)
+    wait_until(lambda: pool.waiting == 1)
+    pool.release(taken)
+    assert idle.snatched == [taken]
+    assert not waiting.done()
+    pool.release(taken)
     assert waiting.result(PATIENCE) is taken
     taken.close()
 
@@ -279,8 +279,8 @@ def test_many_threads_share_few_readers(path: Path, open_store: Callable[..., An
     with ThreadPoolExecutor(8) as threads:
         found = threads.map(lambda _: store.workflows.get("w").version, range(400))
         assert set(found) == {1}
-    readers = store.connections.readers
-    assert len(readers._idle) + readers._room == 2
+    readers = store.engine.pool.read_pool
+    assert (readers.idle, readers.in_use) == (2, 0)
 
 
 # --- closing -------------------------------------------------------------------------------------
@@ -337,46 +337,38 @@ def test_who_waits_for_a_reader_learns_that_the_store_was_closed(
     path: Path, open_store: Callable[..., Any], thread: ThreadPoolExecutor
 ) -> None:
     store = open_store(path, readers=1)
-    readers = store.connections.readers
-    taken = readers.take()
+    readers = store.engine.pool.read_pool
+    taken = readers.acquire()
     late = thread.submit(store.workflows.list)
-    wait_until(lambda: readers._waiting == 1)
+    wait_until(lambda: readers.waiting == 1)
     store.close()
     with pytest.raises(StoreClosedError):
         late.result(PATIENCE)
-    readers.give(taken)
+    readers.release(taken)
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        taken.execute("SELECT 1")
-    with pytest.raises(StoreClosedError):
-        readers.take()
+        taken.raw.execute("SELECT 1")
+    for pool in (readers, store.engine.pool.write_pool):
+        with pytest.raises(StoreClosedError):
+            pool.acquire()
 
 
-def test_a_writer_that_is_closed_is_not_taken(store: Any) -> None:
-    store.close()
-    with pytest.raises(StoreClosedError):
-        store.connections.writer.begin()
-    assert not store.connections.writer._lock.locked()
-
-
+@pytest.mark.parametrize("in_transaction", [True, False])
 def test_a_signal_that_raises_as_a_commit_returns_leaves_the_writer_free(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, in_transaction: bool
 ) -> None:
-    writer = store.connections.writer
+    execute = SqliteConnection.execute
 
-    class Interrupted:
-        """A connection on which Ctrl-C arrives just after COMMIT."""
+    async def interrupted(connection: SqliteConnection, script: str) -> None:
+        await execute(connection, script)
+        if script == "COMMIT":
+            raise KeyboardInterrupt
 
-        in_transaction = False
-
-        def execute(self, statement: str) -> None:
-            assert writer_connection.execute(statement)
-            if statement == "COMMIT":
-                raise KeyboardInterrupt
-
-    writer_connection = writer.connection
-    writer.begin()
-    monkeypatch.setattr(writer, "_connection", Interrupted())
-    with pytest.raises(KeyboardInterrupt):
-        writer.commit()
-    monkeypatch.setattr(writer, "_connection", writer_connection)
-    assert store.users.create(user("ann")).version == 1
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(SqliteConnection, "execute", interrupted)
+        if in_transaction:
+            with store.transaction() as tx:
+                tx.users.create(user("ann"))
+        else:
+            store.users.create(user("ann"))
+    assert store.users.create(user("bob")).version == 1
+    assert store.users.get("ann").version == 1

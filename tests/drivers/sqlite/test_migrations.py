@@ -21,11 +21,13 @@ from engine_store.errors import (
 )
 from engine_store.migrations import Direction, Migration
 from engine_store.protocols import OpenContext, Store
+from engine_store.sql.blocking import run
+from engine_store.sql.stores import BlockingMigrator
 from engine_store_contracts.suite.samples import api_key, full_task, full_workflow, user
 from engine_store_sqlite import files
-from engine_store_sqlite.connections import connect
-from engine_store_sqlite.driver import MIGRATIONS, QUERIES
-from engine_store_sqlite.migrator import APPLICATION_ID, SqliteMigrator, split
+from engine_store_sqlite.connections import SqliteConnection, connect
+from engine_store_sqlite.driver import DIALECT, MIGRATIONS, QUERIES
+from engine_store_sqlite.migrator import APPLICATION_ID, SqliteMigrator
 
 Connect = Callable[[Path], sqlite3.Connection]
 
@@ -43,30 +45,29 @@ def versions(plan: Any) -> list[int]:
     return [step.version for step in plan.steps]
 
 
-class Told:
-    """Hooks that note what they are told."""
+class Steps:
+    """Listeners that note the steps of the schema."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, Direction]] = []
 
-    def engine_store_migration_applied(
-        self, *, driver: str, migration: Migration, direction: Direction
-    ) -> None:
+    def migration_applied(self, driver: str, migration: Migration, direction: Direction) -> None:
         self.steps.append((migration.version, direction))
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def applied() -> Steps:
+    return Steps()
 
 
 @pytest.fixture
-def migrator_of(told: Told) -> Callable[..., SqliteMigrator]:
+def migrator_of(applied: Steps) -> Callable[..., BlockingMigrator]:
     """A migrator of a store's database with other steps than the driver's."""
 
-    def make(store: Any, steps: tuple[Migration, ...], timeout: float = 10) -> SqliteMigrator:
-        context = OpenContext(lambda: NOW, told)  # type: ignore[arg-type]
-        return SqliteMigrator(store.connections, steps, QUERIES, context, timeout)
+    def make(store: Any, steps: tuple[Migration, ...]) -> BlockingMigrator:
+        context = OpenContext(lambda: NOW, applied)
+        pool = store.engine.pool
+        return BlockingMigrator(SqliteMigrator(pool, DIALECT, QUERIES, steps, context, 10))
 
     return make
 
@@ -213,7 +214,7 @@ def test_a_closed_store_migrates_nothing(store: Store) -> None:
             call()
 
 
-# --- all or nothing ------------------------------------------------------------------------------
+# --- whole steps ------------------------------------------------------------------------------
 
 BROKEN = Migration(
     5,
@@ -224,39 +225,49 @@ BROKEN = Migration(
 FINE = Migration(4, "fine", "CREATE TABLE fine (x);", "DROP TABLE fine;")
 
 
-def test_a_failing_step_leaves_the_schema_as_it_was_before_the_first(
-    path: Path, store: Store, bare: Connect, migrator_of: Callable[..., SqliteMigrator], told: Told
+def test_a_failing_step_changes_nothing_and_the_steps_before_it_stay(
+    path: Path,
+    store: Store,
+    bare: Connect,
+    migrator_of: Callable[..., BlockingMigrator],
+    applied: Steps,
 ) -> None:
-    before = schema(bare(path))
     migrator = migrator_of(store, (*MIGRATIONS, FINE, BROKEN))
+    assert versions(migrator.up(4)) == [4]
+    before = schema(bare(path))
+    assert versions(migrator.down(3)) == [4]
     with pytest.raises(sqlite3.OperationalError, match="no such table: missing"):
         migrator.up()
     assert schema(bare(path)) == before
-    assert store.health().schema_version == 3
-    assert told.steps == []
-    assert versions(migrator.up(4)) == [4], "the lock is free, and the steps before it can run"
-    assert told.steps == [(4, Direction.UP)]
+    assert store.health().schema_version == 4
+    assert applied.steps == [(4, Direction.UP), (4, Direction.DOWN), (4, Direction.UP)]
+    assert store.workflows.create(full_workflow()).version == 1, "the lock is free"
 
 
-def test_a_step_that_cannot_be_reverted_leaves_the_schema_as_it_was_before_the_first(
-    path: Path, store: Store, bare: Connect, migrator_of: Callable[..., SqliteMigrator], told: Told
+def test_a_step_that_cannot_be_reverted_changes_nothing(
+    path: Path,
+    store: Store,
+    bare: Connect,
+    migrator_of: Callable[..., BlockingMigrator],
+    applied: Steps,
 ) -> None:
     stuck = Migration(4, "stuck", "CREATE TABLE stuck (x);", "DROP TABLE missing;")
     last = Migration(5, "last", "CREATE TABLE last (x);", "DROP TABLE last;")
     migrator = migrator_of(store, (*MIGRATIONS, stuck, last))
-    migrator.up()
+    migrator.up(4)
     before = schema(bare(path))
+    migrator.up()
     with pytest.raises(sqlite3.OperationalError, match="no such table: missing"):
         migrator.down(3)
     assert schema(bare(path)) == before
-    assert versions(migrator.plan(0)) == [5, 4, 3, 2, 1]
-    assert told.steps == [(4, Direction.UP), (5, Direction.UP)]
+    assert versions(migrator.plan(0)) == [4, 3, 2, 1]
+    assert applied.steps == [(4, Direction.UP), (5, Direction.UP), (5, Direction.DOWN)]
 
 
-def test_a_fresh_file_whose_first_steps_fail_stays_empty(
+def test_a_fresh_file_whose_first_step_fails_stays_empty(
     path: Path, monkeypatch: pytest.MonkeyPatch, bare: Connect
 ) -> None:
-    steps = (Migration(1, "first", "CREATE TABLE t (x);", "DROP TABLE t;"), BROKEN)
+    steps = (attrs.evolve(BROKEN, version=1),)
     monkeypatch.setattr("engine_store_sqlite.driver.MIGRATIONS", steps)
     with pytest.raises(sqlite3.OperationalError, match="no such table: missing"):
         engine_store.open(f"sqlite:///{path}")
@@ -280,22 +291,21 @@ def test_racing_threads_apply_each_step_once(path: Path, bare: Connect) -> None:
 
 
 def test_who_waited_for_another_migrator_runs_only_what_is_still_missing(
-    path: Path, store: Any, open_store: Callable[..., Any]
+    store: Any, writer_of: Callable[[Any], sqlite3.Connection]
 ) -> None:
     store.migrator.down(1)
+    writer = SqliteConnection(writer_of(store))
     with ThreadPoolExecutor(1) as thread, store.transaction():
         waiting = thread.submit(store.migrator.up)
-        writer = store.connections.writer.connection
         for step in MIGRATIONS[1:]:
-            for statement in split(step.up_sql):
-                writer.execute(statement)
+            run(writer.execute(step.up_sql))
             record = QUERIES.record_applied(
                 version=step.version,
                 name=step.name,
                 checksum=step.checksum,
                 applied_at=NOW.isoformat(),
             )
-            writer.execute(record.statement.text({}), record.parameters)
+            run(writer.run(record))
     assert versions(waiting.result(30)) == []
     store.migrator.verify()
 
@@ -305,16 +315,17 @@ def test_who_waited_for_another_migrator_runs_only_what_is_still_missing(
 
 def test_a_script_is_split_where_its_statements_end_and_nowhere_else() -> None:
     trigger = "CREATE TRIGGER t AFTER INSERT ON a BEGIN\n  DELETE FROM b;\n  DELETE FROM c;\nEND;\n"
-    assert list(split(f"CREATE TABLE a (x DEFAULT ';');\n{trigger}DROP TABLE b")) == [
-        "CREATE TABLE a (x DEFAULT ';');\n",
-        trigger,
-        "DROP TABLE b",
-    ]
-    assert list(split("-- nothing; at all\n\n")) == ["-- nothing; at all\n\n"]
-    assert list(split("")) == []
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
+        ran: list[str] = []
+        raw.set_trace_callback(ran.append)
+        script = "CREATE TABLE a (x DEFAULT ';');\n{}CREATE TABLE b (x);\n-- nothing; at all\n\n"
+        run(SqliteConnection(raw).execute(script.format(trigger)))
+        run(SqliteConnection(raw).execute(""))
+        assert ran == ["CREATE TABLE a (x DEFAULT ';');", trigger.strip(), "CREATE TABLE b (x);"]
+        assert not raw.in_transaction
 
 
-def test_a_database_that_somebody_migrates_while_it_is_checked_is_not_taken_for_a_strangers(
+def test_a_database_that_is_migrated_during_the_check_is_not_taken_for_a_foreign_one(
     path: Path, open_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(sqlite3.connect(path)) as empty:

@@ -12,8 +12,8 @@ import pytest
 import engine_store
 from engine_store import DatabaseConfig
 from engine_store.errors import ConfigurationError
-from engine_store.plugins import load_driver
 from engine_store.protocols import Store
+from engine_store_sqlite.driver import DRIVER
 from engine_store_sqlite.options import Location, SqliteOptions, read_options
 
 
@@ -261,10 +261,9 @@ def test_a_python_with_an_old_sqlite_is_told_which_one_it_takes(
 
 
 def test_what_it_cannot_do_it_declares_with_a_reason() -> None:
-    driver, _ = load_driver("sqlite")
-    assert driver.name == "sqlite"
-    on_a_file = driver.capabilities(DatabaseConfig(url="sqlite:///engine.db"))
-    in_memory = driver.capabilities(DatabaseConfig(url="sqlite:///:memory:"))
+    assert DRIVER.name == "sqlite"
+    on_a_file = DRIVER.capabilities(DatabaseConfig(url="sqlite:///engine.db"))
+    in_memory = DRIVER.capabilities(DatabaseConfig(url="sqlite:///:memory:"))
     assert set(on_a_file) == {"concurrent_writers", "vectors"}
     assert set(in_memory) - set(on_a_file) == {"reopen", "processes", "migrations"}
     for name, capability in in_memory.items():

@@ -15,8 +15,9 @@ from engine_store.models import Status, WorkflowState
 from engine_store.protocols import AsyncStore
 from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.faces import Face
+from engine_store_contracts.hanging import run_in_loop
 from engine_store_contracts.harness import Harness
-from engine_store_contracts.suite.case import PATIENCE, ContractCase, clause, raises
+from engine_store_contracts.suite.case import ContractCase, clause, raises
 from engine_store_contracts.suite.samples import task, user, workflow
 
 
@@ -30,7 +31,7 @@ def asynchronous(
             async with await harness.open_async(clock=clock) as store:
                 await case(self, store)
 
-        asyncio.run(asyncio.wait_for(on_store(), 2 * PATIENCE))
+        run_in_loop(on_store)
 
     run.__name__, run.__doc__ = case.__name__, case.__doc__
     return run

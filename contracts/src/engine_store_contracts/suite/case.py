@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from contextlib import ExitStack, closing, contextmanager
 from threading import Barrier
 from typing import ClassVar, TypeVar
@@ -16,14 +16,13 @@ from engine_store_contracts import recording
 from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.exact import exact
 from engine_store_contracts.faces import Face
+from engine_store_contracts.hanging import Threads
 from engine_store_contracts.harness import Database, Harness
+from engine_store_contracts.patience import PATIENCE
 from engine_store_contracts.profiles import PROFILES, Profile
 from engine_store_contracts.reuse import Reuse, Reused
 
 T = TypeVar("T")
-
-PATIENCE = 30.0
-"""Seconds after which something that must happen is taken as not happening."""
 
 
 def clause(*numbers: str) -> pytest.MarkDecorator:
@@ -147,14 +146,16 @@ def all_at_once(calls: Sequence[Callable[[], T]]) -> list[T | EngineStoreError]:
     start = Barrier(len(calls))
 
     def outcome(call: Callable[[], T]) -> T | EngineStoreError:
-        start.wait(PATIENCE)
+        start.wait(PATIENCE.seconds)
         try:
             return call()
         except EngineStoreError as exc:
             return exc
 
-    with ThreadPoolExecutor(len(calls)) as threads:
-        return list(threads.map(outcome, calls, timeout=2 * PATIENCE))
+    with Threads() as threads:
+        begun = [threads.submit(outcome, call) for call in calls]
+        wait(begun, timeout=PATIENCE.seconds)
+    return [each.result() for each in begun]
 
 
 def successes(outcomes: Sequence[T | EngineStoreError]) -> list[T]:

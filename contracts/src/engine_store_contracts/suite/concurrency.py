@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from functools import partial
 from threading import Event
 from typing import Any
@@ -23,8 +23,9 @@ from engine_store.errors import (
 from engine_store.models import Role, Status, UsageEntry, UsageSummary
 from engine_store.protocols import Store, Transaction
 from engine_store_contracts.clock import START, ManualClock
+from engine_store_contracts.hanging import Threads
+from engine_store_contracts.patience import PATIENCE
 from engine_store_contracts.suite.case import (
-    PATIENCE,
     ContractCase,
     all_at_once,
     assert_same,
@@ -60,13 +61,13 @@ def begun_beside(
         begun.set()
         return call()
 
-    with ThreadPoolExecutor(1) as thread:
+    with Threads() as thread:
         with store.transaction() as tx:
             work(tx)
             rival = thread.submit(begin)
-            begun.wait(PATIENCE)
+            begun.wait(PATIENCE.seconds)
             wait([rival], timeout=0.05)
-        error = rival.exception(PATIENCE)
+        error = rival.exception(PATIENCE.seconds)
         return error if isinstance(error, EngineStoreError) else rival.result()
 
 
@@ -186,7 +187,7 @@ class ConcurrencyCases(ContractCase):
     @pytest.mark.parametrize("kind", [WORKFLOWS, TASKS], ids=lambda kind: kind.name)
     def test_get_for_update_holds_the_row_until_the_end(self, store: Store, kind: Kind) -> None:
         created = kind.repository(store).create(kind.make("x"))
-        with ThreadPoolExecutor(1) as thread:
+        with Threads() as thread:
             with store.transaction() as tx:
                 held = getattr(tx, kind.name).get_for_update("x")
                 rival = thread.submit(getattr(store, kind.name).update, created)
@@ -194,7 +195,7 @@ class ConcurrencyCases(ContractCase):
                     rival.result(timeout=0.05)
                 mine = getattr(tx, kind.name).update(kind.change(held, 1))
             with raises(VersionConflictError(kind.entity, "x", expected=1, actual=2)):
-                rival.result(timeout=PATIENCE)
+                rival.result(timeout=PATIENCE.seconds)
         assert_same(getattr(store, kind.name).get("x"), mine)
 
     @clause("3.1", "3.5")
@@ -263,9 +264,9 @@ class ConcurrencyCases(ContractCase):
                 seen.add((state.version, state.tasks["t"].version))
             return seen
 
-        with ThreadPoolExecutor(3) as threads:
+        with Threads() as threads:
             reading = [threads.submit(read) for _ in range(2)]
-            threads.submit(write).result(timeout=PATIENCE)
+            threads.submit(write).result(timeout=PATIENCE.seconds)
             seen = set[tuple[int, int]]().union(*(reader.result() for reader in reading))
         assert [pair for pair in seen if pair[0] != pair[1]] == []
         assert store.workflows.get("w", with_tasks=True).tasks["t"].version == 60

@@ -28,7 +28,7 @@ from engine_store.models import (
     WorkflowState,
 )
 from engine_store.protocols import Repositories, Store
-from engine_store.transfer.rows import KIND_OF
+from engine_store.transfer.rows import named
 from engine_store.transfer.rows import rows as rows_of
 from engine_store.values import Document
 from engine_store_contracts import strategies as some
@@ -83,16 +83,11 @@ def differences(reader: Worker, reference: Store) -> list[str]:
     if len(found) != len(expected):
         return [f"instead of {len(expected)} rows read: {found}"]
     return [
-        f"{_name(row)}.{field} is {value}, and not {wanted}"
+        f"{named(row)}.{field} is {value}, and not {wanted}"
         for fields, row in zip(found, expected, strict=True)
         for field, wanted in told(row).items()
         if (value := fields.get(field)) != wanted
     ]
-
-
-def _name(row: Any) -> str:
-    kind = KIND_OF[type(row)]
-    return f"{kind.name} {kind.key(row)!r}"
 
 
 Check: TypeAlias = Callable[[Write], None]

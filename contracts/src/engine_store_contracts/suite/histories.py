@@ -18,6 +18,7 @@ from typing import Any
 from engine_store.protocols import Store
 from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.faces import Face
+from engine_store_contracts.hanging import run_in_loop
 from engine_store_contracts.harness import Database, Harness
 from engine_store_contracts.history import (
     Event,
@@ -31,7 +32,7 @@ from engine_store_contracts.history import (
 from engine_store_contracts.history.events import Info, from_json, settled
 from engine_store_contracts.history.programs import Program, last_look, start
 from engine_store_contracts.profiles import Profile
-from engine_store_contracts.suite.case import PATIENCE, ContractCase, all_at_once, clause
+from engine_store_contracts.suite.case import ContractCase, all_at_once, clause
 from engine_store_contracts.suite.processes import at_once, workers
 
 WORKERS = [f"worker-{number}" for number in range(4)]
@@ -179,7 +180,7 @@ def by_tasks(
             at_once = await asyncio.gather(*runs)
             return [*at_once, await run_async(last_look(), store, "last")]
 
-    return answered(asyncio.run(asyncio.wait_for(histories(), 2 * PATIENCE)))
+    return answered(run_in_loop(histories))
 
 
 def by_processes(database: Database, program: str, seed: int, steps: int) -> list[Event]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
 import engine_store
@@ -18,14 +20,20 @@ from engine_store.errors import WorkflowNotFoundError
 from engine_store.models import Status, WorkflowFilter
 from engine_store.protocols import Store
 from engine_store_contracts.faces import Face
+from engine_store_contracts.hanging import Hang, describe
 from engine_store_contracts.harness import Database
+from engine_store_contracts.patience import PATIENCE
 from engine_store_contracts.profiles import Profile
-from engine_store_contracts.suite.case import PATIENCE, ContractCase, clause
+from engine_store_contracts.suite.case import ContractCase, clause
 from engine_store_contracts.suite.samples import workflow
 from engine_store_contracts.suite.synchronous import works_in_a_fork
+from engine_store_contracts.worker import STACKS
 
 INCREMENTS = 4000
 KILLED_AT_A_TIME = 5
+
+LONGEST_JOB = 6
+"""A job is many calls: how many times as long it may take as the one thing that one waits for."""
 
 
 class Worker:
@@ -36,38 +44,54 @@ class Worker:
             [sys.executable, "-m", "engine_store_contracts.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            bufsize=0,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
-        self._input.write(f"{url}\n")
-        self._input.flush()
+        self._heard = b""
+        self._input.write(f"{url}\n".encode())
         assert self.answer() == "ready"
 
     def tell(self, job: str, **arguments: object) -> None:
         """Give it a job, without waiting for the answer."""
-        self._input.write(json.dumps([job, arguments]) + "\n")
-        self._input.flush()
+        self._input.write(f"{json.dumps([job, arguments])}\n".encode())
 
     def answer(self) -> Any:
         """Its next answer."""
-        line = self._output.readline()
-        assert line, f"the process ended with {self._process.wait(PATIENCE)}"
+        line = self._line(LONGEST_JOB * PATIENCE.seconds)
+        if line is None:
+            self._process.send_signal(STACKS)
+            raise Hang(describe(list(iter(partial(self._line, 1.0), None))))
         return json.loads(line)
 
     def kill(self) -> list[Any]:
         """Kill it with SIGKILL; every whole answer it still got out."""
         self._process.kill()
-        lines = self._output.readlines()
+        *lines, _ = (self._heard + self._output.read()).split(b"\n")
         self.close()
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        return [json.loads(line) for line in lines]
 
     def close(self) -> None:
         """Wait for its end."""
         self._input.close()
-        self._process.wait(PATIENCE)
-        self._output.close()
+        try:
+            self._process.wait(PATIENCE.seconds)
+        finally:
+            self._output.close()
+
+    def _line(self, seconds: float) -> str | None:
+        """The next line it writes; None if none comes in time."""
+        with DefaultSelector() as selector:
+            selector.register(self._output, EVENT_READ)
+            while b"\n" not in self._heard:
+                if not selector.select(seconds):
+                    return None
+                chunk = os.read(self._output.fileno(), 1 << 16)
+                assert chunk, f"the process ended with {self._process.wait(PATIENCE.seconds)}"
+                self._heard += chunk
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line.decode()
 
 
 @contextmanager
@@ -77,7 +101,12 @@ def workers(database: Database, number: int) -> Iterator[list[Worker]]:
         started = list(threads.map(Worker, [database.url] * number))
         for worker in started:
             stack.callback(worker.close)
-        yield started
+        try:
+            yield started
+        except BaseException:  # do not wait for what may hang
+            for worker in started:
+                worker.kill()
+            raise
 
 
 def at_once(workers: Sequence[Worker], job: str, arguments: Sequence[dict[str, Any]]) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from functools import partial
 
 import attrs
@@ -18,9 +18,10 @@ from engine_store.errors import (
 from engine_store.models import Role, Status
 from engine_store.protocols import Store
 from engine_store_contracts.clock import ManualClock
+from engine_store_contracts.hanging import Threads
 from engine_store_contracts.harness import Database
+from engine_store_contracts.patience import PATIENCE
 from engine_store_contracts.suite.case import (
-    PATIENCE,
     ContractCase,
     all_at_once,
     assert_same,
@@ -120,14 +121,14 @@ class ReopenCases(ContractCase, needs=("reopen",)):
         self, store: Store, other: Store
     ) -> None:
         store.workflows.create(workflow())
-        with ThreadPoolExecutor(1) as thread:
+        with Threads() as thread:
             with store.transaction() as tx:
                 held = tx.workflows.get_for_update("w")
                 rival = thread.submit(other.workflows.set_status, "w", Status.RUNNING)
                 wait([rival], timeout=0.05)
                 assert not rival.done()
                 assert tx.workflows.update(held).version == 2
-            assert rival.result(PATIENCE).version == 3
+            assert rival.result(PATIENCE.seconds).version == 3
 
     @clause("2.3")
     @EACH_KIND

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import monotonic
 from typing import TypeVar
@@ -23,8 +22,9 @@ from engine_store.errors import (
 from engine_store.models import Status, WorkflowState
 from engine_store.protocols import Store, Transaction
 from engine_store_contracts.faces import Face
+from engine_store_contracts.hanging import Threads
+from engine_store_contracts.patience import PATIENCE
 from engine_store_contracts.suite.case import (
-    PATIENCE,
     ContractCase,
     all_at_once,
     assert_same,
@@ -57,8 +57,8 @@ def _write_in_a_transaction(store: Store) -> None:
 
 def in_another_thread(call: Callable[[], T]) -> T:
     """What `call` returns or raises in a thread of its own."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(call).result(PATIENCE)
+    with Threads() as thread:
+        return thread.submit(call).result(PATIENCE.seconds)
 
 
 def works_in_a_fork(call: Callable[[], bool]) -> bool:
@@ -123,7 +123,7 @@ class SyncCases(ContractCase, faces=(Face.SYNC,)):
         store.workflows.create(workflow())
 
         def read_until_closed() -> type[EngineStoreError] | None:
-            end = monotonic() + PATIENCE
+            end = monotonic() + PATIENCE.seconds
             while monotonic() < end:
                 try:
                     store.workflows.get("w", with_tasks=True)
@@ -131,10 +131,10 @@ class SyncCases(ContractCase, faces=(Face.SYNC,)):
                     return type(exc)
             return None
 
-        with ThreadPoolExecutor(3) as threads:
+        with Threads() as threads:
             readers = [threads.submit(read_until_closed) for _ in range(3)]
             store.close()
-            found = [reader.result(2 * PATIENCE) for reader in readers]
+            found = [reader.result(2 * PATIENCE.seconds) for reader in readers]
         assert found == [StoreClosedError] * 3
 
     @clause("2.6")

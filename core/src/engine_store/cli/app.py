@@ -1,16 +1,16 @@
-"""Every command, put together, and what an error means for a terminal."""
+"""The command line as a whole, and what an error means for a terminal."""
 
 from __future__ import annotations
 
 import re
 import sys
-from importlib.metadata import entry_points, version
 from typing import Annotated, Any
 
 import typer
 
-from engine_store.cli import GROUP, backup, keys, migrate, service, transfer, users, workflows
-from engine_store.cli.run import NO, UNAVAILABLE, USAGE
+from engine_store import __version__
+from engine_store.cli import NO, UNAVAILABLE, USAGE
+from engine_store.cli.lazy import LazyGroup
 from engine_store.errors import (
     ConfigurationError,
     DriverLoadError,
@@ -66,24 +66,27 @@ def code_of(error: EngineStoreError) -> int:
 
 
 def show_version(wanted: bool) -> None:
-    """Print the version and end, where it is asked for."""
+    """Print the version and exit, if it is wanted."""
     if wanted:
-        typer.echo(version("engine-store"))
+        typer.echo(__version__)
         raise typer.Exit
 
 
 def options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=show_version, is_eager=True, help="Say which it is."),
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """The storage layer of AI-agent workflow engines."""
 
 
 def command_line() -> typer.Typer:
-    """Every command installed."""
+    """Return the command line with every installed command."""
     app = typer.Typer(
+        cls=LazyGroup,
         name="engine-store",
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -92,19 +95,5 @@ def command_line() -> typer.Typer:
         epilog="Exit codes: 0 done, 1 the answer is no, 2 wrong usage or configuration, "
         "3 the database is unavailable.",
     )
-
     app.callback()(options)
-    app.add_typer(service.app)
-    app.add_typer(migrate.app, name="migrate")
-    app.add_typer(users.app, name="users")
-    app.add_typer(keys.app, name="keys")
-    app.add_typer(workflows.app, name="workflows")
-    app.add_typer(transfer.app)
-    app.add_typer(backup.app)
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        try:
-            app.add_typer(point.load())
-        except Exception as error:  # noqa: BLE001 - a stranger's; the other commands are well
-            name = point.dist.name if point.dist else point.value
-            sys.stderr.write(f"engine-store: the commands of {name} are missing: {error!r}\n")
     return app

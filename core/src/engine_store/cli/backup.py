@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from engine_store.cli.run import Run, command
+from engine_store.discovery import load_driver
 from engine_store.errors import ConfigurationError
-from engine_store.plugins import load_driver
+from engine_store.protocols import BackupCapable
 
 app = typer.Typer()
 
@@ -22,9 +23,10 @@ def backup(
 
     It may be in use. Not every driver can; what else to do is said then.
     """
-    config = run.config()
-    name = config.database.driver_name
-    _, manager = load_driver(name)
+    config = run.config().database
+    driver = load_driver(config.driver_name)
+    if not isinstance(driver, BackupCapable):
+        raise ConfigurationError("database.driver", f"{driver.name} offers no backup; use export")
     if target.exists():
         raise ConfigurationError("target", f"{target} exists already; name a new file")
     with run.progress() as bar:
@@ -33,9 +35,5 @@ def backup(
         def progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        size = manager.hook.engine_store_backup(
-            config=config.database, target=target, progress=progress
-        )
-    if size is None:
-        raise ConfigurationError("database.driver", f"{name} offers no backup; use export")
+        size = driver.backup(config, target, progress)
     run.answer({"target": str(target), "bytes": size}, f"{target}: {size} bytes")

@@ -9,11 +9,12 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from engine_store import keys
-from engine_store.cli.run import NO, Run, command, confirmed, group, table
+from engine_store.cli import NO
+from engine_store.cli.run import Run, command, confirmed, group, table
 from engine_store.keys import SecretKey
 from engine_store.models import ApiKey, ApiKeyFilter
 
-app = group("API keys: made, shown once, revoked.")
+app = group("keys", "API keys: made, shown once, revoked.")
 
 
 @command(app)

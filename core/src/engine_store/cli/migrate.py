@@ -8,14 +8,15 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from engine_store.cli.run import NO, Run, command, confirmed, group, table
+from engine_store.cli import NO
+from engine_store.cli.run import Run, command, confirmed, group, table
 from engine_store.errors import SchemaError
 from engine_store.migrations import MigrationPlan
 
-app = group("Look at the steps of the schema, run them.")
+app = group("migrate", "Look at the steps of the schema, run them.")
 
 Target = Annotated[
-    int | None, typer.Option(metavar="STEP", help="The step to end at; the newest unless told.")
+    int | None, typer.Option(metavar="STEP", help="The step to end at; the newest by default.")
 ]
 
 

@@ -14,26 +14,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from attrs import evolve, field, frozen
-from cattrs.preconf.json import make_converter
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.table import Table
 
 import engine_store
 from engine_store.config import Config
 from engine_store.errors import ConfigurationError
-from engine_store.protocols import Store
 from engine_store.startup import check, load
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.progress import Progress, ProgressColumn
+
+    from engine_store.protocols import Store
 
 PAGE = 1000
 """Rows that a command reads at a time."""
-
-DONE, NO, USAGE, UNAVAILABLE = 0, 1, 2, 3
-"""Exit codes: it is done; the answer is no; wrong usage or configuration; no database."""
-
-_converter = make_converter()
 
 COMMON: dict[str, Any] = {
     "config_file": Annotated[
@@ -107,7 +103,10 @@ class Run:
     def answer(self, data: Any, shown: RenderableType) -> None:
         """Print the answer: `data` as JSON, or what is shown to people."""
         if self.as_json:
-            typer.echo(json.dumps(_converter.unstructure(data), indent=2, ensure_ascii=False))
+            from cattrs.preconf.json import make_converter
+
+            plain_data = make_converter().unstructure(data)
+            typer.echo(json.dumps(plain_data, indent=2, ensure_ascii=False))
             return
         with self.console.capture() as captured:
             self.console.print(shown)
@@ -167,13 +166,13 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Any], Any]:
     return decorate
 
 
-def group(help: str) -> typer.Typer:  # noqa: A002
-    """A group of commands."""
-    return typer.Typer(help=help, no_args_is_help=True)
+def group(name: str, help: str) -> typer.Typer:  # noqa: A002
+    """Return a group of commands."""
+    return typer.Typer(name=name, help=help, no_args_is_help=True)
 
 
 def confirmed(run: Run, question: str, *, yes: bool) -> bool:
-    """Whether to go on: told by an option, or asked at a terminal. Raises where nobody can say."""
+    """Ask at a terminal whether to go on, unless an option says so. Raise without either."""
     if yes:
         return True
     if not sys.stdin.isatty() or run.as_json:

@@ -14,12 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 import engine_store
-from engine_store.cli.run import NO, USAGE, Run, command, plain, table
+from engine_store.cli import NO, USAGE
+from engine_store.cli.run import Run, command, plain, table
 from engine_store.config import DatabaseConfig, Finding, Severity
-from engine_store.context import LOGGER
+from engine_store.discovery import driver_distribution, installed_drivers, load_driver
 from engine_store.errors import ConfigurationError, EngineStoreError, Problem
 from engine_store.models import Health
-from engine_store.plugins import driver_distribution, installed_drivers, load_driver
+from engine_store.run_context import LOGGER
 from engine_store.startup import findings, json_schema
 
 app = typer.Typer()
@@ -85,7 +86,7 @@ def check_configuration(run: Run) -> None:
 def health(run: Run) -> None:
     """Say whether the store reads and writes.
 
-    With its schema version and the driver's own figures. Exit code 1 where it does not.
+    With its schema version and the driver's own statistics. Exit code 1 if it does not.
     """
     with run.store() as store:
         health = store.health()
@@ -121,7 +122,7 @@ def schema(run: Run) -> None:
 def _driver(name: str) -> DriverAnswer:
     distribution, version = driver_distribution(name)
     try:
-        driver, _ = load_driver(name)
+        driver = load_driver(name)
         # Some can do less in one place than in another: a plausible one.
         declared = driver.capabilities(DatabaseConfig(url=f"{name}:///engine.db"))
     except EngineStoreError as error:

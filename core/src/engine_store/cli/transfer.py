@@ -13,11 +13,12 @@ import typer
 
 import engine_store
 from engine_store import transfer
-from engine_store.cli.run import NO, Run, command
+from engine_store.cli import NO
+from engine_store.cli.run import Run, command
 from engine_store.config import Config, DatabaseConfig
 from engine_store.errors import ConfigurationError, NotEmptyError
 from engine_store.startup import check
-from engine_store.transfer import OnProgress, Report
+from engine_store.transfer import OnProgress, TransferReport
 
 app = typer.Typer()
 
@@ -40,7 +41,7 @@ def export(
     target: Path | BinaryIO = sys.stdout.buffer if file == STDIO else file
     with run.store() as store, _progress(run) as progress, _usable(file):
         counts = transfer.export(store, target, progress=progress)
-        sys.stdout.flush()  # here, where what the system says about it is told
+        sys.stdout.flush()  # here, so that an error of the system is caught
     if file == STDIO:
         typer.echo(_counted(counts), err=True)
     else:
@@ -97,7 +98,7 @@ def copy(
     _answer(run, report)
 
 
-def _answer(run: Run, report: Report) -> None:
+def _answer(run: Run, report: TransferReport) -> None:
     """What came of it. Exit code 1 where the target holds other rows under some of the ids."""
     different = sum(report.different.values())
     lines = [f"restored {_counted(report.restored)}"]

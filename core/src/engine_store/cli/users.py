@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from engine_store.cli.run import NO, PAGE, Run, command, confirmed, group, plain, table
+from engine_store.cli import NO
+from engine_store.cli.run import PAGE, Run, command, confirmed, group, plain, table
 from engine_store.ids import new_id
 from engine_store.models import ApiKeyFilter, Role, User, UserFilter
 from engine_store.models.pages import read_pages
 
-app = group("List, create and delete users.")
+app = group("users", "List, create and delete users.")
 
 
 @command(app, "list")

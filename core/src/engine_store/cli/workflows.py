@@ -14,15 +14,16 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from engine_store.checks import PURGED_UNLESS_TOLD
-from engine_store.cli.run import NO, PAGE, Run, command, confirmed, group, plain, table
+from engine_store.checks import PURGED_BY_DEFAULT
+from engine_store.cli import NO
+from engine_store.cli.run import PAGE, Run, command, confirmed, group, plain, table
 from engine_store.config import seconds
 from engine_store.errors import ConfigurationError
 from engine_store.models import Status, TaskFilter, TaskState, WorkflowFilter, WorkflowState
 from engine_store.models.pages import read_pages
 from engine_store.protocols import Store
 
-app = group("List, show and delete executions.")
+app = group("workflows", "List, show and delete executions.")
 
 _COLOURS = {
     Status.SUCCESS: "green",
@@ -111,7 +112,7 @@ def purge(
     ],
     status: Annotated[
         list[Status] | None,
-        typer.Option(metavar="STATUS", help="Only these; the terminal ones unless told."),
+        typer.Option(metavar="STATUS", help="Only these; the terminal ones by default."),
     ] = None,
     batch_size: Annotated[
         int, typer.Option(min=1, metavar="N", help="Executions in a transaction.")
@@ -120,7 +121,7 @@ def purge(
     dry_run: DryRun = False,
 ) -> None:
     """Delete old executions with their tasks, in batches."""
-    before, statuses = _before(older_than), status or PURGED_UNLESS_TOLD
+    before, statuses = _before(older_than), status or PURGED_BY_DEFAULT
     with run.store() as store:
         doomed = store.workflows.purge(before, statuses=statuses, dry_run=True)
         what = f"{doomed.workflows} executions and {doomed.tasks} tasks"
@@ -140,7 +141,7 @@ def _before(age: str) -> datetime:
     try:
         if _DAYS.fullmatch(age):
             return datetime.now(UTC) - timedelta(days=float(age[:-1]))
-        if not age[-1:].isalpha():  # a number alone: nobody deletes by a guess of its unit
+        if not age[-1:].isalpha():  # a number alone: never delete by a guessed unit
             raise ValueError
         return datetime.now(UTC) - timedelta(seconds=seconds(age))
     except (ValueError, OverflowError):

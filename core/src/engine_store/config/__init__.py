@@ -11,8 +11,10 @@ from engine_store.config.model import (
     Worker,
 )
 from engine_store.config.structure import (
+    DAY,
     Seconds,
     Text,
+    duration,
     seconds,
     setting,
     structure,
@@ -20,6 +22,7 @@ from engine_store.config.structure import (
 )
 
 __all__ = [
+    "DAY",
     "DEFAULT_DRIVER",
     "Config",
     "DatabaseConfig",
@@ -31,6 +34,7 @@ __all__ = [
     "VectorDatabase",
     "VectorProvider",
     "Worker",
+    "duration",
     "seconds",
     "setting",
     "structure",

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
-from engine_store.config.structure import Seconds, setting
+from engine_store.config.structure import Seconds, duration, names_of, setting, structure_options
 from engine_store.urls import mask_url, parse_url
 
 DEFAULT_DRIVER = "postgres"
 """What a configuration that names no driver means."""
 
-_LONGEST_WAIT = 86_400
-"""A day; no lock can be waited for without end."""
+_C = TypeVar("_C")
 
 
 @frozen
@@ -41,17 +40,19 @@ class DatabaseConfig:
     auto_migrate: bool = setting(
         default=True, help="Apply missing schema steps at opening; else they are an error."
     )
-    migration_timeout: Seconds = setting(
-        default=60.0,
-        least=0,
-        most=_LONGEST_WAIT,
-        help="How long to wait for another process that is migrating.",
+    migration_timeout: Seconds = duration(
+        60.0, "How long to wait for another process that is migrating."
     )
     vectors: bool = setting(
         default=False, help="Refuse a database that cannot hold vectors by itself."
     )
     check_schema: bool = setting(
         default=True, help="Without, the database is opened as it is, behind or not: for migrating."
+    )
+
+    # Settings by their class, each with the options that it was made of.
+    _parsed: dict[type[Any], tuple[dict[str, Any], Any]] = field(
+        factory=dict, init=False, repr=False, eq=False
     )
 
     @property
@@ -68,3 +69,24 @@ class DatabaseConfig:
         """The options of the URL, and over them `options`."""
         from_url = {} if self.url is None else parse_url(self.url).options
         return {**from_url, **self.options}
+
+    def settings(self, cls: type[_C], *, more_in_url: bool = False) -> _C:
+        """Return the driver's own settings as its attrs class, parsed once for a configuration.
+
+        With `more_in_url`, the driver makes out itself what else the URL states. Raises
+        `ConfigurationError` naming every unknown key, wrong type and missing field.
+        """
+        options = self.driver_options()
+        if more_in_url:
+            known = {*names_of(cls), *self.options}
+            options = {name: value for name, value in options.items() if name in known}
+        if cls not in self._parsed or self._parsed[cls][0] != options:
+            self._parsed[cls] = options, structure_options(options, cls)
+        settings: _C = self._parsed[cls][1]
+        return settings
+
+    def with_vectors(self) -> DatabaseConfig:
+        """Return the same configuration, for a database that has to hold vectors."""
+        made = evolve(self, vectors=True)
+        object.__setattr__(made, "_parsed", self._parsed)
+        return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from engine_store.config.database import DatabaseConfig
 from engine_store.config.structure import setting
@@ -40,7 +40,7 @@ class VectorDatabase:
 
     id: str = setting(repr=_masked, help="What the engine calls it.")
     provider: VectorProvider = setting(help="What keeps the vectors.")
-    dimension: int = setting(least=1, help="Numbers in a vector.")
+    dimension: int = setting(minimum=1, help="Numbers in a vector.")
     url: str | None = setting(
         default=None,
         help="Where it is, for qdrant and redis.",
@@ -72,7 +72,7 @@ class Worker:
     """What one engine process does at a time."""
 
     max_concurrent_workflows: int = setting(
-        default=10, least=1, help="Workflows that run side by side."
+        default=10, minimum=1, help="Workflows that run side by side."
     )
 
 
@@ -89,7 +89,7 @@ class Config:
 
     def __attrs_post_init__(self) -> None:
         if self.needs_vectors:
-            object.__setattr__(self, "database", evolve(self.database, vectors=True))
+            object.__setattr__(self, "database", self.database.with_vectors())
 
     @property
     def needs_vectors(self) -> bool:

@@ -44,40 +44,52 @@ def setting(
     *,
     help: str,  # noqa: A002
     also: str | None = None,
-    least: float | None = None,
-    most: float | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
     replaces: Collection[str] = (),
     **field: Any,
 ) -> Any:
     """An attrs field that can be configured. `help` says what it is for, in a sentence.
 
-    `also` is another name under which it may be given; a number lies between `least` and `most`.
-    One that says where the database is names in `replaces` what else says so: given by a stronger
-    source, it takes the place of those. A field with `repr=False` is a secret: its value is never
-    shown.
+    `also` is another name under which it may be given; a number lies between `minimum` and
+    `maximum`. One that says where the database is names in `replaces` what else says so: given by
+    a stronger source, it takes the place of those. A field with `repr=False` is a secret: its
+    value is never shown.
     """
-    metadata = {"help": help, "also": also, "least": least, "most": most, "replaces": replaces}
+    bounds = {"minimum": minimum, "maximum": maximum}
+    metadata = {"help": help, "also": also, "replaces": replaces, **bounds}
 
     def validate(made: Any, field: attrs.Attribute[Any], value: Any) -> None:
         if not _fits(field, value):
             kind = get_type_hints(type(made), include_extras=True)[field.name]
             raise ConfigurationError(field.name, _bounds(field, kind))
 
-    if least is not None or most is not None:
+    if minimum is not None or maximum is not None:
         field["validator"] = validate
     return attrs.field(metadata=metadata, **field)
 
 
+DAY = 86_400
+"""Seconds; no wait can be without end. SQLite and `threading` count some weeks and centuries."""
+
+
+def duration(default: float | None, help: str, *, minimum: float = 0) -> Any:  # noqa: A002
+    """Return a setting of `Seconds`, from `minimum` to a day."""
+    return setting(default=default, minimum=minimum, maximum=DAY, help=help)
+
+
 def _fits(field: attrs.Attribute[Any], value: Any) -> bool:
     """Whether a number lies between the bounds of its setting."""
-    least, most = field.metadata.get("least"), field.metadata.get("most")
-    return value is None or ((least is None or value >= least) and (most is None or value <= most))
+    minimum, maximum = field.metadata.get("minimum"), field.metadata.get("maximum")
+    if value is None:
+        return True
+    return (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
 
 
 def _bounds(field: attrs.Attribute[Any], kind: Any) -> str:
     """The numbers that a setting takes, in words."""
-    least, most = field.metadata["least"], field.metadata["most"]
-    bounds = f"{least} or more" if most is None else f"{least} to {most}"
+    minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
+    bounds = f"{minimum} or more" if maximum is None else f"{minimum} to {maximum}"
     return f"expected {bounds}{' seconds' if Seconds in (kind, *get_args(kind)) else ''}"
 
 

@@ -9,7 +9,7 @@
     keys.revoke(store, key.key_id)
 
 A key is 256 random bits behind a readable prefix. The store gets the prefix, a SHA-256 that finds
-the key, and a salted hash that proves it; nobody gets the plaintext a second time.
+the key, and a salted hash that proves it; the plaintext is shown only once.
 """
 
 from engine_store.keys.asynchronous import (

@@ -116,7 +116,7 @@ class AsyncKeyChecker:
         try:
             with suppress(ApiKeyNotFoundError):  # revoked meanwhile
                 await self._store.api_keys.touch(key_id, at)
-        except Exception as error:  # noqa: BLE001 - nobody waits for this
+        except Exception as error:  # noqa: BLE001 - no caller waits for this
             log_untouched(key_id, error)
         finally:
             del self._pending[key_id]

@@ -74,7 +74,7 @@ def _random(alphabet: str, length: int) -> str:
 
 
 def parse(plaintext: object) -> SecretKey | None:
-    """What somebody presents as a key; None where it cannot be one."""
+    """Return a presented text as a key, or None if it cannot be one."""
     form = _FORM.fullmatch(plaintext) if isinstance(plaintext, str) else None
     return None if form is None else SecretKey(form[0], form[1])
 

@@ -185,14 +185,14 @@ class KeyChecker:
         try:
             with suppress(ApiKeyNotFoundError):  # revoked meanwhile
                 self._store.api_keys.touch(key_id, at)
-        except Exception as error:  # noqa: BLE001 - nobody waits for this
+        except Exception as error:  # noqa: BLE001 - no caller waits for this
             log_untouched(key_id, error)
         finally:
             del self._pending[key_id]
 
 
 def log_untouched(key_id: str, error: Exception) -> None:
-    """Say that `last_used` was not written: in the log, for nobody waited for it."""
+    """Log that `last_used` was not written: no caller waits for it."""
     _log.warning("last_used of api key %s was not written: %s", key_id, type(error).__name__)
 
 

@@ -1,4 +1,4 @@
-"""What flows in and out of a store: frozen classes, changed with `attrs.evolve`."""
+"""The values that flow in and out of a store: frozen classes. States change by `evolve`."""
 
 from engine_store.models.error_info import ErrorInfo
 from engine_store.models.health import Health

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TypedDict, Unpack
 
+import attrs
 from attrs import frozen
 
 from engine_store.clock import UNSAVED
@@ -12,6 +14,29 @@ from engine_store.models.error_info import ErrorInfo
 from engine_store.models.states import Component, ExecutionType, Status, Strategy
 from engine_store.models.usage import UsageSummary
 from engine_store.values import Document
+
+
+class TaskChanges(TypedDict, total=False):
+    """The fields that `TaskState.evolve` can change."""
+
+    workflow_exec_id: str
+    task_exec_id: str
+    task_id: str
+    workflow_id: str
+    component: Component
+    execution_type: ExecutionType
+    status: Status
+    parent_state_id: str | None
+    agent_id: str | None
+    action_id: str | None
+    tool_id: str | None
+    input: Document | None
+    output: Document | None
+    error: ErrorInfo | None
+    usage: UsageSummary
+    version: int
+    created_at: datetime
+    updated_at: datetime
 
 
 @frozen(slots=False)  # see WorkflowState
@@ -40,6 +65,10 @@ class TaskState:
     version: int = 0
     created_at: datetime = UNSAVED
     updated_at: datetime = UNSAVED
+
+    def evolve(self, **changes: Unpack[TaskChanges]) -> TaskState:
+        """Return a copy with these fields changed."""
+        return attrs.evolve(self, **changes)
 
 
 @frozen

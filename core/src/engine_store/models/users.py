@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TypedDict, Unpack
 
+import attrs
 from attrs import field, frozen
 
 from engine_store.clock import UNSAVED
 from engine_store.models.states import Role
+
+
+class UserChanges(TypedDict, total=False):
+    """The fields that `User.evolve` can change."""
+
+    user_id: str
+    email: str
+    role: Role
+    version: int
+    created_at: datetime
+    updated_at: datetime
 
 
 @frozen
@@ -20,6 +33,10 @@ class User:
     version: int = 0
     created_at: datetime = UNSAVED
     updated_at: datetime = UNSAVED
+
+    def evolve(self, **changes: Unpack[UserChanges]) -> User:
+        """Return a copy with these fields changed."""
+        return attrs.evolve(self, **changes)
 
 
 @frozen

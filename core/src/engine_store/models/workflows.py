@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TypedDict, Unpack
 
+import attrs
 from attrs import field, frozen
 
 from engine_store.clock import UNSAVED
@@ -13,6 +15,22 @@ from engine_store.models.states import Status
 from engine_store.models.tasks import TaskState
 from engine_store.models.usage import UsageSummary
 from engine_store.values import Document
+
+
+class WorkflowChanges(TypedDict, total=False):
+    """The fields that `WorkflowState.evolve` can change."""
+
+    workflow_exec_id: str
+    workflow_id: str
+    status: Status
+    input: Document | None
+    output: Document | None
+    error: ErrorInfo | None
+    usage: UsageSummary
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    tasks: Mapping[str, TaskState]
 
 
 # slots=False: a frozen class with a __dict__ is made in half the time of one with slots
@@ -36,3 +54,7 @@ class WorkflowState:
     created_at: datetime = UNSAVED
     updated_at: datetime = UNSAVED
     tasks: Mapping[str, TaskState] = field(factory=dict)
+
+    def evolve(self, **changes: Unpack[WorkflowChanges]) -> WorkflowState:
+        """Return a copy with these fields changed."""
+        return attrs.evolve(self, **changes)

@@ -10,7 +10,17 @@ from engine_store.protocols.asynchronous import (
     AsyncUserRepository,
     AsyncWorkflowRepository,
 )
-from engine_store.protocols.driver import Capability, Driver, Observable, OpenContext, Place
+from engine_store.protocols.driver import (
+    BackupCapable,
+    Capability,
+    Checkable,
+    Configurable,
+    Driver,
+    Endpoint,
+    Listeners,
+    Observable,
+    OpenContext,
+)
 from engine_store.protocols.sync import (
     ApiKeyRepository,
     Migrator,
@@ -32,12 +42,16 @@ __all__ = [
     "AsyncTransaction",
     "AsyncUserRepository",
     "AsyncWorkflowRepository",
+    "BackupCapable",
     "Capability",
+    "Checkable",
+    "Configurable",
     "Driver",
+    "Endpoint",
+    "Listeners",
     "Migrator",
     "Observable",
     "OpenContext",
-    "Place",
     "Repositories",
     "Store",
     "TaskRepository",

@@ -1,16 +1,17 @@
-"""What a driver's plugin offers: opening stores, and saying what it can do."""
+"""Drivers: what each one has, what one may have besides, and what it gets to open a store."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from attrs import frozen
-from pluggy import HookRelay
 
 from engine_store.clock import Clock
-from engine_store.config import DatabaseConfig
+from engine_store.config import Config, DatabaseConfig, Finding
+from engine_store.migrations import Direction, Migration
 from engine_store.protocols.asynchronous import AsyncStore
 from engine_store.protocols.sync import Store
 
@@ -29,20 +30,25 @@ class Capability:
     reason: str = ""
 
 
+class Listeners(Protocol):
+    """The listeners of a store that is being opened."""
+
+    def migration_applied(self, driver: str, migration: Migration, direction: Direction) -> None:
+        """Tell them that the driver of this name committed a step of the schema."""
+        ...
+
+
 @frozen
 class OpenContext:
-    """What a driver gets beside its configuration.
-
-    `hooks` calls whoever listens (see `engine_store.plugins`).
-    """
+    """What a driver gets besides its configuration."""
 
     clock: Clock
-    hooks: HookRelay
+    listeners: Listeners
 
 
 @frozen
-class Place:
-    """Which database a store is on, for reports; never a secret.
+class Endpoint:
+    """The database of a store, for reports; never a secret.
 
     `system` is the product as OpenTelemetry's conventions call it, `namespace` the database, from
     the general to the particular with `|` between, such as `engine|public`.
@@ -56,40 +62,43 @@ class Place:
 
 @runtime_checkable
 class Observable(Protocol):
-    """A store, of either face, that tells what it is and how it does. No driver has to."""
+    """A store, synchronous or asynchronous, with an endpoint and statistics. Optional."""
 
     @property
-    def place(self) -> Place: ...
+    def endpoint(self) -> Endpoint: ...
 
-    def figures(self) -> Mapping[str, int | float | str]:
-        """Those in the `details` of its health that change, from memory or a file beside.
+    def stats(self) -> Mapping[str, int | float | str]:
+        """Return the `details` of its health that change, from memory or a file's size.
 
-        Called from any thread. It asks no server and waits for no lock to write, so that it
-        answers where the pool is full. Raises `StoreClosedError`, `UnavailableError`.
+        Called from any thread. Asks no server and waits for no lock to write, so that it answers
+        while the pool is full. Raises `StoreClosedError`, `UnavailableError`.
         """
         ...
 
 
+@runtime_checkable
 class Driver(Protocol):
-    """Opens stores. Both ways to open check before they change anything.
+    """An object that opens stores. The entry point of a driver names it.
 
-    They raise `ConfigurationError`, `ForeignDatabaseError`, `SchemaError`, `UnavailableError`.
+    Both ways to open check before they change anything. They raise `ConfigurationError`,
+    `ForeignDatabaseError`, `SchemaError`, `UnavailableError`. A driver may also be `Configurable`,
+    `Checkable` and `BackupCapable`: an attribute or a method each, found by `isinstance`.
     """
 
     @property
     def name(self) -> str:
-        """What configurations call it."""
+        """The name in configurations and reports."""
         ...
 
     def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
-        """By name, what it can do with the database of `config`, without opening it.
+        """Return, by name, what it can do with the database of `config`, without opening it.
 
         What is not named, it can do.
         """
         ...
 
     def scratch(self, url: str) -> AbstractContextManager[str]:
-        """The URL of an empty database of its own beside that of `url`, removed at the end.
+        """Make an empty database next to that of `url`, yield its URL, and remove it at the end.
 
         For tests, and for proving the driver: nothing that is there is touched. Raises
         `ConfigurationError` and `UnavailableError`.
@@ -97,9 +106,49 @@ class Driver(Protocol):
         ...
 
     def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
-        """A store, migrated or checked as `config.auto_migrate` says."""
+        """Open a store, migrated or checked as `config.auto_migrate` says."""
         ...
 
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
-        """The same with the asynchronous face, for the running event loop."""
+        """Open an asynchronous store, for the running event loop."""
+        ...
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """A driver that describes its settings.
+
+    They are then checked with the rest of a configuration, and described in its schema.
+    """
+
+    @property
+    def settings(self) -> type[Any]:
+        """The attrs class of the settings, made of `engine_store.config.setting`.
+
+        `DatabaseConfig.settings` gives an instance of it.
+        """
+        ...
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """A driver with rules for configurations."""
+
+    def check(self, config: Config) -> Iterable[Finding]:
+        """Return what a start with `config` would come across; nothing is opened yet."""
+        ...
+
+
+@runtime_checkable
+class BackupCapable(Protocol):
+    """A driver that copies its databases, or names the tool that does."""
+
+    def backup(
+        self, config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
+    ) -> int:
+        """Copy the database into the new file `target` while it is in use; return its size.
+
+        `progress` gets what is done and the total, in the driver's own unit. Raises
+        `ConfigurationError` with the name of the right tool if that is not this driver.
+        """
         ...

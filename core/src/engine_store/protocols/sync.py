@@ -1,9 +1,9 @@
-"""The synchronous interfaces of a store: what every driver implements.
+"""The synchronous interfaces of a store, which every driver implements.
 
-`engine_store.protocols.asynchronous` says the same with `async`; a test keeps the two alike.
-Every method raises, beside what its docstring names, `InvalidValueError` for an argument outside
+`engine_store.protocols.asynchronous` is generated from this module by `make fmt`.
+Besides what its docstring names, every method raises `InvalidValueError` for an argument outside
 the value domain (before anything is touched), `StoreClosedError` after `close`,
-`TransactionClosedError` after its transaction's end, and `UnavailableError` where the database
+`TransactionClosedError` after the end of its transaction, and `UnavailableError` if the database
 cannot serve the call. Section numbers are those of the contract.
 """
 
@@ -40,17 +40,20 @@ class UserRepository(Protocol):
     """Users (section 4)."""
 
     def get(self, user_id: str) -> User:
-        """The user. Raises `UserNotFoundError`."""
+        """Return the user. Raises `UserNotFoundError`."""
         ...
 
     def get_by_email(self, email: str) -> User:
-        """The user with this email in any case. Raises `UserNotFoundError` (field `email`)."""
+        """Return the user with this email, in any case.
+
+        Raises `UserNotFoundError` (field `email`).
+        """
         ...
 
     def list(
         self, filter: UserFilter = ..., *, limit: int = 100, cursor: str | None = None
     ) -> Page[User]:
-        """Users in `created_at`, then id order."""
+        """Return a page of users, ordered by `created_at`, then id."""
         ...
 
     def create(self, user: User) -> User:
@@ -60,20 +63,20 @@ class UserRepository(Protocol):
     def restore(self, user: User) -> User:
         """Store a new user as it was exported, with its version and times (2.9).
 
-        Raises `InvalidValueError` where it states none, else as `create` does.
+        Raises `InvalidValueError` if it has none, and otherwise as `create` does.
         """
         ...
 
     def create_initial_admin_if_none(self, user: User) -> User:
         """Store the first admin, atomically across processes (4.2).
 
-        `user.role` must be admin (`InvalidValueError`). Raises `AlreadyBootstrappedError` where
-        there is an admin, else as `create` does.
+        `user.role` must be admin (`InvalidValueError`). Raises `AlreadyBootstrappedError` if there
+        is an admin already, and otherwise as `create` does.
         """
         ...
 
     def update(self, user: User) -> User:
-        """Compare-and-set (2.3).
+        """Replace the stored user if its version is that of the argument: compare-and-set (2.3).
 
         Raises `UserNotFoundError`, `ImmutableFieldError` (`created_at`), `VersionConflictError`,
         `EmailExistsError`, in this order.
@@ -81,16 +84,17 @@ class UserRepository(Protocol):
         ...
 
     def upsert(self, user: User) -> User:
-        """Create or replace, whatever the version (2.4).
+        """Create or replace the user, whatever its version (2.4).
 
         Raises `ImmutableFieldError`, `EmailExistsError`.
         """
         ...
 
     def modify(self, user_id: str, fn: Callable[[User], User]) -> User:
-        """Read, apply `fn`, compare-and-set, again after a conflict (2.6).
+        """Read, apply `fn` and compare-and-set; start over after a conflict (2.6).
 
-        Returning the state itself writes nothing. Raises what `get` and `update` raise.
+        Nothing is written if `fn` returns the state it was given. Raises what `get` and `update`
+        raise.
         """
         ...
 
@@ -103,23 +107,24 @@ class ApiKeyRepository(Protocol):
     """API keys (section 4)."""
 
     def get(self, key_id: str) -> ApiKey:
-        """The key. Raises `ApiKeyNotFoundError`."""
+        """Return the key. Raises `ApiKeyNotFoundError`."""
         ...
 
     def get_by_fingerprint(self, fingerprint: bytes) -> ApiKey:
-        """The key with this SHA-256 (4.4). Raises `ApiKeyNotFoundError` (field
-        `fingerprint`); the error does not quote it.
+        """Return the key with this SHA-256 (4.4).
+
+        Raises `ApiKeyNotFoundError` (field `fingerprint`), which does not quote the fingerprint.
         """
         ...
 
     def get_by_prefix(self, prefix: str) -> ApiKey:
-        """The key with this prefix. Raises `ApiKeyNotFoundError` (field `prefix`)."""
+        """Return the key with this prefix. Raises `ApiKeyNotFoundError` (field `prefix`)."""
         ...
 
     def list(
         self, filter: ApiKeyFilter = ..., *, limit: int = 100, cursor: str | None = None
     ) -> Page[ApiKey]:
-        """Keys in `created_at`, then id order."""
+        """Return a page of keys, ordered by `created_at`, then id."""
         ...
 
     def create(self, key: ApiKey) -> ApiKey:
@@ -133,7 +138,7 @@ class ApiKeyRepository(Protocol):
     def restore(self, key: ApiKey) -> ApiKey:
         """Store a new key as it was exported, with its `created_at` (2.9).
 
-        Raises `InvalidValueError` where it states none, else as `create` does.
+        Raises `InvalidValueError` if it has none, and otherwise as `create` does.
         """
         ...
 
@@ -150,14 +155,14 @@ class WorkflowRepository(Protocol):
     """Workflow executions (section 5)."""
 
     def get(self, workflow_exec_id: str, *, with_tasks: bool = False) -> WorkflowState:
-        """The state, with `tasks` filled from the same snapshot where asked for (5.1).
+        """Return the state; `with_tasks` fills its `tasks` from the same snapshot (5.1).
 
         Raises `WorkflowNotFoundError`.
         """
         ...
 
     def get_for_update(self, workflow_exec_id: str) -> WorkflowState:
-        """The state, held until the transaction ends (3.5).
+        """Return the state and lock it until the transaction ends (3.5).
 
         Raises `NotInTransactionError` outside a transaction, `WorkflowNotFoundError`.
         """
@@ -166,7 +171,7 @@ class WorkflowRepository(Protocol):
     def list(
         self, filter: WorkflowFilter = ..., *, limit: int = 100, cursor: str | None = None
     ) -> Page[WorkflowState]:
-        """States, newest first: by `created_at`, then id, descending (5.2)."""
+        """Return a page of states, newest first: by `created_at`, then id, descending (5.2)."""
         ...
 
     def latest(
@@ -177,9 +182,9 @@ class WorkflowRepository(Protocol):
         agent_id: str | None = None,
         tool_id: str | None = None,
     ) -> WorkflowState:
-        """The newest execution of the workflow, by `created_at`, then id (5.3).
+        """Return the newest execution of the workflow, by `created_at`, then id (5.3).
 
-        With ids: the newest that has a task execution with all of them.
+        If ids are given: the newest that has a task execution with all of them.
         Raises `WorkflowNotFoundError` (field `workflow_id`).
         """
         ...
@@ -191,12 +196,12 @@ class WorkflowRepository(Protocol):
     def restore(self, workflow: WorkflowState) -> WorkflowState:
         """Store a new state as it was exported, with its version and times (2.9).
 
-        Raises `InvalidValueError` where it states none, else as `create` does.
+        Raises `InvalidValueError` if it has none, and otherwise as `create` does.
         """
         ...
 
     def update(self, workflow: WorkflowState) -> WorkflowState:
-        """Compare-and-set (2.3).
+        """Replace the stored state if its version is that of the argument: compare-and-set (2.3).
 
         Raises `WorkflowNotFoundError`, `ImmutableFieldError` (`workflow_id`, `created_at`),
         `VersionConflictError`, in this order.
@@ -204,15 +209,16 @@ class WorkflowRepository(Protocol):
         ...
 
     def upsert(self, workflow: WorkflowState) -> WorkflowState:
-        """Create or replace, whatever the version (2.4). Raises `ImmutableFieldError`."""
+        """Create or replace the state, whatever its version (2.4). Raises `ImmutableFieldError`."""
         ...
 
     def modify(
         self, workflow_exec_id: str, fn: Callable[[WorkflowState], WorkflowState]
     ) -> WorkflowState:
-        """Read, apply `fn`, compare-and-set, again after a conflict (2.6).
+        """Read, apply `fn` and compare-and-set; start over after a conflict (2.6).
 
-        Returning the state itself writes nothing. Raises what `get` and `update` raise.
+        Nothing is written if `fn` returns the state it was given. Raises what `get` and `update`
+        raise.
         """
         ...
 
@@ -232,21 +238,20 @@ class WorkflowRepository(Protocol):
         ...
 
     def merge_usage(self, workflow_exec_id: str, usage: UsageSummary) -> WorkflowState:
-        """Add `usage` to what is stored; nothing is lost among concurrent callers (2.7).
+        """Add `usage` to the stored summary; concurrent calls lose nothing (2.7).
 
-        Raises `WorkflowNotFoundError`; `InvalidValueError` where a sum leaves 64 bits.
+        Raises `WorkflowNotFoundError`; `InvalidValueError` if a sum exceeds 64 bits.
         """
         ...
 
     def complete(self, workflow_exec_id: str, transform: Transform | None = None) -> WorkflowState:
-        """End the workflow by the statuses of its root tasks, atomically (5.5).
+        """End the workflow with a status that follows from its root tasks, atomically (5.5).
 
-        Returned with `tasks` filled; unchanged where it is terminal already. `transform` makes
-        the output; where it raises, or returns neither a document nor None, the workflow is FAILED
-        with error code `OUTPUT_TRANSFORMATION_FAILED` and the default output. It must
-        not write to the store.
-        Raises `WorkflowNotFoundError`, `WorkflowNotReadyError`; `InvalidValueError` where the
-        default output would nest too deep.
+        Returns the state with `tasks` filled; a terminal one is returned unchanged. `transform`
+        makes the output and must not write to the store. If it raises, or returns neither a
+        document nor None, the workflow is FAILED with error code `OUTPUT_TRANSFORMATION_FAILED`
+        and the default output. Raises `WorkflowNotFoundError`, `WorkflowNotReadyError`, and
+        `InvalidValueError` if the default output would nest too deep.
         """
         ...
 
@@ -264,8 +269,8 @@ class WorkflowRepository(Protocol):
     ) -> PurgeReport:
         """Delete executions last written before `older_than`, with their tasks (5.6).
 
-        Only terminal ones unless `statuses` says otherwise; in batches of at most `batch_size`,
-        each a transaction of its own outside of one.
+        Deletes only terminal ones unless `statuses` says otherwise. Works in batches of at most
+        `batch_size`; outside a transaction, each batch is one. `dry_run` only counts.
         """
         ...
 
@@ -273,18 +278,18 @@ class WorkflowRepository(Protocol):
 class TaskRepository(Protocol):
     """Task executions (section 6).
 
-    `workflow_exec_id`, where a method takes it, is for a caller that knows it: a sharded cluster
-    is then asked on one node. A task of another workflow is then not found.
+    Pass `workflow_exec_id` to a method that takes it if you know it: a sharded cluster then
+    queries one node. A task of another workflow is then not found.
     """
 
     def get(self, task_exec_id: str, *, workflow_exec_id: str | None = None) -> TaskState:
-        """The state. Raises `TaskNotFoundError`."""
+        """Return the state. Raises `TaskNotFoundError`."""
         ...
 
     def get_for_update(
         self, task_exec_id: str, *, workflow_exec_id: str | None = None
     ) -> TaskState:
-        """The state, held until the transaction ends (3.5).
+        """Return the state and lock it until the transaction ends (3.5).
 
         Raises `NotInTransactionError` outside a transaction, `TaskNotFoundError`.
         """
@@ -293,7 +298,7 @@ class TaskRepository(Protocol):
     def list(
         self, filter: TaskFilter = ..., *, limit: int = 100, cursor: str | None = None
     ) -> Page[TaskState]:
-        """States in `created_at`, then id order (6.3)."""
+        """Return a page of states, ordered by `created_at`, then id (6.3)."""
         ...
 
     def create(self, task: TaskState) -> TaskState:
@@ -307,12 +312,12 @@ class TaskRepository(Protocol):
     def restore(self, task: TaskState) -> TaskState:
         """Store a new state as it was exported, with its version and times (2.9).
 
-        Raises `InvalidValueError` where it states none, else as `create` does.
+        Raises `InvalidValueError` if it has none, and otherwise as `create` does.
         """
         ...
 
     def update(self, task: TaskState) -> TaskState:
-        """Compare-and-set (2.3).
+        """Replace the stored state if its version is that of the argument: compare-and-set (2.3).
 
         Raises `TaskNotFoundError`, `ImmutableFieldError` (`workflow_exec_id`,
         `parent_state_id`, `created_at`), `VersionConflictError`, in this order.
@@ -320,40 +325,44 @@ class TaskRepository(Protocol):
         ...
 
     def upsert(self, task: TaskState) -> TaskState:
-        """Create or replace, whatever the version (2.4).
+        """Create or replace the state, whatever its version (2.4).
 
-        Raises `ImmutableFieldError` where it is there, `InvalidReferenceError` where it is not.
+        Raises `ImmutableFieldError` if the task exists, `InvalidReferenceError` if it does not.
         """
         ...
 
     def modify(self, task_exec_id: str, fn: Callable[[TaskState], TaskState]) -> TaskState:
-        """Read, apply `fn`, compare-and-set, again after a conflict (2.6).
+        """Read, apply `fn` and compare-and-set; start over after a conflict (2.6).
 
-        Returning the state itself writes nothing. Raises what `get` and `update` raise.
+        Nothing is written if `fn` returns the state it was given. Raises what `get` and `update`
+        raise.
         """
         ...
 
     def merge_usage(self, task_exec_id: str, usage: UsageSummary) -> TaskState:
-        """Add `usage` to what is stored; nothing is lost among concurrent callers (2.7).
+        """Add `usage` to the stored summary; concurrent calls lose nothing (2.7).
 
-        Raises `TaskNotFoundError`; `InvalidValueError` where a sum leaves 64 bits.
+        Raises `TaskNotFoundError`; `InvalidValueError` if a sum exceeds 64 bits.
         """
         ...
 
     def usage(self, task_exec_id: str) -> UsageSummary:
-        """The usage summary alone (6.7). Raises `TaskNotFoundError`."""
+        """Return the usage summary alone (6.7). Raises `TaskNotFoundError`."""
         ...
 
     def children(
         self, parent_state_id: str, *, workflow_exec_id: str | None = None
     ) -> tuple[TaskState, ...]:
-        """The children in `created_at`, then id order; none for a missing parent (6.4)."""
+        """Return the children, ordered by `created_at`, then id (6.4).
+
+        A missing parent has none.
+        """
         ...
 
     def child(
         self, parent_state_id: str, task_id: str, *, workflow_exec_id: str | None = None
     ) -> TaskState:
-        """The latest child of this `task_id` (6.4).
+        """Return the latest child with this `task_id` (6.4).
 
         Raises `TaskNotFoundError` (field `task_id`).
         """
@@ -362,29 +371,32 @@ class TaskRepository(Protocol):
     def children_outputs(
         self, parent_state_id: str, *, workflow_exec_id: str | None = None
     ) -> Mapping[str, Document]:
-        """The outputs of the children that have one by `task_id`; of several the latest (6.4)."""
+        """Return the outputs of the children that have one, by `task_id` (6.4).
+
+        Of several executions of a task the latest counts.
+        """
         ...
 
     def in_workflow(self, workflow_exec_id: str) -> Mapping[str, TaskState]:
-        """The latest execution of each `task_id` (6.4), in `created_at`, then id order."""
+        """Return the latest execution of each `task_id`, ordered by `created_at`, then id (6.4)."""
         ...
 
     def by_status(self, workflow_exec_id: str, status: Status) -> tuple[TaskState, ...]:
-        """The executions in this status, in `created_at`, then id order (6.4)."""
+        """Return the executions in this status, ordered by `created_at`, then id (6.4)."""
         ...
 
     def by_agent(self, workflow_exec_id: str, agent_id: str) -> tuple[TaskState, ...]:
-        """The executions of this agent, in `created_at`, then id order (6.4)."""
+        """Return the executions of this agent, ordered by `created_at`, then id (6.4)."""
         ...
 
     def by_tool(self, workflow_exec_id: str, tool_id: str) -> tuple[TaskState, ...]:
-        """The executions of this tool, in `created_at`, then id order (6.4)."""
+        """Return the executions of this tool, ordered by `created_at`, then id (6.4)."""
         ...
 
     def tree(
         self, root: str, *, max_depth: int = 100, workflow_exec_id: str | None = None
     ) -> tuple[TaskState, ...]:
-        """The task and its descendants: by depth, `created_at`, id (6.5).
+        """Return the task and its descendants, ordered by depth, `created_at`, id (6.5).
 
         `max_depth` is the number of levels below the root, from 0.
         Raises `TaskNotFoundError`.
@@ -392,12 +404,15 @@ class TaskRepository(Protocol):
         ...
 
     def progress(self, parent_state_id: str, *, workflow_exec_id: str | None = None) -> Progress:
-        """How far the direct children are (6.6); none for a missing parent."""
+        """Return the progress of the direct children (6.6).
+
+        A missing parent has none.
+        """
         ...
 
 
 class Repositories(Protocol):
-    """What a store and a transaction both offer."""
+    """The repositories that a store and a transaction both have."""
 
     @property
     def users(self) -> UserRepository: ...
@@ -412,38 +427,44 @@ class Repositories(Protocol):
     def tasks(self) -> TaskRepository: ...
 
     def transaction(self) -> AbstractContextManager[Transaction]:
-        """All writes or none (3.1); inside a transaction, a savepoint (3.2)."""
+        """Begin a transaction: all of its writes happen, or none (3.1).
+
+        Inside a transaction, begin a savepoint (3.2).
+        """
         ...
 
 
 class Transaction(Repositories, Protocol):
-    """The same repositories, all in one transaction. Belongs to the thread that began it."""
+    """The same repositories in one transaction. Belongs to the thread that began it."""
 
 
 class Migrator(Protocol):
     """The steps of the driver's schema (section 8)."""
 
     def status(self) -> tuple[MigrationStatus, ...]:
-        """Every step in order, and when it was applied."""
+        """Return every step in order, and when it was applied."""
         ...
 
     def plan(self, target: int | None = None) -> MigrationPlan:
-        """What `up` to `target` (the newest) or `down` to it would run; nothing is run."""
+        """Return what `up` or `down` to `target` would run, without running it.
+
+        `target` is the newest step by default.
+        """
         ...
 
     def up(self, target: int | None = None) -> MigrationPlan:
-        """Apply the missing steps up to `target`, or to the newest; returns what ran.
+        """Apply the missing steps up to `target`, by default the newest; return what ran.
 
         Raises `SchemaAheadError`, `MigrationDriftError`, `MigrationLockError`.
         """
         ...
 
     def down(self, target: int) -> MigrationPlan:
-        """Revert steps until the schema is `target`; 0 reverts all. Raises as `up` does."""
+        """Revert the steps after `target`; 0 reverts all. Raises what `up` raises."""
         ...
 
     def verify(self) -> None:
-        """Compare the steps and the schema with the code's.
+        """Check that the applied steps and the schema are those of the code.
 
         Raises `SchemaAheadError`, `SchemaBehindError`, `MigrationDriftError`.
         """
@@ -451,17 +472,20 @@ class Migrator(Protocol):
 
 
 class Store(Repositories, Protocol):
-    """An open store. Safe to share between threads; a context manager that closes itself."""
+    """An open store, safe to share between threads.
+
+    As a context manager, it closes itself.
+    """
 
     @property
     def migrator(self) -> Migrator: ...
 
     def health(self) -> Health:
-        """Whether the store can read and write, and the driver's figures (9.4)."""
+        """Report whether the store can read and write, with the driver's figures (9.4)."""
         ...
 
     def close(self) -> None:
-        """Release every connection. Calling it twice is fine (9.1)."""
+        """Release every connection. A second call does nothing (9.1)."""
         ...
 
     def __enter__(self) -> Self: ...

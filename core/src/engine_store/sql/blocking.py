@@ -6,8 +6,6 @@ import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from engine_store.sql.connection import Fetches
-
 T = TypeVar("T")
 
 
@@ -22,7 +20,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a blocking session waited for an event loop")
 
 
-class Blocking(Fetches):
+class Blocking:
     """The base of pools that block their thread: time passes in it, and nothing cancels."""
 
     async def sleep(self, seconds: float) -> None:

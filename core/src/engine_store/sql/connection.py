@@ -6,10 +6,12 @@ a whole operation in one step.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from engine_store.protocols import Place
+from engine_store.errors import StoreClosedError
+from engine_store.protocols import Endpoint
 from engine_store.sql.operation import Request
 
 T = TypeVar("T")
@@ -48,7 +50,7 @@ class Connection(Protocol):
 class Pool(Protocol):
     """The connections of one store."""
 
-    place: Place
+    endpoint: Endpoint
     """Which database it connects to."""
 
     async def open(self) -> None:
@@ -79,7 +81,7 @@ class Pool(Protocol):
         """Return what `work` returns; a cancellation waits for its end."""
         ...
 
-    def figures(self) -> Mapping[str, int | float | str]:
+    def stats(self) -> Mapping[str, int | float | str]:
         """Return what changes as the store is used: connections, sizes of files."""
         ...
 
@@ -104,12 +106,51 @@ class BlockingPool(Pool, Protocol):
     """Why a forked child cannot use the store; None: it can."""
 
 
-class Fetches:
-    """The base of pools whose connections serve reads as they do everything else."""
+class Releasable(Connection, Protocol):
+    """A connection of a `BasePool`."""
 
-    async def acquire(self, *, write: bool = False, timeout: float | None = None) -> Connection:
-        """Return a connection for the caller alone, until its `release`."""
+    async def discard(self) -> None:
+        """Release it closed: its pool makes another one."""
+        ...
+
+
+C = TypeVar("C", bound=Releasable)
+
+
+class BasePool(Generic[C]):
+    """The base of pools whose connections all read and write, and are looked at before use."""
+
+    timeout: float
+    """Seconds for which a call waits for a connection."""
+
+    closed = False
+
+    async def next_connection(self, seconds: float) -> C:
+        """Return a connection, idle or new. Raises `UnavailableError` after `seconds`."""
         raise NotImplementedError
+
+    async def is_usable(self, connection: C) -> bool:
+        """Whether an idle connection can still be used. A driver may ask the server."""
+        return True
+
+    async def acquire(self, *, write: bool = False, timeout: float | None = None) -> C:
+        """Return a connection that is usable, for the caller alone, until its `release`.
+
+        Raises `StoreClosedError`, `UnavailableError`. No lock comes with it to be waited for, so
+        that it is waited for as long as the settings say.
+        """
+        self.check_open()
+        deadline = time.monotonic() + self.timeout
+        while True:
+            # At least a little, so that an idle connection is given.
+            connection = await self.next_connection(max(deadline - time.monotonic(), 0.001))
+            try:
+                if await self.is_usable(connection):
+                    return connection
+            except BaseException:
+                await connection.release()
+                raise
+            await connection.discard()
 
     async def fetch(self, request: Request) -> Any:
         """Return the rows of a request that only reads, on a connection of its own."""
@@ -118,3 +159,8 @@ class Fetches:
             return await connection.run(request)
         finally:
             await connection.release()
+
+    def check_open(self) -> None:
+        """Raise `StoreClosedError` after `close`."""
+        if self.closed:
+            raise StoreClosedError

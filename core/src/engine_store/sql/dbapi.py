@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from re import Match
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from engine_store.errors import StoreClosedError, UnavailableError
-from engine_store.protocols import Place
+from engine_store.errors import UnavailableError
+from engine_store.protocols import Endpoint
 from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking
+from engine_store.sql.connection import BasePool
 from engine_store.sql.operation import Request
 from engine_store.sql.pool import ConnectionPool
 from engine_store.sql.statements import PARAMETER, Call, Result
@@ -60,13 +61,13 @@ _BEGINS = re.compile(r"(?i)\s*(?:begin|start\s+transaction)\b")
 class DbapiConnection:
     """A DB-API connection as `engine_store.sql.connection.Connection`."""
 
-    def __init__(
-        self, raw: Any, style: str, give_back: Callable[[Any], None] | None = None
-    ) -> None:
-        """A connection of a module with the `paramstyle` `style`; `release` gives it back."""
+    pool: ConnectionPool[Any] | None = None
+    """Where `release` gives it back."""
+
+    def __init__(self, raw: Any, style: str) -> None:
+        """A connection of a module with the `paramstyle` `style`."""
         self.raw = raw
         self._style = style
-        self._give_back = give_back
         self._in_transaction = False
 
     @property
@@ -109,8 +110,13 @@ class DbapiConnection:
 
     async def release(self) -> None:
         """Give the connection back to its pool."""
-        if self._give_back is not None:
-            self._give_back(self)
+        if self.pool is not None:
+            self.pool.release(self)
+
+    async def discard(self) -> None:
+        """Close the connection; its pool makes another one."""
+        if self.pool is not None:
+            self.pool.discard(self)
 
     def close(self) -> None:
         """Close the connection, also a broken one."""
@@ -157,25 +163,24 @@ class DbapiConnection:
 D = TypeVar("D", bound=DbapiConnection)
 
 
-class DbapiPool(Blocking, forks.Forkable, Generic[D]):
+class DbapiPool(BasePool[D], Blocking, forks.Forkable):
     """`engine_store.sql.connection.BlockingPool` of connections that all read and write.
 
     A forked child gets connections of its own; one of an asynchronous store, a clear error.
     """
 
     def __init__(
-        self, connect: Callable[[], D], place: Place, *, size: int = 8, timeout: float = 10.0
+        self, connect: Callable[[], D], endpoint: Endpoint, *, size: int = 8, timeout: float = 10.0
     ) -> None:
         """A pool of at most `size` connections that `connect` makes.
 
         `connect` raises `UnavailableError` with the reason; the kit gives its connections back
         here.
         """
-        self.place = place
+        self.endpoint = endpoint
         self.readers = self.writers = size
         self.timeout = timeout
         self.stays: str | None = None
-        self._closed = False
         self._lost = False
         self._connect = connect
         busy = (
@@ -188,39 +193,26 @@ class DbapiPool(Blocking, forks.Forkable, Generic[D]):
 
     def _connected(self) -> D:
         connection = self._connect()
-        connection._give_back = self._release  # noqa: SLF001 - it is this pool's connection
+        connection.pool = self._pool
         return connection
-
-    def is_usable(self, connection: D) -> bool:
-        """Whether an idle connection can still be used. A driver may ask the server."""
-        return True
 
     async def open(self) -> None:
         """Connect for the first time."""
         self._pool.release(self._pool.acquire())
 
-    async def acquire(self, *, write: bool = False, timeout: float | None = None) -> D:
-        """Return a connection for the caller alone; one that is not usable is replaced."""
-        self.check_open()
-        connection = self._pool.acquire(timeout)
-        while not self.is_usable(connection):
-            self._pool.discard(connection)
-            connection = self._pool.acquire(timeout)
-        return connection
-
-    def _release(self, connection: D) -> None:
-        self._pool.release(connection)
+    async def next_connection(self, seconds: float) -> D:
+        """Return a connection, idle or new."""
+        return self._pool.acquire()
 
     def check_open(self) -> None:
         """Raise `StoreClosedError` after `close`, `UnavailableError` if a fork lost the pool."""
-        if self._closed:
-            raise StoreClosedError
+        super().check_open()
         if self._lost:
             raise UnavailableError(
                 f"{self.stays}; open another one in the forked child", retriable=False
             )
 
-    def figures(self) -> Mapping[str, int | float | str]:
+    def stats(self) -> Mapping[str, int | float | str]:
         """Return how many connections there are, idle ones, and calls that wait."""
         return {
             "pool_size": self._pool.idle + self._pool.in_use,
@@ -231,7 +223,7 @@ class DbapiPool(Blocking, forks.Forkable, Generic[D]):
 
     async def close(self) -> None:
         """Close every connection; those in use are closed as they are released."""
-        self._closed = True
+        self.closed = True
         self._pool.close()
 
     def after_fork_in_child(self) -> None:

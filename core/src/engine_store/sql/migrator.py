@@ -58,7 +58,7 @@ class SqlMigrator:
         self._dialect = dialect
         self.steps = tuple(steps)
         self._clock = context.clock
-        self._hooks = context.hooks
+        self._listeners = context.listeners
         self._timeout = timeout
         self._names = dict(names or {})
 
@@ -108,6 +108,20 @@ class SqlMigrator:
 
     async def differences(self, connection: Connection) -> Sequence[str]:
         """Return in what the schema differs from what the steps make, a sentence each."""
+        found = await self.describe(connection)
+        expected = await self.expected(connection)
+        missing = [f"missing: {line}" for line in sorted(expected - found)]
+        return missing + [f"not ours: {line}" for line in sorted(found - expected)]
+
+    async def describe(self, connection: Connection, **names: str) -> set[str]:
+        """Return a schema in lines of text: ours, or the one that `names` name."""
+        called = {**self._names, **names}
+        rows = await connection.run(self.queries.describe_schema(**called))
+        schema = called.get("schema")
+        return {f"{kind}: {text}".replace(f"{schema}.", "") for kind, text in rows}
+
+    async def expected(self, connection: Connection) -> set[str]:
+        """Return what `describe` gives of the schema that the steps make, made for it alone."""
         raise NotImplementedError
 
     # --- running steps ---------------------------------------------------------------------------
@@ -126,9 +140,7 @@ class SqlMigrator:
                     await self._prepare(connection)
                 await self._run(connection, left[0], direction)
             ran.append(left[0])
-            self._hooks.engine_store_migration_applied(
-                driver=self._dialect.name, migration=left[0], direction=direction
-            )
+            self._listeners.migration_applied(self._dialect.name, left[0], direction)
         return MigrationPlan(direction, tuple(ran))
 
     def _left(

@@ -148,7 +148,7 @@ class Rows:
         self, entity: Entity[Any, Any], templates: Mapping[str, str], prefix: str
     ) -> list[str]:
         """Return for each field the expression that converts it."""
-        types = {field.name: str(field.type) for field in attrs.fields(entity.model)}
+        types = entity.model.__annotations__  # as written: attrs may have resolved its own copy
         converts = {"read_time": self.codec.read_time, "write_time": self.codec.write_time}
         found = []
         for name in entity.fields:
@@ -179,7 +179,8 @@ class Rows:
         return {result}
     return convert"""
         made: dict[str, Any] = {}
-        exec(source, globals(), made)  # noqa: S102 - of names of fields and the texts below
+        code = compile(source, f"<{__name__} {entity.name}>", "exec")  # named so in profiles
+        exec(code, globals(), made)  # noqa: S102 - of names of fields and the texts below
         return made["make"](**closure)
 
 

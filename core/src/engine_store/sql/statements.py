@@ -203,7 +203,7 @@ def _lines(
             raise ConfigurationError(name, f"no fragment is named {match.group(1)!r}") from None
 
     text = body.strip().rstrip(";")
-    for _ in fragments:  # a fragment may name another one, but not itself
+    for _ in range(len(fragments) + 1):  # a fragment may name another one, but not itself
         text = _FRAGMENT.sub(fragment, text)
     found = []
     for line in text.splitlines():

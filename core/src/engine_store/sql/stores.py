@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self
 from engine_store.errors import EngineStoreError, StoreClosedError, TransactionClosedError
 from engine_store.migrations import MigrationPlan, MigrationStatus, current_version
 from engine_store.models import Health
-from engine_store.protocols import AsyncMigrator, Place
+from engine_store.protocols import AsyncMigrator, Endpoint
 from engine_store.sql.blocking import run
 from engine_store.sql.connection import Pool
 from engine_store.sql.dialect import Dialect
@@ -112,12 +112,12 @@ class SqlEngine:
         try:
             version = current_version(await self.migrator.applied())
             problem, details = await self._probe()
-            figures = self.pool.figures()
+            stats = self.pool.stats()
         except StoreClosedError:
             raise
         except (EngineStoreError, self.dialect.errors, OSError) as error:
             return Health(name, False, False, 0, " ".join(str(error).split()))
-        return Health(name, True, problem is None, version, problem, {**details, **figures})
+        return Health(name, True, problem is None, version, problem, {**details, **stats})
 
     async def close(self) -> None:
         await self.pool.close()
@@ -163,12 +163,12 @@ class _Observable:
     engine: Engine
 
     @property
-    def place(self) -> Place:
-        return self.engine.pool.place
+    def endpoint(self) -> Endpoint:
+        return self.engine.pool.endpoint
 
-    def figures(self) -> Mapping[str, int | float | str]:
+    def stats(self) -> Mapping[str, int | float | str]:
         self.engine.pool.check_open()
-        return self.engine.pool.figures()
+        return self.engine.pool.stats()
 
 
 # --- the synchronous side ------------------------------------------------------------------------

@@ -9,10 +9,18 @@ from typing import Any
 
 from attrs import Attribute, evolve, field, fields, frozen
 
-from engine_store.config import DEFAULT_DRIVER, Config, DatabaseConfig, Knowledge, Worker, structure
+from engine_store.config import (
+    DEFAULT_DRIVER,
+    Config,
+    DatabaseConfig,
+    Finding,
+    Knowledge,
+    Worker,
+    structure,
+)
 from engine_store.config.structure import names_of, nearest, unknown
+from engine_store.discovery import driver_settings, is_same_driver
 from engine_store.errors import ConfigurationError, EngineStoreError, Problem
-from engine_store.plugins import driver_settings, is_same_driver
 from engine_store.startup.sources import (
     ENVIRONMENT,
     FILE_VARIABLE,
@@ -34,7 +42,7 @@ SECTIONS: dict[str, type[Any]] = {
 COMMON = tuple(
     field.name
     for field in fields(DatabaseConfig)
-    if field.name not in {"options", "vectors", "check_schema"}
+    if field.init and field.name not in {"options", "vectors", "check_schema"}
 )
 """What every database has; the rest of its section is the driver's own."""
 
@@ -55,11 +63,11 @@ def load(
     """
     variables = os.environ if environment is None else environment
     file = file or variables.get(FILE_VARIABLE)
-    of_environment, strangers = read_environment(variables, SECTIONS)
+    of_environment, unknown_names = read_environment(variables, SECTIONS)
     sources = [read_file(Path(file), variables)] if file else []
     sources += [of_environment, Source("arguments", dict(arguments or {}))]
     driver = _Driver.named(sources)
-    problems = [Problem(name, _no_variable(name, driver), ENVIRONMENT) for name in strangers]
+    problems = [Problem(name, _no_variable(name, driver), ENVIRONMENT) for name in unknown_names]
     merged = _merged(sources, driver)
     made = dict(_structured(merged, driver, problems))
     if problems:
@@ -189,48 +197,60 @@ def _structured(
     merged: _Merged, driver: _Driver, problems: list[Problem]
 ) -> Iterator[tuple[str, Any]]:
     """The sections, as far as they can be made; what is wrong goes to `problems`."""
-    strangers = [name for name in merged.tree if name not in SECTIONS]
-    problems += [merged.sourced(Problem(name, _no_section(name, driver))) for name in strangers]
+    unknown_names = [name for name in merged.tree if name not in SECTIONS]
+    problems += [merged.sourced(Problem(name, _no_section(name, driver))) for name in unknown_names]
     if "database" not in merged.tree and driver.problem:
         problems.append(Problem("database.driver", driver.problem))
     for name, cls in SECTIONS.items():
         if name not in merged.tree:
             continue
-        found: list[Problem] = []
         content = merged.tree[name]
-        if name == "database" and isinstance(content, dict):
-            own = {key: value for key, value in content.items() if key not in COMMON}
-            content = {key: value for key, value in content.items() if key in COMMON}
-            found += _of_driver(own, content.get("url"), driver)
-            content |= {"options": own} if own and not found else {}
         try:
-            yield name, structure(content, cls, name)
+            if name == "database" and isinstance(content, dict):
+                yield name, _database(content, driver)
+            else:
+                yield name, structure(content, cls, name)
         except ConfigurationError as error:
-            found += error.problems
-        problems += map(merged.sourced, found)
+            problems += map(merged.sourced, error.problems)
 
 
-def _of_driver(own: Tree, url: object, driver: _Driver) -> Iterator[Problem]:
-    """What is wrong with the URL, and with the settings that are the driver's own."""
-    stated: Mapping[str, str] = {}
-    if isinstance(url, str):
-        try:
-            stated = parse_url(url).options
-        except ConfigurationError as error:
-            yield Problem("database.url", error.reason)
-            return
+def _database(section: Tree, driver: _Driver) -> DatabaseConfig:
+    """Return the database's configuration. Raises `ConfigurationError` with every problem."""
+    common = {key: value for key, value in section.items() if key in COMMON}
+    own = {key: value for key, value in section.items() if key not in COMMON}
+    wrong: tuple[Problem, ...] = ()
+    try:
+        made = structure({**common, "options": own}, DatabaseConfig, "database")
+    except ConfigurationError as error:
+        wrong = error.problems
+        url = common.get("url")
+        made = DatabaseConfig(url if isinstance(url, str) else None, options=own)
+    if problems := (*_of_driver(made, driver), *wrong):
+        raise ConfigurationError.of("database", problems)
+    return made
+
+
+def _of_driver(config: DatabaseConfig, driver: _Driver) -> Iterator[Problem]:
+    """Yield what is wrong with the URL, and with the settings that are the driver's own."""
+    try:
+        config.driver_options()
+    except ConfigurationError as error:
+        yield Problem("database.url", error.reason)
+        return
     if driver.problem:
-        yield Problem("database.url" if url else "database.driver", driver.problem)
+        yield Problem("database.url" if config.url else "database.driver", driver.problem)
     if driver.settings is None:
         return
-    for name in sorted(own.keys() - driver.names.keys()):
-        yield Problem(f"database.{name}", unknown(name, [*COMMON, *driver.names]))
-    # The URL may have more, which the driver itself makes out.
-    known = {name: value for name, value in {**stated, **own}.items() if name in driver.names}
+    names = driver.names
+    for name in sorted(config.options.keys() - names.keys()):
+        yield Problem(f"database.{name}", unknown(name, [*COMMON, *names]))
+    if not config.options.keys() <= names.keys():
+        options = {name: value for name, value in config.options.items() if name in names}
+        config = evolve(config, options=options)
     try:
-        structure(known, driver.settings, "database")
+        config.settings(driver.settings, more_in_url=True)
     except ConfigurationError as error:
-        yield from error.problems
+        yield from (Problem(found.field, found.message) for found in Finding.of(error))
 
 
 def _no_section(name: str, driver: _Driver) -> str:

@@ -11,8 +11,8 @@ import attrs
 from engine_store.config import Config, Seconds, Text, VectorDatabase
 from engine_store.config.model import PLACES
 from engine_store.config.structure import names_of
+from engine_store.discovery import driver_settings, installed_drivers
 from engine_store.errors import EngineStoreError
-from engine_store.plugins import driver_settings, installed_drivers
 from engine_store.startup.loading import COMMON, SECTIONS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -140,8 +140,7 @@ def _setting(field: attrs.Attribute[Any], kind: Any) -> JsonSchema:
 
 
 def _bounds(field: attrs.Attribute[Any]) -> JsonSchema:
-    names = {"minimum": "least", "maximum": "most"}
-    bounds = {name: field.metadata.get(key) for name, key in names.items()}
+    bounds = {name: field.metadata.get(name) for name in ("minimum", "maximum")}
     return {name: bound for name, bound in bounds.items() if bound is not None}
 
 

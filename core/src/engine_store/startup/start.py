@@ -9,14 +9,15 @@ from typing import Any, TypeAlias
 
 from engine_store.clock import Clock, utc_now
 from engine_store.config import Config
-from engine_store.context import Context, current
 from engine_store.errors import UnavailableError
 from engine_store.models import Health
 from engine_store.opening import open, open_async  # noqa: A004
+from engine_store.plugins import Plugins
 from engine_store.protocols import AsyncStore, Store
+from engine_store.run_context import Context, current
 from engine_store.startup.loading import load
 from engine_store.startup.logs import listeners
-from engine_store.startup.rules import check
+from engine_store.startup.validation import check
 
 Given: TypeAlias = Config | Path | str | Mapping[str, Any] | None
 """A configuration, the path of a file, a tree as a file has it, or nothing: the environment."""
@@ -30,9 +31,9 @@ def start(given: Given = None, *, clock: Clock = utc_now, plugins: Iterable[obje
     Raises `ConfigurationError` with every problem, and what `engine_store.open` does; what was
     opened is closed then.
     """
-    began, config, plugins = perf_counter(), configuration(given), tuple(plugins)
-    context = _checked(config, plugins)
-    plugins += listeners(context)
+    began, config, context = perf_counter(), configuration(given), current()
+    plugins = Plugins((*plugins, *listeners(context)))
+    _check(config, plugins, context)
     store = open(config.database, clock=clock, plugins=plugins)
     try:
         _log(context, config, _usable(store.health()), perf_counter() - began)
@@ -45,10 +46,10 @@ def start(given: Given = None, *, clock: Clock = utc_now, plugins: Iterable[obje
 async def start_async(
     given: Given = None, *, clock: Clock = utc_now, plugins: Iterable[object] = ()
 ) -> AsyncStore:
-    """`start`, with the asynchronous face; the store belongs to the running event loop."""
-    began, config, plugins = perf_counter(), configuration(given), tuple(plugins)
-    context = _checked(config, plugins)
-    plugins += listeners(context)
+    """Start an asynchronous store, as `start` does; it belongs to the running event loop."""
+    began, config, context = perf_counter(), configuration(given), current()
+    plugins = Plugins((*plugins, *listeners(context)))
+    _check(config, plugins, context)
     store = await open_async(config.database, clock=clock, plugins=plugins)
     try:
         _log(context, config, _usable(await store.health()), perf_counter() - began)
@@ -59,7 +60,7 @@ async def start_async(
 
 
 def configuration(given: Given) -> Config:
-    """The configuration itself, or the one that is read."""
+    """Return the configuration itself, or the one that is read."""
     if isinstance(given, Config):
         return given
     if isinstance(given, Mapping):
@@ -67,11 +68,9 @@ def configuration(given: Given) -> Config:
     return load(given)
 
 
-def _checked(config: Config, plugins: Iterable[object]) -> Context:
-    context = current()
+def _check(config: Config, plugins: Plugins, context: Context) -> None:
     for finding in check(config, plugins):
         context.bound(field=finding.field).warning(finding.message)
-    return context
 
 
 def _usable(health: Health) -> Health:

@@ -1,4 +1,4 @@
-"""The figures of open stores, as instruments that are read when metrics are collected."""
+"""The statistics of open stores, as instruments that are read when metrics are collected."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from opentelemetry.metrics import (
 
 from engine_store.errors import EngineStoreError
 from engine_store.protocols import Observable
-from engine_store.telemetry.place import Attributes
+from engine_store.telemetry.endpoint import Attributes
 
-Figures = Mapping[str, Any]
-Measure = Callable[[Figures, Attributes], Iterable[Observation]]
+Stats = Mapping[str, Any]
+Measure = Callable[[Stats, Attributes], Iterable[Observation]]
 
 
 @frozen
 class _Report:
-    """Where the figures of a store go, for as long as there is the store."""
+    """Where the statistics of a store go, for as long as the store exists."""
 
     store: weakref.ref[Observable]
     provider: MeterProvider | None
@@ -40,7 +40,7 @@ _reports: tuple[_Report, ...] = ()
 def observe(
     provider: MeterProvider | None, meter: Meter, store: Observable, attributes: Attributes
 ) -> None:
-    """Report the figures of `store` with `meter`, which is of `provider`; None: the global one."""
+    """Report the statistics of `store` with `meter`, of `provider` or, for None, the global one."""
     global _reports
     with _lock:
         others = [report for report in _reports if report.store() is not None]
@@ -72,14 +72,14 @@ def _make_instruments(provider: MeterProvider | None, meter: Meter) -> None:
         unit="{request}",
         description="Operations that wait for a connection.",
     )
-    for name, figure, unit, description in (
+    for name, stat, unit, description in (
         ("engine_store.file.size", "file_bytes", "By", "The database's file."),
-        ("engine_store.wal.size", "wal_bytes", "By", "The write-ahead log beside it."),
+        ("engine_store.wal.size", "wal_bytes", "By", "The write-ahead log of the file."),
         ("engine_store.page.count", "page_count", "{page}", "Pages of the database."),
         ("engine_store.page.free", "freelist_count", "{page}", "Pages that hold nothing."),
     ):
         meter.create_observable_gauge(
-            name, measuring(_of_file(figure)), unit=unit, description=description
+            name, measuring(_of_file(stat)), unit=unit, description=description
         )
 
 
@@ -87,40 +87,40 @@ def _measure(provider: MeterProvider | None, measure: Measure) -> Iterator[Obser
     for report in _reports:
         store = report.store()
         if store is not None and _real(report.provider) is _real(provider):
-            yield from measure(_figures(store), report.attributes)
+            yield from measure(_stats(store), report.attributes)
 
 
-def _figures(store: Observable) -> Figures:
+def _stats(store: Observable) -> Stats:
     try:
-        return store.figures()
+        return store.stats()
     except EngineStoreError:
-        return {}  # closed, or busy: there is nothing to tell
+        return {}  # closed or busy: there is nothing to report
 
 
 def _real(provider: MeterProvider | None) -> MeterProvider:
     return get_meter_provider() if provider is None else provider
 
 
-def _connections(figures: Figures, attributes: Attributes) -> Iterator[Observation]:
-    if "pool_size" in figures:
-        idle = figures["pool_available"]
-        for state, count in (("idle", idle), ("used", figures["pool_size"] - idle)):
+def _connections(stats: Stats, attributes: Attributes) -> Iterator[Observation]:
+    if "pool_size" in stats:
+        idle = stats["pool_available"]
+        for state, count in (("idle", idle), ("used", stats["pool_size"] - idle)):
             labels = {**_pool(attributes), "db.client.connection.state": state}
             yield Observation(count, labels)
 
 
-def _of_pool(figure: str) -> Measure:
-    def measure(figures: Figures, attributes: Attributes) -> Iterator[Observation]:
-        if figure in figures:
-            yield Observation(figures[figure], _pool(attributes))
+def _of_pool(stat: str) -> Measure:
+    def measure(stats: Stats, attributes: Attributes) -> Iterator[Observation]:
+        if stat in stats:
+            yield Observation(stats[stat], _pool(attributes))
 
     return measure
 
 
-def _of_file(figure: str) -> Measure:
-    def measure(figures: Figures, attributes: Attributes) -> Iterator[Observation]:
-        if figure in figures:
-            yield Observation(figures[figure], attributes)
+def _of_file(stat: str) -> Measure:
+    def measure(stats: Stats, attributes: Attributes) -> Iterator[Observation]:
+        if stat in stats:
+            yield Observation(stats[stat], attributes)
 
     return measure
 

@@ -4,34 +4,45 @@ from __future__ import annotations
 
 import time
 from importlib.metadata import version
+from types import TracebackType
 
-from opentelemetry.metrics import MeterProvider, get_meter
-from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider, get_tracer
+from opentelemetry.context import attach, detach
+from opentelemetry.metrics import Histogram, MeterProvider, get_meter
+from opentelemetry.trace import (
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    TracerProvider,
+    get_tracer,
+    set_span_in_context,
+)
 
-from engine_store.errors import ConfigurationError
-from engine_store.migrations import Direction
-from engine_store.plugins import hookimpl
+from engine_store.errors import ConfigurationError, VersionConflictError
+from engine_store.migrations import Direction, Migration
+from engine_store.plugins import Hooks, hookimpl
 from engine_store.protocols import AsyncStore, Observable, Store
+from engine_store.telemetry.endpoint import Attributes, attributes_of
 from engine_store.telemetry.gauges import observe
-from engine_store.telemetry.place import Attributes, attributes_of
 
 SCOPE = "engine_store"
 
 BOUNDARIES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
-"""Those of the conventions for the duration of operations, in seconds."""
+"""The buckets of the conventions for the duration of operations, in seconds."""
 
 
-class OpenTelemetry:
+class OpenTelemetry(Hooks):
     """A plugin that makes a span of each operation, and metrics.
 
     Spans are of kind CLIENT, named by operation and database, and children of the caller's span.
+    What runs inside an operation, such as the function passed to `modify`, is a child of its span.
     An operation that raised has the status ERROR and `error.type`, the class of what it raised:
     texts of errors name ids and emails, and go nowhere. What a caller foresees, such as
     `VersionConflictError`, is an error here too.
 
     Metrics: the histogram `db.client.operation.duration`; the counters `engine_store.conflicts`,
-    `engine_store.retries` and `engine_store.migrations`; the pool's figures as
-    `db.client.connection.*`, the file's as `engine_store.*`.
+    `engine_store.retries` and `engine_store.migrations`; the statistics of a pool as
+    `db.client.connection.*`, those of a file as `engine_store.*`.
 
     Without providers it uses the global ones. It belongs to one database: make one for each.
     """
@@ -42,7 +53,7 @@ class OpenTelemetry:
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
-        """A plugin for `engine_store.open`, which reports to the providers."""
+        """Make a plugin for `engine_store.open` that reports to the providers."""
         release = version("engine-store")
         self._tracer = get_tracer(SCOPE, release, tracer_provider)
         self._provider = meter_provider
@@ -72,9 +83,9 @@ class OpenTelemetry:
 
     @hookimpl
     def engine_store_opened(self, driver: str, store: Store | AsyncStore) -> None:
-        """Learn which database it is, and report its figures from now on, where it has any.
+        """Learn which database it is, and report its statistics from now on, if it has any.
 
-        Raises `ConfigurationError` where it is another one than before.
+        Raises `ConfigurationError` if it is another one than before.
         """
         database = attributes_of(driver, store)
         if self._database not in ({}, database):
@@ -86,38 +97,35 @@ class OpenTelemetry:
             observe(self._provider, self._meter, store, database)
 
     @hookimpl
-    def engine_store_operation_finished(
-        self, operation: str, seconds: float, error: BaseException | None
-    ) -> None:
-        """Make the span, as long as the operation was, and count its duration."""
-        ended = time.time_ns()
+    def engine_store_operation(self, driver: str, operation: str) -> _Operation:
+        """Run it in a span, and record its duration."""
         attributes = self._attributes(operation)
-        if error is not None:
-            attributes["error.type"] = _name(type(error))
         namespace = self._database.get("db.namespace")
+        began = time.time_ns()
         span = self._tracer.start_span(
             operation if namespace is None else f"{operation} {namespace}",
             kind=SpanKind.CLIENT,
             attributes=attributes,
-            start_time=ended - round(seconds * 1e9),
+            start_time=began,
         )
-        if error is not None:
-            span.set_status(Status(StatusCode.ERROR))
-        span.end(ended)
-        self._duration.record(seconds, attributes)
+        return _Operation(span, began, self._duration, attributes)
 
     @hookimpl
-    def engine_store_conflict(self, operation: str) -> None:
+    def engine_store_conflict(
+        self, driver: str, operation: str, conflict: VersionConflictError
+    ) -> None:
         """Count it."""
         self._conflicts.add(1, self._attributes(operation))
 
     @hookimpl
-    def engine_store_retried(self, operation: str) -> None:
+    def engine_store_retried(self, driver: str, operation: str) -> None:
         """Count it."""
         self._retries.add(1, self._attributes(operation))
 
     @hookimpl
-    def engine_store_migration_applied(self, driver: str, direction: Direction) -> None:
+    def engine_store_migration_applied(
+        self, driver: str, migration: Migration, direction: Direction
+    ) -> None:
         """Count it, by the driver's name: the first steps run before the store is open."""
         attributes = {"engine_store.driver": driver, "engine_store.direction": direction.value}
         self._migrations.add(1, attributes)
@@ -126,7 +134,36 @@ class OpenTelemetry:
         return {**self._database, "db.operation.name": operation}
 
 
+class _Operation:
+    """The context manager around an operation: its span is the current one."""
+
+    __slots__ = ("_attributes", "_began", "_duration", "_span", "_started", "_token")
+
+    def __init__(self, span: Span, began: int, duration: Histogram, attributes: Attributes) -> None:
+        self._span, self._began, self._duration = span, began, duration
+        self._attributes = attributes
+
+    def __enter__(self) -> None:
+        self._token = attach(set_span_in_context(self._span))
+        self._started = time.perf_counter()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        seconds = time.perf_counter() - self._started
+        if kind is not None:
+            self._attributes["error.type"] = _name(kind)
+            self._span.set_attribute("error.type", self._attributes["error.type"])
+            self._span.set_status(Status(StatusCode.ERROR))
+        self._duration.record(seconds, self._attributes)
+        detach(self._token)
+        self._span.end(self._began + round(seconds * 1e9))
+
+
 def _name(kind: type[BaseException]) -> str:
-    """The canonical name of a class, as OpenTelemetry has it for exceptions."""
+    """Return the canonical name of a class, as OpenTelemetry has it for exceptions."""
     name = kind.__qualname__
     return name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 from engine_store.errors import ConfigurationError
-from engine_store.plugins import hookimpl
+from engine_store.plugins import Hooks, hookimpl
 
 
-class SlowOperations:
+class SlowOperations(Hooks):
     """A plugin that logs, as a warning, each operation of at least `threshold` seconds.
 
     A line names the driver, the operation, its seconds and the class of what it raised; the same

@@ -1,4 +1,4 @@
-"""Moving a store's rows: to a file, from a file, and to another store.
+"""Export the rows of a store to a file, import them, or copy them to another store.
 
     from engine_store import transfer
 
@@ -9,22 +9,22 @@
 Rows keep their ids, versions and times. The format is in `docs/export-format.md` of the project.
 """
 
+from engine_store.transfer.api import TransferReport, copy, export, import_
+from engine_store.transfer.checksum import Checksum, checksum
+from engine_store.transfer.codec import decode as decode_row
+from engine_store.transfer.codec import encode as encode_row
 from engine_store.transfer.files import File
-from engine_store.transfer.lines import decode as decode_row
-from engine_store.transfer.lines import encode as encode_row
-from engine_store.transfer.moves import Report, copy, export, import_
 from engine_store.transfer.rows import OnProgress
-from engine_store.transfer.totals import Totals, totals
 
 __all__ = [
+    "Checksum",
     "File",
     "OnProgress",
-    "Report",
-    "Totals",
+    "TransferReport",
+    "checksum",
     "copy",
     "decode_row",
     "encode_row",
     "export",
     "import_",
-    "totals",
 ]

@@ -1,4 +1,4 @@
-"""Files that hold exports: made for their owner only, compressed where the name says so."""
+"""Files that hold exports: made for their owner only, compressed if the name says so."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _OWNER_ONLY = 0o600
 
 @contextmanager
 def created(file: File) -> Iterator[BinaryIO]:
-    """A new file to write to, compressed where its name ends in `.gz`; an open one as it is.
+    """Create a file to write to, compressed if its name ends in `.gz`; take an open one as it is.
 
-    A new one is on the disk at the end, and gone where the block fails. Raises `TransferError`
-    where there is one already, `OSError` where it cannot be made.
+    A new file is on the disk at the end, and removed if the block fails. Raises `TransferError`
+    if the file exists, `OSError` if it cannot be created.
     """
     if not isinstance(file, str | os.PathLike):
         yield file
@@ -59,14 +59,14 @@ def _opener(path: str, flags: int) -> int:
 
 
 @frozen
-class Source:
+class InputFile:
     """A file that can be read again and again, from where it began."""
 
     _raw: BinaryIO
     _start: int
 
     def open(self) -> BinaryIO:
-        """The file at its beginning, decompressed where it is compressed."""
+        """Return the file at its beginning; decompress it if it is compressed."""
         self._raw.seek(self._start)
         compressed = self._raw.read(len(_GZIP)) == _GZIP
         self._raw.seek(self._start)
@@ -76,10 +76,10 @@ class Source:
 
 
 @contextmanager
-def opened(file: File) -> Iterator[Source]:
-    """A file to read from. One that cannot go back, as a pipe, is first copied to the disk.
+def opened(file: File) -> Iterator[InputFile]:
+    """Open a file to read from. One that cannot seek, such as a pipe, is copied to the disk first.
 
-    The copy is temporary and has no name. Raises `OSError` where the file cannot be read.
+    The copy is temporary and has no name. Raises `OSError` if the file cannot be read.
     """
     with ExitStack() as stack:
         raw = file
@@ -90,4 +90,4 @@ def opened(file: File) -> Iterator[Source]:
             shutil.copyfileobj(raw, spooled)
             spooled.seek(0)
             raw = cast("BinaryIO", spooled)
-        yield Source(raw, raw.tell())
+        yield InputFile(raw, raw.tell())

@@ -10,11 +10,12 @@ from typing import BinaryIO
 
 import orjson
 
+from engine_store.entities import BY_MODEL, BY_NAME, Row
 from engine_store.errors import EngineStoreError, InvalidExportError
 from engine_store.models import ApiKey, TaskState, User, WorkflowState
-from engine_store.transfer.files import Source
-from engine_store.transfer.lines import NO_ROW, decode, encode
-from engine_store.transfer.rows import FIRST_ROW, KIND_NAMED, KIND_OF, Numbered, Row
+from engine_store.transfer.codec import DECODE_ERRORS, decode, encode
+from engine_store.transfer.files import InputFile
+from engine_store.transfer.rows import FIRST_ROW, Numbered, named
 
 FORMAT = "engine-store"
 VERSION = 1
@@ -27,13 +28,13 @@ _AGAIN = "Get the file again from where it came from, or export again; nothing w
 
 
 def footer(counts: Mapping[str, int], checksum: str) -> bytes:
-    """The last line: how many rows of each kind, and the SHA-256 of all lines before."""
+    """Return the last line: how many rows of each kind, and the SHA-256 of all lines before."""
     return orjson.dumps({"kind": "end", "rows": dict(counts), "sha256": checksum})
 
 
 def write(rows: Iterable[Row], file: BinaryIO, wrote: Callable[[Row], None]) -> None:
-    """Write an export of `rows`; `wrote` is called behind each."""
-    counts = dict.fromkeys(KIND_NAMED, 0)
+    """Write an export of `rows`; call `wrote` after each."""
+    counts = dict.fromkeys(BY_NAME, 0)
     digest = hashlib.sha256()
 
     def put(line: bytes) -> None:
@@ -43,21 +44,21 @@ def write(rows: Iterable[Row], file: BinaryIO, wrote: Callable[[Row], None]) -> 
     put(HEADER)
     for row in rows:
         put(encode(row))
-        counts[KIND_OF[type(row)].name] += 1
+        counts[BY_MODEL[type(row)].name] += 1
         wrote(row)
     file.write(footer(counts, digest.hexdigest()) + b"\n")
 
 
-def read(source: Source) -> Iterator[Numbered]:
-    """The rows of an export, each with its line.
+def read(source: InputFile) -> Iterator[Numbered]:
+    """Yield the rows of an export, each with its line.
 
-    Raises `InvalidExportError` at the first line that is no row, or out of order; that all lines
-    are there, and unchanged, is known only at the end.
+    Raises `InvalidExportError` at the first line that is no row, or out of order. Only the end
+    tells whether all lines are there and unchanged.
     """
     file = source.open()
     lines = _lines(file)
     digest = hashlib.sha256()
-    counts = dict.fromkeys(KIND_NAMED, 0)
+    counts = dict.fromkeys(BY_NAME, 0)
     order = _Order()
     number, line = 1, _header(file)
     digest.update(line + b"\n")
@@ -67,18 +68,18 @@ def read(source: Source) -> Iterator[Numbered]:
             break
         row = _row(number, line)
         order.check(number, row)
-        counts[KIND_OF[type(row)].name] += 1
+        counts[BY_MODEL[type(row)].name] += 1
         digest.update(line + b"\n")
         yield number, row
     else:
-        found = f"the end of the file behind line {number}"
+        found = f"the end of the file after line {number}"
         raise InvalidExportError(number + 1, "a row or the footer", found, _AGAIN)
     for number, _ in lines:
         raise InvalidExportError(number, "the end of the file", "more lines", _AGAIN)
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """The lines behind the header."""
+    """Yield the lines after the header."""
     number = FIRST_ROW
     while line := _next_line(file, number):
         yield number, line
@@ -86,7 +87,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _next_line(file: BinaryIO, number: int, longest: int = -1) -> bytes:
-    """The next line without its end, at most `longest` bytes; empty at the end of the file."""
+    """Return the next line without its end, of at most `longest` bytes; empty at the end."""
     try:
         line = file.readline(longest)
     except (EOFError, gzip.BadGzipFile, zlib.error):
@@ -124,7 +125,7 @@ def _row(number: int, line: bytes) -> Row:
     except EngineStoreError as error:
         found = f"one that no store takes ({error})"
         raise InvalidExportError(number, "a row", found, _AGAIN) from None
-    except NO_ROW:
+    except DECODE_ERRORS:
         expected = "a row with all fields of its kind and no others"
         raise InvalidExportError(number, expected, "another line", _AGAIN) from None
 
@@ -136,14 +137,14 @@ def _check_footer(number: int, line: bytes, expected: bytes) -> None:
 
 
 class _Order:
-    """The order of the rows, by which also none can be there twice (see `rows.rows`)."""
+    """The order of the rows, in which none can occur twice (see `rows.rows`)."""
 
     def __init__(self) -> None:
         self._owner: Row | None = None
         self._owned: Row | None = None
 
     def check(self, number: int, row: Row) -> None:
-        """That `row` may follow those before. Raises `InvalidExportError`."""
+        """Raise `InvalidExportError` if `row` may not follow those before."""
         owner, before = self._owner, self._owned
         match row:
             case User():
@@ -163,11 +164,9 @@ class _Order:
             follows = follows and (before is None or _at(before) < _at(row))
             self._owned = row
         if not follows:
-            expected = "rows in the order of an export, keys and tasks behind what they belong to"
-            kind = KIND_OF[type(row)]
-            found = f"{kind.name} {kind.key(row)!r}"
-            raise InvalidExportError(number, expected, found, _AGAIN)
+            expected = "rows in the order of an export, keys and tasks after what they belong to"
+            raise InvalidExportError(number, expected, named(row), _AGAIN)
 
 
 def _at(row: Row) -> tuple[object, str]:
-    return row.created_at, KIND_OF[type(row)].key(row)
+    return BY_MODEL[type(row)].position(row)

@@ -1,33 +1,16 @@
-"""Every row of a store, in the one order in which rows are moved."""
+"""Every row of a store, in the one order in which rows are exported."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
-import attrs
-from attrs import frozen
-
-from engine_store.checks import (
-    check_api_key,
-    check_restored,
-    check_task,
-    check_user,
-    check_workflow,
-)
-from engine_store.models import (
-    ApiKey,
-    ApiKeyFilter,
-    TaskFilter,
-    TaskState,
-    User,
-    WorkflowState,
-)
+from engine_store.entities import BY_MODEL, BY_NAME, Row
+from engine_store.models import ApiKeyFilter, TaskFilter
 from engine_store.models.pages import read_pages
 from engine_store.protocols import Repositories
 
-Row: TypeAlias = User | ApiKey | WorkflowState | TaskState
 Numbered: TypeAlias = tuple[int, Row]
 """A row, and the line it is on, in a file or in what `export` would write."""
 
@@ -38,55 +21,14 @@ Documents may be large, so not many; a page of tasks reads all of their workflow
 """
 
 FIRST_ROW = 2
-"""The line of the first row, behind the header."""
-
-
-@frozen
-class Kind:
-    """A kind of rows: what lines call it, and where a store has it."""
-
-    name: str
-    model: type[Any]
-    key_field: str
-    repository: str
-    check_state: Callable[[Any, str], None]
-    fields: tuple[str, ...]
-
-    def key(self, row: Row) -> str:
-        """Its id."""
-        key: str = getattr(row, self.key_field)
-        return key
-
-    def of(self, store: Repositories) -> Any:
-        """The repository of a store that has it."""
-        return getattr(store, self.repository)
-
-    def check(self, row: Row) -> None:
-        """Raise `InvalidValueError` or `InvalidReferenceError` for what no store restores."""
-        self.check_state(row, self.name)
-        check_restored(row, self.name)
-
-
-def _kind(name: str, model: type[Any], key_field: str, repository: str, check: Any) -> Kind:
-    fields = tuple(field for field in attrs.fields_dict(model) if field != "tasks")
-    return Kind(name, model, key_field, repository, check, fields)
-
-
-KINDS = (
-    _kind("user", User, "user_id", "users", check_user),
-    _kind("api_key", ApiKey, "key_id", "api_keys", check_api_key),
-    _kind("workflow", WorkflowState, "workflow_exec_id", "workflows", check_workflow),
-    _kind("task", TaskState, "task_exec_id", "tasks", check_task),
-)
-KIND_OF: Mapping[type[Any], Kind] = {kind.model: kind for kind in KINDS}
-KIND_NAMED: Mapping[str, Kind] = {kind.name: kind for kind in KINDS}
+"""The line of the first row, after the header."""
 
 
 def rows(store: Repositories) -> Iterator[Row]:
-    """Each user with its keys behind it, then each workflow with its tasks behind it.
+    """Yield each user, followed by its keys, then each workflow, followed by its tasks.
 
-    All in the order of the store's lists. What a row refers to is before it, but for a parent that
-    sorts behind its child. Reads pages: rows that exist throughout come once.
+    All in the order of the store's lists. A row comes after those it refers to, except a parent
+    that sorts after its child. Reads pages: rows that exist throughout come once.
     """
     for user in read_pages(store.users.list, PAGE):
         yield user
@@ -99,30 +41,40 @@ def rows(store: Repositories) -> Iterator[Row]:
 
 
 def numbered(store: Repositories) -> Iterator[Numbered]:
-    """`rows`, each with the line it would be on."""
+    """Yield `rows`, each with the line it would be on."""
     return enumerate(rows(store), FIRST_ROW)
 
 
-# --- how far it is -----------------------------------------------------------------------------
+def named(row: Row) -> str:
+    """Return how messages name a row, such as `user 'ann'`."""
+    entity = BY_MODEL[type(row)]
+    return f"{entity.name} {entity.key(row)!r}"
+
+
+# --- progress ----------------------------------------------------------------------------------
 
 
 class OnProgress(Protocol):
-    """Is told how many rows of a kind (`user`, `api_key`, `workflow`, `task`) are done so far."""
+    """Called with a kind of row (`user`, `api_key`, `workflow`, `task`) and how many are done."""
 
     def __call__(self, kind: str, done: int, /) -> None: ...
 
 
-class Meter:
-    """Counts rows that are done, and tells somebody."""
+class RowCounter:
+    """Counts the rows that are done, by kind, and reports them."""
 
     def __init__(self, progress: OnProgress | None) -> None:
-        self.done = dict.fromkeys(KIND_NAMED, 0)
+        self.done = dict.fromkeys(BY_NAME, 0)
         self._progress = progress
-        self._told = dict(self.done)
+        self._reported = dict(self.done)
 
-    def tell(self) -> None:
-        """Tell what has changed."""
+    def add(self, row: Row) -> None:
+        """Count a row."""
+        self.done[BY_MODEL[type(row)].name] += 1
+
+    def report(self) -> None:
+        """Report the counts that changed since the last report."""
         for kind, done in self.done.items():
-            if self._progress is not None and done != self._told[kind]:
+            if self._progress is not None and done != self._reported[kind]:
                 self._progress(kind, done)
-        self._told = dict(self.done)
+        self._reported = dict(self.done)

@@ -9,9 +9,8 @@ from uuid import uuid4
 
 from attrs import frozen
 
-from engine_store.config import DatabaseConfig, Seconds, setting, structure_options
-from engine_store.plugins import hookimpl
-from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
+from engine_store.config import DatabaseConfig, Seconds, setting
+from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
 from engine_store.threads import threaded
 from engine_store.urls import parse_url
 from engine_store_memory.database import forget, named
@@ -32,8 +31,8 @@ class MemoryOptions:
 
     busy_timeout: Seconds = setting(
         default=BUSY_TIMEOUT,
-        least=0,
-        most=int(threading.TIMEOUT_MAX),
+        minimum=0,
+        maximum=int(threading.TIMEOUT_MAX),
         help="How long a write waits for another thread's transaction.",
     )
 
@@ -46,6 +45,7 @@ class MemoryDriver:
     """
 
     name = "memory"
+    settings = MemoryOptions
 
     def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
         reasons = dict(_CANNOT)
@@ -67,7 +67,7 @@ class MemoryDriver:
             forget(parse_url(place).location)
 
     def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
-        options = structure_options(config.driver_options(), MemoryOptions)
+        options = config.settings(MemoryOptions)
         database = named(_location(config))
         return MemoryStore(context.clock, database=database, busy_timeout=options.busy_timeout)
 
@@ -80,16 +80,4 @@ def _location(config: DatabaseConfig) -> str:
     return "" if config.url is None else parse_url(config.url).location
 
 
-_DRIVER = MemoryDriver()
-
-
-@hookimpl
-def engine_store_driver() -> Driver:
-    """The driver of this plugin."""
-    return _DRIVER
-
-
-@hookimpl
-def engine_store_settings() -> type[MemoryOptions]:
-    """The settings of this driver: checked with the rest of a configuration, and described."""
-    return MemoryOptions
+DRIVER = MemoryDriver()

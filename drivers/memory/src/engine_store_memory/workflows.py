@@ -131,7 +131,7 @@ class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
         self,
         older_than: datetime,
         *,
-        statuses: Collection[Status] = checks.PURGED_UNLESS_TOLD,
+        statuses: Collection[Status] = checks.PURGED_BY_DEFAULT,
         batch_size: int = 100,
         dry_run: bool = False,
     ) -> PurgeReport:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -13,8 +14,7 @@ from psycopg import sql
 from engine_store.config import Config, DatabaseConfig, Finding
 from engine_store.errors import ConfigurationError, UnavailableError
 from engine_store.migrations import load_migrations
-from engine_store.plugins import hookimpl
-from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
+from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
 from engine_store.sql.blocking import run
 from engine_store.sql.dialect import Dialect
 from engine_store.sql.queries import load_queries
@@ -57,6 +57,7 @@ class PostgresDriver:
     """`engine_store.protocols.Driver` for psycopg 3."""
 
     name = DIALECT.name
+    settings = PostgresOptions
 
     def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
         return _CAPABILITIES
@@ -75,6 +76,30 @@ class PostgresDriver:
         opening = _Opening(AsyncPostgresPool(target, options), options, config, context)
         await opening.prepare()
         return AsyncSqlStore(opening.engine)
+
+    def check(self, config: Config) -> Iterable[Finding]:
+        """Return what is wrong with the settings; the server is asked at opening."""
+        try:
+            read_options(config.database)
+        except ConfigurationError as error:
+            return Finding.of(error)
+        return ()
+
+    def backup(
+        self, config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
+    ) -> int:
+        """Raise the advice to use PostgreSQL's tools, which fit the version of the server."""
+        _, options = read_options(config)
+        raise ConfigurationError(
+            "database.driver",
+            "PostgreSQL is backed up by its own tools, which take one snapshot of a server in use "
+            f"and know its version: pg_dump --format=custom --schema={options.schema}; or "
+            "pg_basebackup with archived WAL, to go back to any moment; a portable copy is made "
+            "by export",
+        )
+
+
+DRIVER = PostgresDriver()
 
 
 class _Opening:
@@ -119,43 +144,6 @@ class _Opening:
         elif may_write is False:
             problem = f"the user lacks a privilege to write the tables of schema {migrator.schema}"
         return problem, {"server_version": server}
-
-
-_DRIVER = PostgresDriver()
-
-
-@hookimpl
-def engine_store_driver() -> Driver:
-    """The driver of this plugin."""
-    return _DRIVER
-
-
-@hookimpl
-def engine_store_backup(config: DatabaseConfig) -> int:
-    """PostgreSQL has tools of its own, which need to be of the server's version."""
-    _, options = read_options(config)
-    raise ConfigurationError(
-        "database.driver",
-        "PostgreSQL is backed up by its own tools, which take one snapshot of a server in use and "
-        f"know its version: pg_dump --format=custom --schema={options.schema}; or pg_basebackup "
-        "with archived WAL, to go back to any moment; a portable copy is made by export",
-    )
-
-
-@hookimpl
-def engine_store_check(config: Config) -> Iterable[Finding]:
-    """What is wrong with the settings; the server is asked at opening."""
-    try:
-        read_options(config.database)
-    except ConfigurationError as error:
-        return Finding.of(error)
-    return ()
-
-
-@hookimpl
-def engine_store_settings() -> type[PostgresOptions]:
-    """The settings of this driver."""
-    return PostgresOptions
 
 
 @contextmanager

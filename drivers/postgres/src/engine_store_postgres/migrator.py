@@ -144,9 +144,8 @@ class PostgresMigrator(SqlMigrator):
         await connection.execute(f'DROP INDEX CONCURRENTLY "{self.schema}".{index}')
         return False
 
-    async def differences(self, connection: Connection) -> Sequence[str]:
-        """Return the differences to what the steps make in a schema that is never committed."""
-        found = await self._description(connection, self.schema)
+    async def expected(self, connection: Connection) -> set[str]:
+        """Return what the steps make in a schema that is never committed."""
         scratch = f'"{_SCRATCH}"'
         texts = [self.queries.create_migrations.text({}).replace(f'"{self.schema}"', scratch)]
         texts += [step.named(schema=scratch).up_sql for step in self._files]
@@ -155,15 +154,9 @@ class PostgresMigrator(SqlMigrator):
             await connection.execute(f"CREATE SCHEMA {scratch}")
             for text in texts:
                 await connection.execute(re.sub(r"(?i)\bconcurrently\b", "", text))
-            expected = await self._description(connection, _SCRATCH)
+            return await self.describe(connection, schema=_SCRATCH)
         finally:
             await self.pool.shield(connection.rollback())
-        missing = [f"missing: {line}" for line in sorted(expected - found)]
-        return missing + [f"not ours: {line}" for line in sorted(found - expected)]
-
-    async def _description(self, connection: Connection, schema: str) -> set[str]:
-        rows = await connection.run(self.queries.describe_schema(schema=schema))
-        return {f"{kind}: {text}".replace(f"{schema}.", "") for kind, text in rows}
 
 
 def _statements(text: str) -> list[str]:

@@ -12,14 +12,13 @@ import psycopg
 from attrs import field, fields_dict, frozen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from engine_store.config import DatabaseConfig, Seconds, Text, setting, structure_options
+from engine_store.config import DAY, DatabaseConfig, Seconds, Text, duration, setting
 from engine_store.errors import ConfigurationError
-from engine_store.protocols import Place
+from engine_store.protocols import Endpoint
 from engine_store.urls import mask_url
 
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 _URL = re.compile("postgres(?:ql)?://")
-_LONGEST_WAIT = 86_400
 
 _SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 _SessionAttrs = Literal["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]
@@ -70,69 +69,47 @@ class PostgresOptions:
     application_name: str = setting(
         default="engine-store", help="What the server shows of the connections."
     )
-    connect_timeout: Seconds = setting(
-        default=10.0,
-        least=1,
-        most=_LONGEST_WAIT,
-        help="How long to wait for a connection; libpq counts whole seconds, so rounded up.",
+    # libpq itself would wait for as long as the operating system does, which is minutes.
+    connect_timeout: Seconds = duration(
+        10.0,
+        "How long to wait for a connection; libpq counts whole seconds, so rounded up.",
+        minimum=1,
     )
-    """libpq itself would wait for as long as the operating system does, which is minutes."""
-
+    # A schema of its own: an application has a table `users` in `public` already.
     schema: str = setting(default="engine_store", help="The schema of the tables.")
-    """A schema of its own: an application has a table `users` in `public` already."""
-
-    pool_min_size: int = setting(default=1, least=0, help="Connections that are kept.")
-    """One connection is kept, so that the first call after a quiet hour need not connect."""
-    pool_max_size: int = setting(default=8, least=1, help="The most connections at a time.")
-    """Four engines on one server of PostgreSQL's default 100 connections leave room for others."""
-    pool_timeout: Seconds = setting(
-        default=10.0,
-        least=0,
-        most=_LONGEST_WAIT,
-        help="How long a call waits for a connection of the pool.",
-    )
-    """As long as SQLite's driver waits for its lock."""
+    # One is kept, so that the first call after a quiet hour need not connect.
+    pool_min_size: int = setting(default=1, minimum=0, help="Connections that are kept.")
+    # Four engines on one server of PostgreSQL's default 100 connections leave room for others.
+    pool_max_size: int = setting(default=8, minimum=1, help="The most connections at a time.")
+    pool_timeout: Seconds = duration(10.0, "How long a call waits for a connection of the pool.")
     pool_max_waiting: int = setting(
-        default=0, least=0, help="How many calls may wait for a connection; 0: any number."
+        default=0, minimum=0, help="How many calls may wait for a connection; 0: any number."
     )
-    pool_max_idle: Seconds = setting(
-        default=600.0,
-        least=1,
-        most=_LONGEST_WAIT,
-        help="After how long an unused connection is closed.",
+    pool_max_idle: Seconds = duration(
+        600.0, "After how long an unused connection is closed.", minimum=1
     )
-    pool_max_lifetime: Seconds = setting(
-        default=3600.0, least=1, most=_LONGEST_WAIT, help="After how long a connection is renewed."
+    # A server's memory for a connection only grows.
+    pool_max_lifetime: Seconds = duration(
+        3600.0, "After how long a connection is renewed.", minimum=1
     )
-    """A connection is renewed each hour: a server's memory for it only grows."""
+    # `socket` sees for a microsecond that the server has closed the connection; `query` asks the
+    # server, for a round trip; `off` trusts it.
     check: Literal["socket", "query", "off"] = setting(
         default="socket", help="How a connection is looked at before it is used."
     )
-    """How a connection is looked at before it is used. `socket` sees for a microsecond that the
-    server has closed it; `query` asks the server, for a round trip; `off` trusts it."""
-
-    statement_timeout: Seconds | None = setting(
-        default=None,
-        least=0,
-        most=_LONGEST_WAIT,
-        help="The longest that a statement may run; 60s unless told, 0: no limit.",
+    # No statement here reads more than a page, a tree or a batch.
+    statement_timeout: Seconds | None = duration(
+        None, "The longest that a statement may run; 60s by default, 0: no limit."
     )
-    """None: 60. No statement here reads more than a page, a tree or a batch; 0 means no limit."""
-    lock_timeout: Seconds | None = setting(
-        default=None,
-        least=0,
-        most=_LONGEST_WAIT,
-        help="The longest wait for a lock; 10s unless told, 0: no limit.",
+    lock_timeout: Seconds | None = duration(
+        None, "The longest wait for a lock; 10s by default, 0: no limit."
     )
-    """None: 10. As long as SQLite's driver waits for its lock; 0 means no limit."""
     pgbouncer: bool = setting(
         default=False, help="For PgBouncer's transaction pooling: keep nothing in a session."
     )
-    """For PgBouncer's transaction pooling: nothing is kept in a session of the server."""
     pgvector: bool = setting(
         default=False, help="Make the extension vector at opening, or refuse to open."
     )
-    """Make the extension `vector` at opening, and refuse to open where that is impossible."""
 
 
 @frozen
@@ -143,7 +120,7 @@ class Target:
     password: str | None = field(repr=False)
     shown: str
     """For messages: host and database, without secrets."""
-    place: Place
+    endpoint: Endpoint
 
 
 def read_options(config: DatabaseConfig) -> tuple[Target, PostgresOptions]:
@@ -151,9 +128,7 @@ def read_options(config: DatabaseConfig) -> tuple[Target, PostgresOptions]:
 
     Raises `ConfigurationError` naming the field, what was expected and what was found.
     """
-    own = fields_dict(PostgresOptions).keys()
-    given = {name: value for name, value in config.driver_options().items() if name in own}
-    options = structure_options({**given, **config.options}, PostgresOptions)
+    options = config.settings(PostgresOptions, more_in_url=True)
     _check(options)
     if config.url is not None and options.conn_string is not None:
         raise ConfigurationError("options.conn_string", "expected a URL or this, found both")
@@ -222,16 +197,16 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
         conninfo,
         None if password is None else str(password),
         f"{host}, database {dbname}",
-        _place(parameters, options.schema),
+        _endpoint(parameters, options.schema),
     )
 
 
-def _place(parameters: Mapping[str, Any], schema: str) -> Place:
+def _endpoint(parameters: Mapping[str, Any], schema: str) -> Endpoint:
     """What is stated of it: of several hosts none, for nobody knows here which one answers."""
     dbname = parameters.get("dbname") or parameters.get("user")
     host, port = str(parameters.get("host") or ""), str(parameters.get("port") or "")
     several = "," in host
-    return Place(
+    return Endpoint(
         "postgresql",
         schema if dbname is None else f"{dbname}|{schema}",
         None if several else host or None,
@@ -251,7 +226,7 @@ def _check_parameters(parameters: Mapping[str, Any]) -> None:
         if parameters.get(name) not in (None, *choices):
             raise ConfigurationError(f"options.{name}", f"expected one of {', '.join(choices)}")
     if not re.fullmatch("[1-9][0-9]{0,4}", str(parameters["connect_timeout"])):
-        raise ConfigurationError("options.connect_timeout", f"expected 1 to {_LONGEST_WAIT}")
+        raise ConfigurationError("options.connect_timeout", f"expected 1 to {DAY}")
 
 
 def _server_settings(options: PostgresOptions, stated: object) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -18,10 +17,10 @@ from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from engine_store.cancellation import shield
-from engine_store.errors import StoreClosedError, UnavailableError
+from engine_store.errors import UnavailableError
 from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking
-from engine_store.sql.connection import Fetches
+from engine_store.sql.connection import BasePool
 from engine_store_postgres.connection import ADAPTERS, AsyncPostgresConnection, PostgresConnection
 from engine_store_postgres.failures import reaching, translate, translated
 from engine_store_postgres.options import PostgresOptions, Target
@@ -50,7 +49,7 @@ class _AsyncRaw(AsyncConnection[Any]):
     wrapped: Any = None
 
 
-class _Pool(Fetches):
+class _Pool(BasePool[PostgresConnection]):
     """What the pools of both sides share. What psycopg's calls give, `_wait` waits for."""
 
     _raw: ClassVar[type[Any]]
@@ -62,9 +61,9 @@ class _Pool(Fetches):
         """A pool without connections."""
         self._target = target
         self._options = options
-        self.place = target.place
+        self.endpoint = target.endpoint
         self.keeps_sessions = not options.pgbouncer
-        self._closed = False
+        self.timeout = options.pool_timeout
         self._pool: Any = None
         self._in_use: set[Any] = set()
 
@@ -124,34 +123,14 @@ class _Pool(Fetches):
 
         return self._wrapper(raw, close)
 
-    async def acquire(
-        self, *, write: bool = False, timeout: float | None = None
-    ) -> PostgresConnection:
-        """Return a connection that was looked at, until its `release`.
-
-        Raises `StoreClosedError`, `UnavailableError`. Migrating waits for one as any call does.
-        """
-        self.check_open()
-        deadline = time.monotonic() + self._options.pool_timeout
-        while True:
-            try:
-                # At least a little, so that an idle connection is given.
-                connection = await self._next(max(deadline - time.monotonic(), 0.001))
-            except PoolTimeout:
-                raise self._none_was_free() from None
-            except psycopg.Error as error:
-                raise translate(error) from error
-            try:
-                if await self._is_usable(connection):
-                    return connection
-            except BaseException:
-                await connection.release()
-                raise
-            await connection.discard()
-
-    async def _next(self, seconds: float) -> PostgresConnection:
-        """Return a connection of psycopg's pool, noted as in use; raises psycopg's errors."""
-        raw = await self._wait((self._pool or self._opened()).getconn(seconds))
+    async def next_connection(self, seconds: float) -> PostgresConnection:
+        """Return a connection of psycopg's pool, noted as in use."""
+        try:
+            raw = await self._wait((self._pool or self._opened()).getconn(seconds))
+        except PoolTimeout:
+            raise self._none_was_free() from None
+        except psycopg.Error as error:
+            raise translate(error) from error
         self._in_use.add(raw)
         if raw.wrapped is None:
             raw.wrapped = self._wrapper(raw, self._give_back)
@@ -163,7 +142,7 @@ class _Pool(Fetches):
         if self._pool is not None:
             await self._wait(self._pool.putconn(raw))
 
-    async def _is_usable(self, connection: PostgresConnection) -> bool:
+    async def is_usable(self, connection: PostgresConnection) -> bool:
         """Whether the server has said nothing; it is asked only if the settings say so.
 
         A server tells an idle connection its end, or closes it. All else it may say by itself is
@@ -181,7 +160,7 @@ class _Pool(Fetches):
         return True
 
     def _none_was_free(self) -> UnavailableError:
-        seconds, size = self._options.pool_timeout, self._options.pool_max_size
+        seconds, size = self.timeout, self._options.pool_max_size
         if len(self._in_use) < size:
             return UnavailableError(
                 f"PostgreSQL could not be reached for {seconds:g} s; try again when it is back; "
@@ -192,12 +171,7 @@ class _Pool(Fetches):
             "pool_max_size, or keep transactions short"
         )
 
-    def check_open(self) -> None:
-        """Raise `StoreClosedError` after `close`."""
-        if self._closed:
-            raise StoreClosedError
-
-    def figures(self) -> Mapping[str, int | float | str]:
+    def stats(self) -> Mapping[str, int | float | str]:
         """Return how many connections there are, idle ones and calls that wait."""
         found = {} if self._pool is None else self._pool.get_stats()
         names = ("pool_size", "pool_max", "pool_available", "requests_waiting")
@@ -205,7 +179,7 @@ class _Pool(Fetches):
 
     async def close(self) -> None:
         """Close every connection; those in use are closed as they are released."""
-        self._closed = True
+        self.closed = True
         if self._pool is not None:
             await self._wait(self._pool.close())
 

@@ -6,7 +6,6 @@ import os
 import random
 import sqlite3
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -49,13 +48,9 @@ class SqliteConnection(DbapiConnection):
 
     raw: sqlite3.Connection
 
-    def __init__(
-        self,
-        raw: sqlite3.Connection,
-        give_back: Callable[[SqliteConnection], None] | None = None,
-    ) -> None:
-        """The connection `raw`; `release` gives it back."""
-        super().__init__(raw, "named", give_back)
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        """The connection `raw`."""
+        super().__init__(raw, "named")
 
     @property
     def in_transaction(self) -> bool:

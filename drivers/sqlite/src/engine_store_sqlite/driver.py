@@ -14,8 +14,7 @@ import orjson
 from engine_store.config import Config, DatabaseConfig, Finding, Severity
 from engine_store.errors import ConfigurationError, SchemaBehindError
 from engine_store.migrations import Applied, load_migrations
-from engine_store.plugins import hookimpl
-from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
+from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
 from engine_store.sql.blocking import run
 from engine_store.sql.dialect import Dialect
 from engine_store.sql.migrator import read_applied
@@ -75,7 +74,8 @@ the one writer.
 class SqliteDriver:
     """`engine_store.protocols.Driver` for the standard library's `sqlite3`."""
 
-    name = "sqlite"
+    name = DIALECT.name
+    settings = SqliteOptions
 
     def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
         location, _ = read_options(config)
@@ -90,6 +90,20 @@ class SqliteDriver:
 
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
         return await open_threaded(lambda: open_engine(config, context))
+
+    def check(self, config: Config) -> Iterable[Finding]:
+        return list(_check(config))
+
+    def backup(
+        self, config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
+    ) -> int:
+        location, options = read_options(config)
+        if location.path is not None and location.path.exists():
+            _check_file(location.path, options, behind=True)
+        return backup(config, target, progress)
+
+
+DRIVER = SqliteDriver()
 
 
 def open_engine(config: DatabaseConfig, context: OpenContext) -> tuple[SqlEngine, SqlitePool]:
@@ -123,38 +137,6 @@ def _check_file(path: Path, options: SqliteOptions, *, behind: bool) -> None:
         return run(read_applied(connection, QUERIES, DIALECT))
 
     check_file(path, options, MIGRATIONS, applied, behind=behind)
-
-
-_DRIVER = SqliteDriver()
-
-
-@hookimpl
-def engine_store_driver() -> Driver:
-    """The driver of this plugin."""
-    return _DRIVER
-
-
-@hookimpl
-def engine_store_backup(
-    config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
-) -> int:
-    """Copy the file, by SQLite's online backup."""
-    location, options = read_options(config)
-    if location.path is not None and location.path.exists():
-        _check_file(location.path, options, behind=True)
-    return backup(config, target, progress)
-
-
-@hookimpl
-def engine_store_check(config: Config) -> Iterable[Finding]:
-    """What a start would come across."""
-    return list(_check(config))
-
-
-@hookimpl
-def engine_store_settings() -> type[SqliteOptions]:
-    """The settings of this driver."""
-    return SqliteOptions
 
 
 def _check(config: Config) -> Iterator[Finding]:

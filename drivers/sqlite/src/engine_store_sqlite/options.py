@@ -8,14 +8,11 @@ from typing import Literal
 
 from attrs import frozen
 
-from engine_store.config import DatabaseConfig, Seconds, setting, structure_options
+from engine_store.config import DatabaseConfig, Seconds, duration, setting
 from engine_store.errors import ConfigurationError
 from engine_store.urls import mask_url, parse_url
 
 MEMORY = ":memory:"
-
-_LONGEST_WAIT = 86_400
-"""A day: SQLite and `threading` can count a few weeks and some centuries, respectively."""
 
 
 @frozen
@@ -32,16 +29,13 @@ class SqliteOptions:
     path: str | None = setting(
         default=None, replaces=["url"], help="The file, where no URL names it."
     )
-    busy_timeout: Seconds = setting(
-        default=10.0,
-        least=0,
-        most=_LONGEST_WAIT,
-        help="How long a call waits for a lock that another one holds.",
+    busy_timeout: Seconds = duration(
+        10.0, "How long a call waits for a lock that another one holds."
     )
     synchronous: Literal["extra", "full", "normal", "off"] = setting(
         default="full", help="When SQLite waits for the disk; full survives a power cut."
     )
-    readers: int = setting(default=4, least=1, help="Connections that read at once.")
+    readers: int = setting(default=4, minimum=1, help="Connections that read at once.")
     base_dir: str | None = setting(default=None, help="The folder that the file must lie in.")
 
 
@@ -60,7 +54,7 @@ def read_options(config: DatabaseConfig) -> tuple[Location, SqliteOptions]:
 
     Raises `ConfigurationError` naming the field, what was expected and what was found.
     """
-    options = structure_options(config.driver_options(), SqliteOptions)
+    options = config.settings(SqliteOptions)
     if config.url is not None and options.path is not None:
         raise ConfigurationError("options.path", "expected a URL or a path, found both")
     if config.url is not None:

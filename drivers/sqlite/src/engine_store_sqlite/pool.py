@@ -15,7 +15,7 @@ from typing import Any
 from attrs import evolve
 
 from engine_store.errors import StoreClosedError, UnavailableError
-from engine_store.protocols import Place
+from engine_store.protocols import Endpoint
 from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking
 from engine_store.sql.operation import Request
@@ -66,7 +66,7 @@ class SqlitePool(Blocking, forks.Forkable):
         else:
             self.path = location.path
         # The file without its folders: they may name a user, or a machine.
-        self.place = Place("sqlite", MEMORY if location.path is None else self.path.name)
+        self.endpoint = Endpoint("sqlite", MEMORY if location.path is None else self.path.name)
         self.readers = self.options.readers
         self.timeout = self.options.busy_timeout
         self.write_pool = ConnectionPool(
@@ -103,12 +103,14 @@ class SqlitePool(Blocking, forks.Forkable):
         except BaseException:
             raw.close()
             raise
-        return SqliteConnection(raw, self._release_writer)
+        return _Writer(raw, self)
 
     def _open_reader(self) -> SqliteConnection:
         with translated():
             raw = connect(self.path, self.options, read_only=True)
-        return SqliteConnection(raw, self.read_pool.release)
+        reader = SqliteConnection(raw)
+        reader.pool = self.read_pool
+        return reader
 
     def _unlink(self, writer: SqliteConnection) -> None:
         """Open every reader and take the file's name away: nothing outlives the process.
@@ -155,7 +157,7 @@ class SqlitePool(Blocking, forks.Forkable):
         try:
             begin_immediate(connection.raw, deadline, timeout)
         except BaseException:
-            self._release_writer(connection)
+            self.release_writer(connection)
             raise
         return connection
 
@@ -167,7 +169,7 @@ class SqlitePool(Blocking, forks.Forkable):
         finally:
             self.read_pool.release(connection)
 
-    def _release_writer(self, connection: SqliteConnection) -> None:
+    def release_writer(self, connection: SqliteConnection) -> None:
         try:
             if connection.raw.in_transaction:
                 connection.raw.execute("ROLLBACK")
@@ -195,7 +197,7 @@ class SqlitePool(Blocking, forks.Forkable):
 
     # --- health ----------------------------------------------------------------------------------
 
-    def figures(self) -> Mapping[str, int | float | str]:
+    def stats(self) -> Mapping[str, int | float | str]:
         """Return sizes of the database, its file and its log."""
         reader = self.read_pool.acquire()
         try:
@@ -250,6 +252,17 @@ class SqlitePool(Blocking, forks.Forkable):
             forks.keep_forever(self.write_pool, self.read_pool)
             if self._directory is None:
                 lose(self.path)
+
+
+class _Writer(SqliteConnection):
+    """The connection that writes; it is released without a transaction."""
+
+    def __init__(self, raw: sqlite3.Connection, writes: SqlitePool) -> None:
+        super().__init__(raw)
+        self._writes = writes
+
+    async def release(self) -> None:
+        self._writes.release_writer(self)
 
 
 def _size(path: Path) -> int:

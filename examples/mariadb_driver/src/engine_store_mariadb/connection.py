@@ -25,7 +25,7 @@ fit; names are quoted as in the standard; trees have more than 1,000 levels."""
 _LIMITS = "SELECT @@max_allowed_packet, @@innodb_rollback_on_timeout"
 
 
-class _Raw(pymysql.Connection):  # type: ignore[type-arg]
+class _Raw(pymysql.Connection):
     """A connection that knows how much the server takes: it ends one that sends more."""
 
     limit = 1 << 62
@@ -69,12 +69,12 @@ class MariadbPool(DbapiPool[MariadbConnection]):
         """A pool that connects as `options` say."""
         super().__init__(
             lambda: connect(options),
-            options.place,
+            options.endpoint,
             size=options.pool_size,
             timeout=options.pool_timeout,
         )
 
-    def is_usable(self, connection: MariadbConnection) -> bool:
+    async def is_usable(self, connection: MariadbConnection) -> bool:
         """Whether an idle connection is still there; the server is asked if it was idle long."""
         if not connection.raw.open or time.monotonic() - connection.used < IDLE:
             return connection.raw.open

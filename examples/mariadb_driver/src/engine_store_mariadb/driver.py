@@ -8,8 +8,7 @@ from datetime import UTC
 
 from engine_store.config import Config, DatabaseConfig, Finding
 from engine_store.errors import ConfigurationError
-from engine_store.plugins import hookimpl
-from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
+from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
 from engine_store.sql.blocking import run
 from engine_store.sql.dialect import Dialect
 from engine_store.sql.repositories import OperationSet
@@ -50,6 +49,7 @@ class MariadbDriver:
     """`engine_store.protocols.Driver` for PyMySQL."""
 
     name = DIALECT.name
+    settings = MariadbOptions
 
     def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
         return _CAPABILITIES
@@ -75,6 +75,14 @@ class MariadbDriver:
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
         return await open_threaded(lambda: open_engine(config, context))
 
+    def check(self, config: Config) -> Iterable[Finding]:
+        """Return what is wrong with the settings; the server is asked at opening."""
+        try:
+            read_options(config.database)
+        except ConfigurationError as error:
+            return Finding.of(error)
+        return ()
+
 
 def open_engine(config: DatabaseConfig, context: OpenContext) -> tuple[SqlEngine, MariadbPool]:
     """Connect, check that the database fits, and bring its schema up."""
@@ -98,26 +106,4 @@ def open_engine(config: DatabaseConfig, context: OpenContext) -> tuple[SqlEngine
     return engine, pool
 
 
-_DRIVER = MariadbDriver()
-
-
-@hookimpl
-def engine_store_driver() -> Driver:
-    """The driver of this plugin."""
-    return _DRIVER
-
-
-@hookimpl
-def engine_store_check(config: Config) -> Iterable[Finding]:
-    """What is wrong with the settings; the server is asked at opening."""
-    try:
-        read_options(config.database)
-    except ConfigurationError as error:
-        return Finding.of(error)
-    return ()
-
-
-@hookimpl
-def engine_store_settings() -> type[MariadbOptions]:
-    """The settings of this driver."""
-    return MariadbOptions
+DRIVER = MariadbDriver()

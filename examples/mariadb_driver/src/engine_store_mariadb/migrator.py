@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import cast
 from uuid import uuid4
@@ -73,23 +72,9 @@ class MariadbMigrator(SqlMigrator):
                 f"database {self.database}", f"a table {RECORD} of another program"
             ) from None
 
-    async def differences(self, connection: Connection) -> Sequence[str]:
-        """Return the differences to what the steps make in a database beside."""
-        found = await self._description(connection, self.database)
-        beside = name_beside(self.database)
-        await connection.run(queries_of(beside).create_schema())
-        try:
-            await connection.run(queries_of(beside).create_migrations())
-            for step in MIGRATIONS:
-                await connection.execute(step.named(schema=f'"{beside}"').up_sql)
-            expected = await self._description(connection, beside)
-        finally:
-            await connection.execute(f'DROP DATABASE "{beside}"')
-        missing = [f"missing: {line}" for line in sorted(expected - found)]
-        return missing + [f"not ours: {line}" for line in sorted(found - expected)]
-
-    async def _description(self, connection: Connection, database: str) -> set[str]:
+    async def describe(self, connection: Connection, **names: str) -> set[str]:
         """Return a line for each trigger, table and view, and for each part of a table."""
+        database = names.get("schema", self.database)
         objects = await connection.run(self.queries.list_objects(schema=database))
         lines = {f"{name}: {kind}" for name, kind in objects}
         with cast("MariadbConnection", connection).raw.cursor() as cursor:
@@ -99,3 +84,16 @@ class MariadbMigrator(SqlMigrator):
                     _, text = cursor.fetchone() or ("", "")
                     lines |= {f"{name}: {line.strip(' ,')}" for line in text.splitlines()[1:]}
         return lines
+
+    async def expected(self, connection: Connection) -> set[str]:
+        """Return the description of a database that is made and dropped again."""
+        beside = name_beside(self.database)
+        queries = queries_of(beside)
+        await connection.run(queries.create_schema())
+        try:
+            await connection.run(queries.create_migrations())
+            for step in MIGRATIONS:
+                await connection.execute(step.named(schema=f'"{beside}"').up_sql)
+            return await self.describe(connection, schema=beside)
+        finally:
+            await connection.execute(f'DROP DATABASE "{beside}"')

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from engine_store.config import DatabaseConfig, Seconds, setting, structure_options
 from engine_store.errors import ConfigurationError
-from engine_store.protocols import Place
+from engine_store.protocols import Endpoint
 from engine_store.urls import mask_url, parse_url
 
 _DATABASE = re.compile(r"[a-z_][a-z0-9_]{0,63}")
@@ -47,11 +47,11 @@ class MariadbOptions:
     )
 
     @property
-    def place(self) -> Place:
+    def endpoint(self) -> Endpoint:
         """The database, for reports."""
         if self.socket is not None:
-            return Place("mariadb", self.database, self.socket)
-        return Place("mariadb", self.database, self.host, self.port)
+            return Endpoint("mariadb", self.database, self.socket)
+        return Endpoint("mariadb", self.database, self.host, self.port)
 
     def __str__(self) -> str:
         server = self.socket or f"{self.host}:{self.port}"

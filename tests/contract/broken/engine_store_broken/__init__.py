@@ -15,7 +15,6 @@ import attrs
 import engine_store_memory
 import engine_store_sqlite.driver
 from engine_store.config import DatabaseConfig
-from engine_store.plugins import hookimpl
 from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
 from engine_store_broken import (  # noqa: F401 - each adds its mutants to the list
     elsewhere,
@@ -32,8 +31,8 @@ from engine_store_broken import (  # noqa: F401 - each adds its mutants to the l
 from engine_store_broken.mutant import MUTANTS, Mutant
 
 _BASES: Mapping[str, Driver] = {
-    "sqlite": engine_store_sqlite.driver.engine_store_driver(),
-    "memory": engine_store_memory.engine_store_driver(),
+    "sqlite": engine_store_sqlite.driver.DRIVER,
+    "memory": engine_store_memory.DRIVER,
 }
 _applied: list[Mutant] = []
 
@@ -93,10 +92,4 @@ def _apply(mutant: Mutant) -> Driver:
     return _BASES[mutant.base]
 
 
-_DRIVER = BrokenDriver()
-
-
-@hookimpl
-def engine_store_driver() -> Driver:
-    """The driver of this plugin."""
-    return _DRIVER
+DRIVER = BrokenDriver()

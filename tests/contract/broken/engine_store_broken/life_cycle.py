@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import attrs
 from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store.models import User
 from engine_store.sql.operation import Mode
-from engine_store.threads import run_in_thread
+from engine_store.sql.stores import AsyncSqlTransaction
 from engine_store_broken.mutant import mutant, replace
 from engine_store_sqlite import driver
 
@@ -21,12 +22,12 @@ from engine_store_sqlite import driver
 def a_closed_store_connects_again() -> None:
     """A write on a closed store opens another connection, which nobody closes."""
 
-    @replace("engine_store_sqlite.session:Session.run_one")
-    def run_one(original: Any, session: Any, invocation: Any) -> Any:
-        connections = session.connections
-        if connections.closed and invocation.mode is Mode.WRITE:
-            connections.closed = connections.writer._closed = False
-        return original(session, invocation)
+    @replace("engine_store.sql.session:Session.attempt")
+    async def attempt(original: Any, session: Any, invocation: Any) -> Any:
+        pool = session.pool
+        if pool.closed and invocation.mode is Mode.WRITE:
+            pool.closed = pool.write_pool._closed = False
+        return await original(session, invocation)
 
 
 @mutant("9.1", base="memory")
@@ -63,10 +64,10 @@ def a_fork_has_the_transaction_too() -> None:
 def waiting_for_oneself_is_retriable() -> None:
     """A write past the transaction of its own thread asks to be tried again, which never helps."""
 
-    @replace("engine_store_sqlite.pools:Writer.check_not_mine")
-    def check(original: Any, writer: Any) -> None:
+    @replace("engine_store_sqlite.pool:SqlitePool.acquire")
+    async def acquire(original: Any, pool: Any, **given: Any) -> Any:
         try:
-            original(writer)
+            return await original(pool, **given)
         except UnavailableError as exc:
             raise UnavailableError("the database is locked", retriable=True) from exc
 
@@ -75,20 +76,18 @@ def waiting_for_oneself_is_retriable() -> None:
 def a_cancelled_transaction_stays_open() -> None:
     """`except Exception`, which a cancellation is not: nobody rolls back or lets go."""
 
-    @replace("engine_store_sqlite.asynchronous:AsyncSqliteStore.transaction")
+    @replace("engine_store.sql.stores:AsyncSqlStore.transaction")
     @asynccontextmanager
     async def transaction(original: Any, store: Any) -> AsyncIterator[Any]:
-        from engine_store_sqlite.asynchronous import AsyncSqliteTransaction, TransactionSession
-
-        async with store._in_turn():
-            session = TransactionSession(store._store.connections, store._session.observer)
-            tx = AsyncSqliteTransaction(store, session)
+        async with store.engine.writing():
+            session = store.engine.transaction(asyncio.Lock(), lambda: None)
+            tx = AsyncSqlTransaction(store._operations, session)
             try:
-                await run_in_thread(store.write_thread, session.begin)
+                await session.begin()
                 yield tx
-                await run_in_thread(store.write_thread, session.commit)
+                await session.commit()
             except Exception:
-                await run_in_thread(store.write_thread, session.rollback)
+                await session.rollback()
                 raise
             finally:
                 tx.end()
@@ -98,28 +97,26 @@ def a_cancelled_transaction_stays_open() -> None:
 def a_cancelled_wait_takes_the_turn() -> None:
     """Who is cancelled while it waits for the lock gets it all the same, and keeps it."""
 
-    @replace("engine_store_sqlite.asynchronous:Turn.take")
+    @replace("engine_store.sql.threaded:WriteTurns.one")
     @asynccontextmanager
-    async def take(original: Any, turn: Any) -> AsyncIterator[None]:
-        import asyncio
-
-        waiting = asyncio.ensure_future(turn._lock.acquire())
+    async def one(original: Any, turns: Any) -> AsyncIterator[None]:
+        waiting = asyncio.ensure_future(turns._free.acquire())
         await asyncio.wait([waiting], timeout=1)
         if not waiting.done():
             raise UnavailableError("the turn did not come", retriable=True)
         try:
             yield
         finally:
-            turn._lock.release()
+            turns._free.release()
 
 
 @mutant("9.4", base="sqlite")
 def health_knows_no_schema() -> None:
     """The version of the schema is a constant."""
 
-    @replace("engine_store_sqlite.store:health")
-    def health(original: Any, *args: Any) -> Any:
-        return attrs.evolve(original(*args), schema_version=0)
+    @replace("engine_store.sql.stores:SqlEngine.health")
+    async def health(original: Any, engine: Any) -> Any:
+        return attrs.evolve(await original(engine), schema_version=0)
 
 
 @mutant("9.4", base="memory")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import attrs
 
 from engine_store.errors import SchemaBehindError
-from engine_store.migrations import Direction
+from engine_store.migrations import Direction, MigrationPlan
 from engine_store_broken.mutant import mutant, replace, rewrite_step
 
-MIGRATOR = "engine_store_sqlite.migrator:SqliteMigrator"
+MIGRATOR = "engine_store.sql.migrator:SqlMigrator"
 
 
 @mutant("8.1", base="sqlite")
@@ -18,9 +19,9 @@ def up_goes_all_the_way() -> None:
     """The target of `up` is ignored."""
 
     @replace(f"{MIGRATOR}.up")
-    def up(original: Any, migrator: Any, target: int | None = None) -> Any:
-        migrator.plan(target)  # a target that is no step is still refused
-        return original(migrator)
+    async def up(original: Any, migrator: Any, target: int | None = None) -> Any:
+        await migrator.plan(target)  # a target that is no step is still refused
+        return await original(migrator)
 
 
 @mutant("8.2", base="sqlite")
@@ -28,18 +29,15 @@ def planned_before_the_lock() -> None:
     """What is to be done is decided before the lock is held, and not looked at again."""
 
     @replace(f"{MIGRATOR}._migrate")
-    def migrate(original: Any, migrator: Any, direction: Direction, target: int | None) -> Any:
-        plan = migrator._plan(direction, migrator.applied(), target)
-        if plan.steps:
-            writer = migrator._connections.writer
-            writer.begin(migrator._timeout)
-            try:
-                migrator._run(writer.connection, plan)
-            except BaseException:
-                writer.rollback()
-                raise
-            writer.commit()
-        return plan
+    async def migrate(
+        original: Any, migrator: Any, direction: Direction, target: int | None
+    ) -> MigrationPlan:
+        left = migrator._left(direction, await migrator.applied(), target)
+        for step in left:
+            async with migrator._locked(time.monotonic() + migrator._timeout) as connection:
+                await migrator._prepare(connection)
+                await migrator._run(connection, step, direction)
+        return MigrationPlan(direction, left)
 
 
 @mutant("8.3", base="sqlite")
@@ -61,8 +59,8 @@ def verify_always_agrees() -> None:
     """Verifying is not implemented, and says nothing."""
 
     @replace(f"{MIGRATOR}.verify")
-    def verify(original: Any, migrator: Any) -> None:
-        migrator.applied()
+    async def verify(original: Any, migrator: Any) -> None:
+        await migrator.applied()
 
 
 @mutant("8.3", base="sqlite")
@@ -70,9 +68,9 @@ def a_plan_is_carried_out() -> None:
     """Asking for the plan runs it."""
 
     @replace(f"{MIGRATOR}.plan")
-    def plan(original: Any, migrator: Any, target: int | None = None) -> Any:
-        planned = original(migrator, target)
-        migrator._migrate(planned.direction, target)
+    async def plan(original: Any, migrator: Any, target: int | None = None) -> Any:
+        planned = await original(migrator, target)
+        await migrator._migrate(planned.direction, target)
         return planned
 
 
@@ -92,6 +90,6 @@ def a_schema_behind_is_opened() -> None:
 def migrates_uninvited() -> None:
     """Opening migrates, whatever the configuration says."""
 
-    @replace("engine_store_sqlite.driver:open_store")
-    def open_store(original: Any, config: Any, context: Any) -> Any:
+    @replace("engine_store_sqlite.driver:open_engine")
+    def open_engine(original: Any, config: Any, context: Any) -> Any:
         return original(attrs.evolve(config, auto_migrate=True), context)

@@ -91,7 +91,8 @@ def rewritten(statement: Statement, old: str, new: str) -> Statement:
     """The statement with `new` for `old`, which must be there."""
     text = "\n".join(f"{line} --? {given}" if given else line for line, given in statement.lines)
     assert old in text, f"{statement.name} has no {old!r}"
-    heading = f"-- name: {statement.name} :{statement.result.value}\n"
+    mark = "!" if statement.writes else ""
+    heading = f"-- name: {statement.name}{mark} :{statement.result.value}\n"
     [changed] = parse_statements(heading + text.replace(old, new))
     return changed
 

@@ -44,11 +44,11 @@ def task_ids_unique_in_their_workflow() -> None:
 def routers_with_an_agent() -> None:
     """A router is checked as an execution type without rules of its own."""
 
-    @replace("engine_store.sql.operations.tasks:check_task")
-    def check(original: Any, task: Any) -> None:
+    @replace("engine_store.entities:Entity.check")
+    def check(original: Any, entity: Any, task: Any) -> None:
         if type(task) is TaskState and task.execution_type is ExecutionType.ROUTER:
             task = attrs.evolve(task, execution_type=ExecutionType.AGGREGATE)
-        original(task)
+        original(entity, task)
 
 
 @mutant("6.3", base="sqlite")
@@ -60,6 +60,10 @@ def a_filter_is_ignored() -> None:
 @mutant("6.3", base="sqlite")
 def an_empty_filter_is_none() -> None:
     """`if statuses:`: a filter by none of them finds all."""
+
+    @replace("engine_store.sql.operations.base:_is_empty")
+    def is_empty(original: Any, value: Any) -> bool:
+        return False
 
     @replace("engine_store.sql.rows:Rows.collection")
     def collection(original: Any, rows: Any, values: Any) -> Any:

@@ -9,8 +9,12 @@ from typing import Any
 
 from engine_store.entities import TASK
 from engine_store.errors import EngineStoreError, UnavailableError
-from engine_store.sql.operation import Mode, finish
+from engine_store.sql.operation import Mode
 from engine_store_broken.mutant import mutant, replace
+
+SESSION = "engine_store.sql.session"
+POOL = "engine_store_sqlite.pool:SqlitePool"
+CONNECTION = "engine_store_sqlite.connections:SqliteConnection"
 
 COMMIT_AFTER = 0.005
 """Seconds for which a commit is only promised."""
@@ -31,10 +35,10 @@ def rollback_keeps_the_tasks() -> None:
 def rollback_commits() -> None:
     """The commit stands in `finally`, so that a failed transaction is kept too."""
 
-    @replace("engine_store_sqlite.session:TransactionSession.rollback")
-    def rollback(original: Any, session: Any) -> None:
-        if session._writer is not None:
-            session.commit()
+    @replace(f"{SESSION}:TransactionSession.rollback")
+    async def rollback(original: Any, session: Any) -> None:
+        if session._connection is not None:
+            await session._end(session._connection, commit=True)
 
 
 @mutant("3.1", base="sqlite")
@@ -42,14 +46,14 @@ def the_victim_of_a_deadlock_commits() -> None:
     """A lock that does not come in time undoes its statement alone; then the rest is committed."""
     begun: list[None] = []
 
-    @replace("engine_store_sqlite.session:TransactionSession.run_one")
-    def run_one(original: Any, session: Any, invocation: Any) -> Any:
+    @replace(f"{SESSION}:TransactionSession.attempt")
+    async def attempt(original: Any, session: Any, invocation: Any) -> Any:
         session.calls = vars(session).get("calls", 0) + 1
         if len(begun) > 1 and session.calls > 2:
             raise UnavailableError("another transaction holds the lock", retriable=True)
-        return original(session, invocation)
+        return await original(session, invocation)
 
-    @replace("engine_store_sqlite.store:SqliteStore.transaction")
+    @replace("engine_store.sql.stores:SqlStore.transaction")
     @contextmanager
     def transaction(original: Any, store: Any) -> Iterator[Any]:
         lost = None
@@ -70,26 +74,28 @@ def the_victim_of_a_deadlock_commits() -> None:
 def a_failed_savepoint_undoes_everything() -> None:
     """There are no savepoints: a nested failure rolls the whole transaction back."""
 
-    @replace("engine_store_sqlite.session:TransactionSession.rollback_savepoint")
-    def rollback(original: Any, session: Any) -> None:
-        session.connection.execute("ROLLBACK")
-        session._writer.connection.execute("BEGIN IMMEDIATE")
+    @replace(f"{SESSION}:TransactionSession.rollback_savepoint")
+    async def rollback(original: Any, session: Any) -> None:
+        session._depth -= 1
+        session._pending = []
+        session._connection.raw.execute("ROLLBACK")
+        session._connection.raw.execute("BEGIN IMMEDIATE")
 
 
 @mutant("3.2", base="sqlite")
 def a_failed_savepoint_undoes_nothing() -> None:
     """A nested transaction is the outer one under another name."""
 
-    @replace("engine_store_sqlite.session:TransactionSession.rollback_savepoint")
-    def rollback(original: Any, session: Any) -> None:
-        session.connection.execute("RELEASE nested")
+    @replace(f"{SESSION}:TransactionSession.rollback_savepoint")
+    async def rollback(original: Any, session: Any) -> None:
+        await session.release_savepoint()
 
 
 @mutant("3.2", base="sqlite")
 def the_rollback_hides_its_reason() -> None:
     """What the caller raised is replaced by an error of the store."""
 
-    @replace("engine_store_sqlite.store:SqliteStore.transaction")
+    @replace("engine_store.sql.stores:SqlStore.transaction")
     @contextmanager
     def transaction(original: Any, store: Any) -> Iterator[Any]:
         try:
@@ -103,12 +109,12 @@ def the_rollback_hides_its_reason() -> None:
 def an_error_ends_the_transaction() -> None:
     """As in PostgreSQL: after an error the transaction takes nothing but a rollback."""
 
-    @replace("engine_store_sqlite.session:TransactionSession.run_one")
-    def run_one(original: Any, session: Any, invocation: Any) -> Any:
+    @replace(f"{SESSION}:TransactionSession.attempt")
+    async def attempt(original: Any, session: Any, invocation: Any) -> Any:
         if vars(session).get("aborted"):
             raise UnavailableError("current transaction is aborted", retriable=True)
         try:
-            return original(session, invocation)
+            return await original(session, invocation)
         except EngineStoreError:
             session.aborted = True
             raise
@@ -138,23 +144,18 @@ def dirty_reads() -> None:
 def reads_are_cached() -> None:
     """A store keeps what it read until it writes itself; it misses what other stores write."""
 
-    @replace("engine_store_sqlite.session:Session._read")
-    def read(original: Any, session: Any, op: Any, request: Any) -> Any:
-        cache = vars(session.connections.writer).setdefault("cache", {})
+    @replace(f"{POOL}.fetch")
+    async def fetch(original: Any, pool: Any, request: Any) -> Any:
+        cache = vars(pool).setdefault("cache", {})
         key = repr(request)
         if key not in cache:
-            readers = session.connections.readers
-            connection = readers.take()
-            statement, parameters = request
-            cursor = connection.execute(statement.text(parameters), parameters)
-            cache[key] = cursor.fetchone() if statement.result.value == "one" else cursor.fetchall()
-            readers.give(connection)
-        return finish(op, cache[key])
+            cache[key] = await original(pool, request)
+        return cache[key]
 
-    @replace("engine_store_sqlite.pools:Writer.commit")
-    def commit(original: Any, writer: Any) -> None:
-        original(writer)
-        vars(writer).setdefault("cache", {}).clear()
+    @replace(f"{POOL}.release_writer")
+    def release(original: Any, pool: Any, connection: Any) -> None:
+        original(pool, connection)
+        vars(pool).setdefault("cache", {}).clear()
 
 
 @mutant("3.4", base="memory")
@@ -177,19 +178,19 @@ def readers_wait_for_the_writer() -> None:
 def transactions_begin_deferred() -> None:
     """A bare BEGIN takes no lock, so that `get_for_update` holds nothing against other stores."""
 
-    @replace("engine_store_sqlite.pools:Writer._begin_immediate")
-    def begin(original: Any, writer: Any, *args: Any) -> None:
-        writer.connection.execute("BEGIN")
+    @replace("engine_store_sqlite.pool:begin_immediate")
+    def begin(original: Any, connection: Any, *args: Any) -> None:
+        connection.execute("BEGIN")
 
 
 @mutant("3.5", base="sqlite")
 def get_for_update_anywhere() -> None:
     """Outside a transaction the row is read and held by nothing."""
 
-    @replace("engine_store_sqlite.session:Session.run_one")
-    def run_one(original: Any, session: Any, invocation: Any) -> Any:
+    @replace(f"{SESSION}:Session.attempt")
+    async def attempt(original: Any, session: Any, invocation: Any) -> Any:
         mode = Mode.READ if invocation.mode is Mode.LOCK else invocation.mode
-        return original(session, invocation._replace(mode=mode))
+        return await original(session, invocation._replace(mode=mode))
 
 
 @mutant("3.5", base="memory")
@@ -212,28 +213,51 @@ def acknowledged_before_it_is_committed() -> None:
     Within the process nobody notices: every call waits for the commit before it.
     """
 
-    def committed(writer: Any) -> threading.Event:
-        if "committed" not in vars(writer):
-            writer.committed = threading.Event()
-            writer.committed.set()
-        return writer.committed
+    def committed(pool: Any) -> threading.Event:
+        if "committed" not in vars(pool):
+            pool.committed = threading.Event()
+            pool.committed.set()
+        return pool.committed
 
-    @replace("engine_store_sqlite.pools:Writer.commit")
-    def commit(original: Any, writer: Any) -> None:
+    @replace(f"{CONNECTION}._command")
+    def command(original: Any, connection: Any, text: str) -> None:
+        if text == "COMMIT":
+            connection.promised = True
+        else:
+            original(connection, text)
+
+    @replace(f"{CONNECTION}.execute")
+    async def execute(original: Any, connection: Any, script: str) -> None:
+        if script == "COMMIT":
+            connection.promised = True
+        else:
+            await original(connection, script)
+
+    @replace(f"{CONNECTION}.rollback")
+    async def rollback(original: Any, connection: Any) -> None:
+        if not vars(connection).get("promised"):
+            await original(connection)
+
+    @replace(f"{POOL}.release_writer")
+    def release(original: Any, pool: Any, connection: Any) -> None:
         def later() -> None:
-            original(writer)
-            committed(writer).set()
+            connection.raw.execute("COMMIT")
+            original(pool, connection)
+            committed(pool).set()
 
-        committed(writer).clear()
-        writer._owner = None
-        threading.Timer(COMMIT_AFTER, later).start()
+        if vars(connection).pop("promised", False):
+            committed(pool).clear()
+            pool._owner = None
+            threading.Timer(COMMIT_AFTER, later).start()
+        else:
+            original(pool, connection)
 
-    @replace("engine_store_sqlite.connections:Connections.check_open")
-    def check_open(original: Any, connections: Any) -> None:
-        committed(connections.writer).wait()
-        original(connections)
+    @replace(f"{POOL}.check_open")
+    def check_open(original: Any, pool: Any) -> None:
+        committed(pool).wait()
+        original(pool)
 
-    @replace("engine_store_sqlite.connections:Connections.close")
-    def close(original: Any, connections: Any) -> None:
-        committed(connections.writer).wait()
-        original(connections)
+    @replace(f"{POOL}.close")
+    async def close(original: Any, pool: Any) -> None:
+        committed(pool).wait()
+        await original(pool)

@@ -12,11 +12,10 @@ from engine_store_broken.mutant import mutant, replace
 
 def change_what_is_merged(change: Any) -> None:
     """Let `merge_usage` of SQL drivers write each entry as `change` has it."""
-    for module in ("workflows", "tasks"):
 
-        @replace(f"engine_store.sql.operations.{module}:write_usage")
-        def write_usage(original: Any, usage: UsageSummary) -> Any:
-            return original(UsageSummary(tuple(map(change, usage.entries))))
+    @replace("engine_store.sql.operations.base:write_usage")
+    def write_usage(original: Any, usage: UsageSummary) -> Any:
+        return original(UsageSummary(tuple(map(change, usage.entries))))
 
 
 @mutant("7", base="sqlite")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine_store.entities import USER
 from engine_store.errors import AlreadyBootstrappedError, ApiKeyNotFoundError
 from engine_store.models import Role
+from engine_store.values import check_id, fold_email
 from engine_store_broken.mutant import mutant, replace, rewrite, rewrite_step
 from engine_store_memory.rows import where
 
@@ -32,10 +34,12 @@ def emails_with_their_case() -> None:
 def emails_stored_folded() -> None:
     """What an email is compared by is stored in the place of the email."""
 
-    @replace("engine_store.sql.rows:Rows.user_parameters")
-    def parameters(original: Any, rows: Any, user: Any) -> Any:
-        given = original(rows, user)
-        return {**given, "email": given["email_folded"]}
+    @replace("engine_store.sql.rows:Rows.encoder")
+    def encoder(original: Any, rows: Any, entity: Any) -> Any:
+        encode = original(rows, entity)
+        if entity is not USER:
+            return encode
+        return lambda user: encode(user) | {"email": fold_email(user.email)}
 
 
 @mutant("4.1", base="memory")
@@ -75,7 +79,7 @@ def a_missing_user_is_a_database_error() -> None:
     """The foreign key is left to refuse it, with an error of the database's own."""
     rewrite(
         "create_api_key",
-        "WHERE EXISTS (SELECT 1 FROM users WHERE user_id = :user_id)",
+        "WHERE EXISTS (SELECT 1 FROM main.users WHERE user_id = :user_id)",
         "WHERE true",
     )
 
@@ -90,6 +94,16 @@ def prefixes_may_repeat() -> None:
 def touch_goes_back() -> None:
     """The last to write wins, also with an earlier time."""
     rewrite("touch_api_key", "max(coalesce(last_used, :used), :used)", ":used")
+
+
+@mutant("4.4", base="sqlite")
+def a_read_that_writes() -> None:
+    """Reading a key notes its use, by a statement that the kit runs among reads."""
+
+    @replace("engine_store.sql.operations:ApiKeyOperations.get")
+    def get(original: Any, keys: Any, key_id: str) -> Any:
+        check_id(key_id, "key_id")
+        return keys._one(keys._q.touch_api_key(key_id=key_id, used=keys._now()), key_id)
 
 
 @mutant("4.4", base="memory")

@@ -25,6 +25,12 @@ def each_scalar(value: Any, change: Callable[[Any], Any]) -> Any:
     return change(value)
 
 
+def change_codec(**changes: Any) -> None:
+    """Let the SQLite driver pass and receive values otherwise."""
+    codec = attrs.evolve(driver.DIALECT.codec, **changes)
+    driver.DIALECT = attrs.evolve(driver.DIALECT, codec=codec)
+
+
 @mutant("1.1", base="sqlite")
 def ids_without_case() -> None:
     """Ids are compared without regard to case, the default collation of some databases."""
@@ -140,20 +146,17 @@ def upsert_unchecked() -> None:
 @mutant("1.5", base="sqlite")
 def times_come_back_naive() -> None:
     """The offset is lost on the way, and nobody knows any more that a time is UTC."""
-    driver.CODEC = attrs.evolve(
-        driver.CODEC, read_time=lambda text: datetime.fromisoformat(text).replace(tzinfo=None)
-    )
+    change_codec(read_time=lambda text: datetime.fromisoformat(text).replace(tzinfo=None))
 
 
 @mutant("1.5", base="sqlite")
 def times_in_milliseconds() -> None:
     """A column type, or a format, that cuts times to milliseconds."""
-    write_time = driver.CODEC.write_time
-    driver.CODEC = attrs.evolve(
-        driver.CODEC,
+    write_time = driver.DIALECT.codec.write_time
+    change_codec(
         write_time=lambda time: write_time(
             time.replace(microsecond=time.microsecond // 1000 * 1000)
-        ),
+        )
     )
 
 

@@ -10,9 +10,9 @@ import attrs
 
 from engine_store import checks, values
 from engine_store.entities import WORKFLOW
-from engine_store.errors import StatusConflictError
+from engine_store.errors import StatusConflictError, WorkflowNotFoundError
 from engine_store.models import Page, PurgeReport, Status
-from engine_store.sql.operation import Step
+from engine_store.sql.operation import step
 from engine_store_broken.mutant import mutant, replace, rewrite
 from engine_store_memory.workflows import tasks_of
 
@@ -31,7 +31,10 @@ def tasks_read_behind_the_workflow() -> None:
             workflows._q.get_workflow(workflow_exec_id=key),
             workflows._q.latest_tasks(workflow_exec_id=key),
         )
-        return attrs.evolve(workflows._found(row, key), tasks=workflows._by_task_id(rows))
+        if row is None:
+            raise WorkflowNotFoundError(key)
+        tasks = map(workflows._decode_task, rows)
+        return attrs.evolve(workflows._decode(row), tasks={task.task_id: task for task in tasks})
 
 
 @mutant("5.1", base="memory")
@@ -188,6 +191,16 @@ def delete_leaves_the_tasks() -> None:
 
 
 @mutant("5.6", base="sqlite")
+def a_write_of_two_statements() -> None:
+    """The tasks go by a statement after the workflow's: a crash in between leaves them."""
+
+    @replace(f"{OPERATIONS}.delete")
+    def delete(original: Any, workflows: Any, key: str) -> Any:
+        yield from original(workflows, key)
+        yield workflows._q.delete_workflows(workflow_exec_ids=workflows._rows.collection([key]))
+
+
+@mutant("5.6", base="sqlite")
 def purge_takes_running_workflows() -> None:
     """Purging by age alone, unless told otherwise."""
 
@@ -202,14 +215,14 @@ def purge_stops_behind_one_batch() -> None:
 
     @replace(f"{OPERATIONS}.purge")
     def purge(original: Any, workflows: Any, older_than: Any, **given: Any) -> Any:
-        statuses = given.get("statuses", checks.PURGED_UNLESS_TOLD)
+        statuses = given.get("statuses", checks.PURGED_BY_DEFAULT)
         size, dry_run = given.get("batch_size", 100), given.get("dry_run", False)
         checks.check_purge(older_than, statuses, size)
         if dry_run:
             return (yield from original(workflows, older_than, **given))
         rows = workflows._rows
         chosen = rows.time(older_than), rows.collection(statuses), size
-        return PurgeReport(*(yield Step(workflows._purge_batch, chosen)), dry_run=False)
+        return PurgeReport(*(yield step(workflows._purge_batch, *chosen)), dry_run=False)
 
 
 @mutant("5.6", base="sqlite")

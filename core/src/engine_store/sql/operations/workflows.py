@@ -7,7 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from engine_store.checks import PURGED_UNLESS_TOLD, check_purge, check_workflow
+from engine_store.checks import PURGED_BY_DEFAULT, check_purge, check_workflow
 from engine_store.entities import TASK, WORKFLOW
 from engine_store.errors import (
     StatusConflictError,
@@ -193,6 +193,8 @@ class WorkflowOperations(StateOperations[WorkflowState]):
             )
         )
         if written is None:  # the transform wrote to it, in the caller's transaction
+            if stored is None:
+                raise WorkflowNotFoundError(workflow_exec_id)
             actual = self._decode(stored).version
             raise VersionConflictError(WORKFLOW.label, workflow_exec_id, state.version, actual)
         return attrs.evolve(self._decode(written), tasks=tasks)
@@ -208,7 +210,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
         self,
         older_than: datetime,
         *,
-        statuses: Collection[Status] = PURGED_UNLESS_TOLD,
+        statuses: Collection[Status] = PURGED_BY_DEFAULT,
         batch_size: int = 100,
         dry_run: bool = False,
     ) -> Steps[PurgeReport]:

@@ -1,6 +1,7 @@
-"""What is checked of a configuration before anything is opened.
+"""Finds errors and risks in a configuration before anything is opened.
 
-Drivers and engines add rules of their own: a plugin with the hook `engine_store_check`.
+Drivers and engines add rules: a driver that is `Checkable`, a plugin with the hook
+`engine_store_check`.
 """
 
 from __future__ import annotations
@@ -8,23 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from engine_store.config import Config, Finding, Severity
+from engine_store.discovery import load_driver
 from engine_store.errors import ConfigurationError, Problem
-from engine_store.plugins import load_driver
-from engine_store.protocols import Capability
+from engine_store.plugins import Plugins
+from engine_store.protocols import Capability, Checkable
 from engine_store.urls import mask_url
 
 ALTERNATIVES = "qdrant, redis or filesystem"
 
 
 def findings(config: Config, plugins: Iterable[object] = ()) -> tuple[Finding, ...]:
-    """What the rules of core, of the driver and of the plugins find, errors first.
+    """Return what the rules of core, of the driver and of the plugins find, errors first.
 
     Raises `UnknownDriverError` and `DriverLoadError`.
     """
-    driver, manager = load_driver(config.database.driver_name, plugins)
+    driver = load_driver(config.database.driver_name)
     found = [*_vectors(config)]
-    for answer in manager.hook.engine_store_check(config=config):
-        found += answer or ()
+    if isinstance(driver, Checkable):
+        found += driver.check(config)
+    found += Plugins.of(plugins).check(config)
     try:
         declared = driver.capabilities(config.database)
     except ConfigurationError as error:  # the driver cannot use its own settings
@@ -35,7 +38,7 @@ def findings(config: Config, plugins: Iterable[object] = ()) -> tuple[Finding, .
 
 
 def check(config: Config, plugins: Iterable[object] = ()) -> tuple[Finding, ...]:
-    """The warnings. Raises `ConfigurationError` with every error."""
+    """Return the warnings. Raises `ConfigurationError` with every error."""
     found = findings(config, plugins)
     problems = [Problem(one.field, one.message) for one in found if one.severity is Severity.ERROR]
     if problems:

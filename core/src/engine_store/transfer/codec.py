@@ -17,6 +17,7 @@ from typing import Any
 
 import attrs
 
+from engine_store.entities import BY_MODEL, BY_NAME, Row
 from engine_store.models import (
     Component,
     ErrorInfo,
@@ -26,16 +27,15 @@ from engine_store.models import (
     UsageEntry,
     UsageSummary,
 )
-from engine_store.transfer.rows import KIND_NAMED, KIND_OF, Row
 
 
 def encode(row: Row) -> bytes:
-    """The line of a row, without its end."""
+    """Return the line of a row, without its end."""
     return _WRITER.encode(_fields(row)).encode()
 
 
 def canonical(row: Row) -> bytes:
-    """What rows are compared by: the line with all keys sorted, also those of documents.
+    """Return what rows are compared by: the line with all keys sorted, also those of documents.
 
     The contract leaves the order of a document's keys open (1.3).
     """
@@ -43,29 +43,30 @@ def canonical(row: Row) -> bytes:
 
 
 def decode(line: bytes) -> Row:
-    """The row of a line: of one that `encode` wrote, or that means the same.
+    """Return the row of a line that `encode` wrote, or of one that means the same.
 
-    Raises one of `lines.NO_ROW` for a line that is none, or has not exactly the fields of its
-    kind, and `EngineStoreError` for what no store would restore. No error quotes the line.
+    Raises one of `DECODE_ERRORS` for a line that is no row, or does not have exactly the fields of
+    its kind, and `EngineStoreError` for a row that no store would restore. No error quotes the
+    line.
     """
     fields = json.loads(line.decode())
-    kind = KIND_NAMED[fields.pop("kind")]
-    row: Row = _made(kind.model, kind.fields, fields)
-    kind.check(row)
+    entity = BY_NAME[fields.pop("kind")]
+    row: Row = _made(entity.model, entity.fields, fields)
+    entity.check_restored(row)
     return row
 
 
-NO_ROW = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
-"""What `decode` raises for a line that is no row."""
+DECODE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""The errors that `decode` raises for a line that is no row."""
 
 
 def _fields(row: Row) -> dict[str, Any]:
-    kind = KIND_OF[type(row)]
-    return {"kind": kind.name, **{name: getattr(row, name) for name in kind.fields}}
+    entity = BY_MODEL[type(row)]
+    return {"kind": entity.name, **{name: getattr(row, name) for name in entity.fields}}
 
 
 def _plain(value: object) -> object:
-    """What JSON has no type for."""
+    """Return what JSON has a type for."""
     match value:
         case datetime():
             return value.isoformat(timespec="microseconds")
@@ -92,7 +93,7 @@ _WRITER, _SORTED_WRITER = _writer(sort_keys=False), _writer(sort_keys=True)
 
 
 def _made(model: type[Any], names: Iterable[str], fields: dict[str, Any]) -> Any:
-    """A model from what JSON has for each of its fields."""
+    """Return a model, made of what JSON has for each of its fields."""
     if fields.keys() != set(names):
         raise ValueError("a field is missing, or unknown")
     return model(

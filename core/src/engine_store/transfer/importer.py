@@ -1,4 +1,4 @@
-"""Restoring a stream of rows: in batches, over what is there already, children before parents."""
+"""Restores a stream of rows: in batches, over existing rows, with children before parents."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Literal, TypeAlias
 
+from engine_store.entities import BY_MODEL, BY_NAME, Row
 from engine_store.errors import (
     AlreadyExistsError,
     EngineStoreError,
@@ -15,8 +16,8 @@ from engine_store.errors import (
 )
 from engine_store.models import ApiKey, TaskState
 from engine_store.protocols import Repositories, Store
-from engine_store.transfer.lines import canonical
-from engine_store.transfer.rows import KIND_NAMED, KIND_OF, Meter, Numbered, OnProgress, Row
+from engine_store.transfer.codec import canonical
+from engine_store.transfer.rows import Numbered, OnProgress, RowCounter, named
 
 Existing: TypeAlias = Literal["refuse", "skip"]
 
@@ -29,22 +30,22 @@ EXAMPLES = 10
 _GO_ON = 'What was committed stays; mend it and go on with existing="skip"'
 
 
-class Restorer:
+class Importer:
     """Restores rows into a store.
 
-    A task whose parent is not there waits until it has come, at most until the rows of its
-    workflow end: what is kept in memory is what is out of order.
+    A task whose parent is missing waits for it, at most until the rows of its workflow end. Only
+    rows that are out of order are kept in memory.
     """
 
     def __init__(
         self, target: Store, existing: Existing, progress: OnProgress | None = None
     ) -> None:
-        self.restored = dict.fromkeys(KIND_NAMED, 0)
-        self.different = dict.fromkeys(KIND_NAMED, 0)
+        self.restored = dict.fromkeys(BY_NAME, 0)
+        self.different = dict.fromkeys(BY_NAME, 0)
         self.examples: list[str] = []
         self._target = target
         self._existing = existing
-        self._meter = Meter(progress)
+        self._counter = RowCounter(progress)
         self._waiting: dict[str, list[tuple[int, TaskState]]] = {}
 
     def run(self, rows: Iterable[Numbered]) -> None:
@@ -57,30 +58,30 @@ class Restorer:
                 for number, row in islice(rest, BATCH):
                     self._put(tx, number, row)
                     taken += 1
-            self._meter.tell()
-        self._check_nobody_waits()
+            self._counter.report()
+        self._check_none_waits()
 
     def _put(self, tx: Repositories, number: int, row: Row) -> None:
-        """A row, and those that have waited for it."""
+        """Restore a row, and those that have waited for it."""
         if not isinstance(row, TaskState | ApiKey):
-            self._check_nobody_waits()
+            self._check_none_waits()
         ready: list[tuple[int, Row]] = [(number, row)]
         while ready:
             number, row = ready.pop()
             if not self._restore(tx, number, row):
                 continue
-            self._meter.done[KIND_OF[type(row)].name] += 1
+            self._counter.add(row)
             if isinstance(row, TaskState):
                 ready += reversed(self._waiting.pop(row.task_exec_id, []))
 
     def _restore(self, tx: Repositories, number: int, row: Row) -> bool:
-        """Whether the row is in the store now."""
-        kind = KIND_OF[type(row)]
+        """Restore a row; return whether it is in the store now."""
+        entity = BY_MODEL[type(row)]
         if self._existing == "skip" and (stored := look_up(tx, row)) is not None:
             self._compare(stored, row)
             return True
         try:
-            kind.of(tx).restore(row)
+            entity.of(tx).restore(row)
         except AlreadyExistsError as taken:
             raise _failed(number, row, taken) from taken
         except InvalidReferenceError as missing:
@@ -88,18 +89,18 @@ class Restorer:
                 raise _failed(number, row, missing) from missing
             self._waiting.setdefault(missing.key, []).append((number, row))
             return False
-        self.restored[kind.name] += 1
+        self.restored[entity.name] += 1
         return True
 
     def _compare(self, stored: Row, row: Row) -> None:
         if canonical(stored) == canonical(row):
             return
-        kind = KIND_OF[type(row)]
-        self.different[kind.name] += 1
+        entity = BY_MODEL[type(row)]
+        self.different[entity.name] += 1
         if len(self.examples) < EXAMPLES:
-            self.examples.append(f"{kind.name} {kind.key(row)}")
+            self.examples.append(f"{entity.name} {entity.key(row)}")
 
-    def _check_nobody_waits(self) -> None:
+    def _check_none_waits(self) -> None:
         if not self._waiting:
             return
         children = {task.task_exec_id for tasks in self._waiting.values() for _, task in tasks}
@@ -114,15 +115,14 @@ class Restorer:
 
 
 def look_up(store: Repositories, row: Row) -> Row | None:
-    """What the store has under the id of `row`."""
-    kind = KIND_OF[type(row)]
+    """Return the row that the store has under the id of `row`."""
+    entity = BY_MODEL[type(row)]
     try:
-        stored: Row = kind.of(store).get(kind.key(row))
+        stored: Row = entity.of(store).get(entity.key(row))
     except NotFoundError:
         return None
     return stored
 
 
 def _failed(number: int, row: Row, error: EngineStoreError) -> TransferError:
-    kind = KIND_OF[type(row)]
-    return TransferError(number, f"to restore {kind.name} {kind.key(row)!r}", str(error), _GO_ON)
+    return TransferError(number, f"to restore {named(row)}", str(error), _GO_ON)

@@ -1,4 +1,4 @@
-"""The moves themselves: what there is to copy from this example, on `engine_store.transfer`."""
+"""Export, import and resumed import on `engine_store.transfer`: copy from this module."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def refusal(store: Store, file: Path) -> str:
     raise AssertionError("an import into a store with rows was not refused")
 
 
-def resume(store: Store, file: Path, missing: str) -> transfer.Report:
+def resume(store: Store, file: Path, missing: str) -> transfer.TransferReport:
     """The same import, after one that was killed before it came to the execution `missing`."""
     store.workflows.delete(missing)
     return transfer.import_(store, file, existing="skip")

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_store_sqlite.rules import MEASURED_WORKFLOWS
 
 from engine_store import Config, DatabaseConfig, load
 from engine_store.config import Finding, Knowledge, Severity, VectorDatabase, VectorProvider, Worker
 from engine_store.errors import ConfigurationError, DriverLoadError, UnknownDriverError
 from engine_store.plugins import hookimpl
 from engine_store.startup import check, findings
+from engine_store_sqlite.driver import MEASURED_WORKFLOWS
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 

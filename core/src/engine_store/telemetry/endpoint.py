@@ -1,4 +1,4 @@
-"""Which database it is, in the attributes of OpenTelemetry's conventions."""
+"""The endpoint of a store, in the attributes of OpenTelemetry's conventions."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ Attributes: TypeAlias = dict[str, str | int]
 
 
 def attributes_of(driver: str, store: Store | AsyncStore) -> Attributes:
-    """`db.system.name`, and as far as the store tells it `db.namespace` and `server.*`."""
+    """Return `db.system.name` and, if the store has an endpoint, `db.namespace` and `server.*`."""
     if not isinstance(store, Observable):
         return {"db.system.name": driver}
-    place = store.place
+    endpoint = store.endpoint
     known = {
-        "db.system.name": place.system,
-        "db.namespace": place.namespace,
-        "server.address": place.address,
-        "server.port": place.port,
+        "db.system.name": endpoint.system,
+        "db.namespace": endpoint.namespace,
+        "server.address": endpoint.address,
+        "server.port": endpoint.port,
     }
     return {name: value for name, value in known.items() if value is not None}
