@@ -15,6 +15,7 @@ import pytest
 import engine_store
 import engine_store_mariadb.migrator
 import engine_store_postgres.driver
+from engine_store.discovery import load_driver
 from engine_store.errors import EngineStoreError
 from engine_store.models import (
     ApiKeyFilter,
@@ -25,7 +26,6 @@ from engine_store.models import (
     UserFilter,
     WorkflowFilter,
 )
-from engine_store.plugins import load_driver
 from engine_store.protocols import Store
 from engine_store.sql.catalogue import MIGRATIONS, STATEMENTS
 from engine_store.sql.statements import Call, Queries, Statement
