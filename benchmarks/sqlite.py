@@ -24,7 +24,7 @@ from benchmarks.filled import multiply
 from engine_store import DatabaseConfig
 from engine_store.sql.statements import Call, Result
 from engine_store_sqlite.connections import connect
-from engine_store_sqlite.driver import DIALECT, QUERIES
+from engine_store_sqlite.dialect import DIALECT, QUERIES
 from engine_store_sqlite.options import read_options
 
 _NUMBERS = """(

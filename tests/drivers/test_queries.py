@@ -30,7 +30,7 @@ from engine_store.protocols import Store
 from engine_store.sql.catalogue import MIGRATIONS, STATEMENTS
 from engine_store.sql.statements import Call, Queries, Statement
 from engine_store_contracts.suite.samples import USAGE, api_key, child, task, user, workflow
-from engine_store_sqlite.driver import QUERIES
+from engine_store_sqlite.dialect import QUERIES
 
 DRIVERS = {
     "sqlite": QUERIES.all(),
@@ -46,7 +46,8 @@ SHARED = {"version", "created_at"}
 QUERIES_ARE = {"_q", "queries", "_queries", "QUERIES"}
 
 WRITING = re.compile(
-    r"INSERT INTO|DELETE FROM|CREATE (TABLE|SCHEMA|EXTENSION)|PRAGMA \w+ =|^UPDATE", re.MULTILINE
+    r"INSERT INTO|DELETE FROM|CREATE (TABLE|SCHEMA|DATABASE|EXTENSION)|PRAGMA \w+ =|^UPDATE",
+    re.MULTILINE,
 )
 
 
@@ -64,7 +65,7 @@ def names_used_in(package: str) -> set[str]:
     } - set(dir(Queries))
 
 
-NEEDED = {name for name, entry in STATEMENTS.items() if entry.needed}
+NEEDED = {name for name, entry in STATEMENTS.items() if not entry.needed_if}
 USED_BY_KIT = names_used_in("engine_store.sql")
 
 

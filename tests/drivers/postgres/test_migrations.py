@@ -70,7 +70,7 @@ def migrator(schema_of: Callable[[str], str]) -> Iterator[Callable[..., Blocking
         steps, schema = (*MIGRATIONS, ONE_EMAIL_DOMAIN), schema_of(url)
         queries = queries_of(schema)
         return BlockingMigrator(
-            PostgresMigrator(pools[-1], DIALECT, queries, steps, schema, context, timeout)
+            PostgresMigrator(pools[-1], DIALECT, queries, steps, context, timeout, schema)
         )
 
     yield make

@@ -499,7 +499,7 @@ def test_a_schema_that_would_need_quotes_or_is_the_systems_is_refused(name: str)
         "expected a name of small letters, digits and _, at most 63 characters, that does not "
         f"begin with a digit or pg_, found {name!r}"
     )
-    with refused("options.schema", reason):
+    with refused("options", f"options.schema: {reason}"):
         read(schema=name)
 
 

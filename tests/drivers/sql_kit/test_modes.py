@@ -37,17 +37,34 @@ from engine_store.sql.operation import (
     read,
     write,
 )
-from engine_store.sql.operations import Bindings, UserOperations
+from engine_store.sql.operations import (
+    ApiKeyOperations,
+    Bindings,
+    TaskOperations,
+    UserOperations,
+    WorkflowOperations,
+)
 from engine_store.sql.repositories import OperationSet
 from engine_store.sql.rows import Rows
-from engine_store.sql.statements import Call, Result
+from engine_store.sql.statements import Call, Queries, Result, parse_statements
 from engine_store_contracts.suite.samples import USAGE, api_key, child, user, workflow
-from engine_store_sqlite.driver import DIALECT, QUERIES
+from engine_store_sqlite.dialect import DIALECT, QUERIES
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 ROWS = Rows(DIALECT.codec)
-OPERATIONS = OperationSet.of(
-    Bindings(QUERIES, ROWS, lambda: NOW, Backoff(attempts=2), lock_after=1)
+LOCK_TURN = parse_statements("-- name: lock_turn :none\nSELECT :key")
+BINDINGS = Bindings(
+    Queries([*QUERIES.all().values(), *LOCK_TURN]),
+    ROWS,
+    lambda: NOW,
+    Backoff(attempts=2),
+    turns_after=1,
+)
+OPERATIONS = OperationSet(
+    UserOperations(BINDINGS),
+    ApiKeyOperations(BINDINGS),
+    WorkflowOperations(BINDINGS),
+    TaskOperations(BINDINGS),
 )
 
 SAVED = {"version": 1, "created_at": NOW, "updated_at": NOW}
@@ -303,7 +320,7 @@ def test_every_statement_of_operations_is_played_and_so_are_refusals() -> None:
         ("users.update", LostRace),
         ("workflows.complete", VersionConflictError),
         ("workflows.complete", WorkflowNotFoundError),
-        ("workflows._modify_locked", ImmutableFieldError),
+        ("workflows._modify_in_turn", ImmutableFieldError),
     } <= {(played.name, played.end) for played in every if isinstance(played.end, type)}
 
 

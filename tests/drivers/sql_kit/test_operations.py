@@ -24,6 +24,7 @@ from engine_store.sql.repositories import OperationSet, SqlRepositories
 from engine_store.sql.rows import Codec, Rows
 from engine_store.sql.statements import Queries, parse_statements
 from engine_store.sql.stores import SqlTransaction
+from engine_store_sqlite.driver import DIALECT
 
 OPERATIONS = {
     "User": UserOperations,
@@ -120,6 +121,10 @@ def bindings(queries: Queries | None = None) -> Bindings:
     return Bindings(queries or Queries([]), Rows(Codec(str, lambda text: text, list)), utc_now)
 
 
+def operations_of_nothing() -> OperationSet:
+    return OperationSet.of(DIALECT, Queries([]), utc_now)
+
+
 class Runner:
     """Notes what a repository wants to be run."""
 
@@ -133,7 +138,7 @@ class Runner:
 
 def test_a_repositorys_method_hands_its_operation_to_the_runner_with_all_arguments() -> None:
     runner = Runner()
-    operations = OperationSet.of(bindings())
+    operations = operations_of_nothing()
     tasks: Any = SqlRepositories(operations, runner).tasks
     assert tasks.get("t", workflow_exec_id="w") == "result of tasks.get"
     assert tasks.modify("t", None) == "result of tasks.modify"
@@ -144,7 +149,7 @@ def test_a_repositorys_method_hands_its_operation_to_the_runner_with_all_argumen
 
 
 def test_each_repository_is_made_once() -> None:
-    made = SqlRepositories(OperationSet.of(bindings()), Runner())
+    made = SqlRepositories(operations_of_nothing(), Runner())
     for name in ("users", "api_keys", "workflows", "tasks"):
         assert getattr(made, name) is getattr(made, name)
 
@@ -167,7 +172,7 @@ def test_a_driver_overrides_operations_by_subclasses() -> None:
 
 def test_a_transaction_runs_operations_until_it_ends() -> None:
     runner: Any = Runner()
-    transaction = SqlTransaction(OperationSet.of(bindings()), runner)
+    transaction = SqlTransaction(operations_of_nothing(), runner)
     transaction.users.get("u")
     transaction.end()
     with pytest.raises(TransactionClosedError):

@@ -14,7 +14,7 @@ from engine_store.errors import TaskNotFoundError
 from engine_store.models import Status
 from engine_store.protocols import Store
 from engine_store_contracts.suite.samples import api_key, child, task, user, workflow
-from engine_store_sqlite.driver import QUERIES
+from engine_store_sqlite.dialect import QUERIES
 
 DEEP = 2_000
 LATER = datetime(9999, 1, 1, tzinfo=UTC)

@@ -26,7 +26,7 @@ from engine_store.sql.stores import BlockingMigrator
 from engine_store_contracts.suite.samples import api_key, full_task, full_workflow, user
 from engine_store_sqlite import files
 from engine_store_sqlite.connections import SqliteConnection, connect
-from engine_store_sqlite.driver import DIALECT, MIGRATIONS, QUERIES
+from engine_store_sqlite.dialect import DIALECT, MIGRATIONS, QUERIES
 from engine_store_sqlite.migrator import APPLICATION_ID, SqliteMigrator
 
 Connect = Callable[[Path], sqlite3.Connection]

@@ -14,7 +14,7 @@ from engine_store.sql import catalogue
 from engine_store.sql.blocking import run
 from engine_store.sql.statements import Call, Statement
 from engine_store_sqlite.connections import SqliteConnection
-from engine_store_sqlite.driver import MIGRATIONS, QUERIES
+from engine_store_sqlite.dialect import MIGRATIONS, QUERIES
 
 STATEMENTS = QUERIES.all()
 OF_MIGRATIONS = {entry.name for entry in catalogue.MIGRATIONS}
@@ -222,7 +222,7 @@ def test_what_is_written_returns_the_models_columns_in_their_order(
     # A virtual machine's columns are known before it runs: `EXPLAIN` would hide them.
     text = query.text(nothing(query))
     returning = text.rpartition("RETURNING")[2]
-    assert [name.strip() for name in returning.split(",")] == list(columns)
+    assert [name.strip(' \n"') for name in returning.split(",")] == list(columns)
 
 
 # --- what a page costs ---------------------------------------------------------------------------

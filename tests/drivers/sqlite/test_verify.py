@@ -10,7 +10,7 @@ import pytest
 
 from engine_store.errors import MigrationDriftError, SchemaBehindError
 from engine_store.protocols import Store
-from engine_store_sqlite.driver import MIGRATIONS
+from engine_store_sqlite.dialect import MIGRATIONS
 
 Connect = Callable[[Path], sqlite3.Connection]
 
@@ -39,13 +39,13 @@ def test_the_schema_that_the_steps_make_is_verified(store: Store) -> None:
 
 def test_a_dropped_index_is_noticed(drifted: Callable[..., list[str]]) -> None:
     assert drifted("DROP INDEX tasks_by_status") == [
-        "index of tasks missing: tasks_by_status (status, created_at, task_exec_id)"
+        "missing: index of tasks: tasks_by_status (status, created_at, task_exec_id)"
     ]
 
 
 def test_an_index_that_is_not_ours_is_noticed(drifted: Callable[..., list[str]]) -> None:
     assert drifted("CREATE INDEX mine ON tasks (action_id, lower(task_id))") == [
-        "index of tasks not ours: mine (action_id, an expression)"
+        "not ours: index of tasks: mine (action_id, an expression)"
     ]
 
 
@@ -64,25 +64,30 @@ def test_an_index_of_the_same_name_and_another_kind_is_noticed(
 ) -> None:
     index = f"CREATE {unique} INDEX tasks_by_agent ON tasks ({columns}){where}"
     assert drifted("DROP INDEX tasks_by_agent", index) == [
-        "index of tasks missing: tasks_by_agent (agent_id, created_at, task_exec_id) partial",
-        f"index of tasks not ours: tasks_by_agent ({columns}){found}",
+        "missing: index of tasks: tasks_by_agent (agent_id, created_at, task_exec_id) partial",
+        f"not ours: index of tasks: tasks_by_agent ({columns}){found}",
     ]
 
 
 def test_an_extra_column_is_noticed(drifted: Callable[..., list[str]]) -> None:
     added = "ALTER TABLE users ADD COLUMN nickname TEXT NOT NULL DEFAULT 'nobody'"
-    assert drifted(added) == ["column of users not ours: nickname TEXT NOT NULL DEFAULT 'nobody'"]
+    assert drifted(added) == ["not ours: column of users: nickname TEXT NOT NULL DEFAULT 'nobody'"]
 
 
 def test_a_renamed_column_is_noticed_from_both_sides(drifted: Callable[..., list[str]]) -> None:
     assert drifted("ALTER TABLE workflows RENAME COLUMN output TO result") == [
-        "column of workflows missing: output TEXT",
-        "column of workflows not ours: result TEXT",
+        "missing: column of workflows: output TEXT",
+        "not ours: column of workflows: result TEXT",
     ]
 
 
-def test_a_missing_table_is_noticed(drifted: Callable[..., list[str]]) -> None:
-    assert drifted("DROP TABLE api_keys") == ["table missing: api_keys"]
+def test_a_missing_table_is_noticed_with_all_that_it_had(
+    drifted: Callable[..., list[str]],
+) -> None:
+    differences = drifted("DROP TABLE api_keys")
+    assert "missing: table: api_keys STRICT" in differences
+    assert "missing: column of api_keys: fingerprint BLOB NOT NULL" in differences
+    assert all("api_keys" in line and line.startswith("missing: ") for line in differences)
 
 
 def test_a_table_a_trigger_and_a_view_that_are_not_ours_are_noticed(
@@ -92,7 +97,12 @@ def test_a_table_a_trigger_and_a_view_that_are_not_ours_are_noticed(
         "CREATE TABLE songs (title TEXT)",
         "CREATE VIEW admins AS SELECT * FROM users",
         "CREATE TRIGGER sing AFTER INSERT ON users BEGIN SELECT 1; END",
-    ) == ["table not ours: songs", "trigger not ours: sing", "view not ours: admins"]
+    ) == [
+        "not ours: column of songs: title TEXT",
+        "not ours: table: songs",
+        "not ours: trigger: sing",
+        "not ours: view: admins",
+    ]
 
 
 def test_a_table_that_lost_its_foreign_key_or_its_strictness_is_noticed(
@@ -107,9 +117,10 @@ def test_a_table_that_lost_its_foreign_key_or_its_strictness_is_noticed(
     indexes = [sql for sql in MIGRATIONS[0].up_sql.split(";\n") if "CREATE INDEX api_keys_" in sql]
     assert len(indexes) == 2
     assert drifted("DROP TABLE api_keys", loose, *indexes) == [
-        "foreign key of api_keys missing: (user_id) REFERENCES users (user_id) ON DELETE CASCADE "
+        "missing: foreign key of api_keys: (user_id) REFERENCES users (user_id) ON DELETE CASCADE "
         "ON UPDATE NO ACTION",
-        "table api_keys is not STRICT",
+        "missing: table: api_keys STRICT",
+        "not ours: table: api_keys",
     ]
 
 

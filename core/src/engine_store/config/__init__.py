@@ -19,6 +19,8 @@ from engine_store.config.structure import (
     setting,
     structure,
     structure_options,
+    without_nul,
+    without_secret,
 )
 
 __all__ = [
@@ -39,4 +41,6 @@ __all__ = [
     "setting",
     "structure",
     "structure_options",
+    "without_nul",
+    "without_secret",
 ]

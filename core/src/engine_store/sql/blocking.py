@@ -1,10 +1,13 @@
-"""Coroutines on connections that never suspend, run without an event loop."""
+"""How time passes: coroutines that never suspend, run without an event loop, and others."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from engine_store.cancellation import shield
 
 T = TypeVar("T")
 
@@ -30,3 +33,15 @@ class Blocking:
     async def shield(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` returns."""
         return await work
+
+
+class Suspending:
+    """The base of pools for an event loop: other tasks run, and a call may be cancelled."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Let other tasks run."""
+        await asyncio.sleep(seconds)
+
+    async def shield(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns; a cancellation waits for its end."""
+        return await shield(work)

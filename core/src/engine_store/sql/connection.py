@@ -10,8 +10,9 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from engine_store.errors import StoreClosedError
+from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store.protocols import Endpoint
+from engine_store.sql import forks
 from engine_store.sql.operation import Request
 
 T = TypeVar("T")
@@ -102,8 +103,8 @@ class BlockingPool(Pool, Protocol):
     timeout: float
     """Seconds for which a call waits for its turn to write."""
 
-    stays: str | None
-    """Why a forked child cannot use the store; None: it can."""
+    stays: str
+    """Why a forked child cannot use the store; empty: it can."""
 
 
 class Releasable(Connection, Protocol):
@@ -117,13 +118,26 @@ class Releasable(Connection, Protocol):
 C = TypeVar("C", bound=Releasable)
 
 
-class BasePool(Generic[C]):
-    """The base of pools whose connections all read and write, and are looked at before use."""
+STAYS_WITH_LOOP = "an asynchronous store stays with the process of its event loop"
+"""What an asynchronous store sets as `stays`."""
 
-    timeout: float
-    """Seconds for which a call waits for a connection."""
+
+class BasePool(forks.Forkable, Generic[C]):
+    """The base of pools. Connections are looked at before use; each may read and write."""
 
     closed = False
+
+    stays = ""
+    """Why a forked child cannot use the pool; empty: it can."""
+
+    lost = ""
+    """Why this process, a forked child, cannot use the pool."""
+
+    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
+        """A pool of a database; a call waits at most `timeout` seconds for a connection."""
+        self.endpoint = endpoint
+        self.timeout = timeout
+        forks.watch(self)
 
     async def next_connection(self, seconds: float) -> C:
         """Return a connection, idle or new. Raises `UnavailableError` after `seconds`."""
@@ -161,6 +175,13 @@ class BasePool(Generic[C]):
             await connection.release()
 
     def check_open(self) -> None:
-        """Raise `StoreClosedError` after `close`."""
+        """Raise `StoreClosedError` after `close`, `UnavailableError` if a fork lost the pool."""
         if self.closed:
             raise StoreClosedError
+        if self.lost:
+            raise UnavailableError(self.lost, retriable=False)
+
+    def after_fork_in_child(self) -> None:
+        """Refuse to go on, if the pool stays with its process."""
+        if self.stays:
+            self.lost = f"{self.stays}; open another one in the forked child"

@@ -13,9 +13,7 @@ from functools import lru_cache
 from re import Match
 from typing import Any, TypeVar
 
-from engine_store.errors import UnavailableError
 from engine_store.protocols import Endpoint
-from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking
 from engine_store.sql.connection import BasePool
 from engine_store.sql.operation import Request
@@ -61,8 +59,8 @@ _BEGINS = re.compile(r"(?i)\s*(?:begin|start\s+transaction)\b")
 class DbapiConnection:
     """A DB-API connection as `engine_store.sql.connection.Connection`."""
 
-    pool: ConnectionPool[Any] | None = None
-    """Where `release` gives it back."""
+    pool: Any = None
+    """Where `release` gives it back: a `ConnectionPool`, or what has one."""
 
     def __init__(self, raw: Any, style: str) -> None:
         """A connection of a module with the `paramstyle` `style`."""
@@ -163,10 +161,10 @@ class DbapiConnection:
 D = TypeVar("D", bound=DbapiConnection)
 
 
-class DbapiPool(BasePool[D], Blocking, forks.Forkable):
+class DbapiPool(BasePool[D], Blocking):
     """`engine_store.sql.connection.BlockingPool` of connections that all read and write.
 
-    A forked child gets connections of its own; one of an asynchronous store, a clear error.
+    A forked child gets connections of its own; that of an asynchronous store is refused.
     """
 
     def __init__(
@@ -177,11 +175,8 @@ class DbapiPool(BasePool[D], Blocking, forks.Forkable):
         `connect` raises `UnavailableError` with the reason; the kit gives its connections back
         here.
         """
-        self.endpoint = endpoint
+        super().__init__(endpoint, timeout)
         self.readers = self.writers = size
-        self.timeout = timeout
-        self.stays: str | None = None
-        self._lost = False
         self._connect = connect
         busy = (
             f"all {size} connections were busy for {{seconds}} s; try again, raise pool_size, or "
@@ -189,7 +184,6 @@ class DbapiPool(BasePool[D], Blocking, forks.Forkable):
         self._pool = ConnectionPool(
             self._connected, size, timeout, f"{busy}keep transactions short"
         )
-        forks.watch(self)
 
     def _connected(self) -> D:
         connection = self._connect()
@@ -203,14 +197,6 @@ class DbapiPool(BasePool[D], Blocking, forks.Forkable):
     async def next_connection(self, seconds: float) -> D:
         """Return a connection, idle or new."""
         return self._pool.acquire()
-
-    def check_open(self) -> None:
-        """Raise `StoreClosedError` after `close`, `UnavailableError` if a fork lost the pool."""
-        super().check_open()
-        if self._lost:
-            raise UnavailableError(
-                f"{self.stays}; open another one in the forked child", retriable=False
-            )
 
     def stats(self) -> Mapping[str, int | float | str]:
         """Return how many connections there are, idle ones, and calls that wait."""
@@ -227,6 +213,6 @@ class DbapiPool(BasePool[D], Blocking, forks.Forkable):
         self._pool.close()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew, or let go of the parent's connections."""
+        """Begin anew, if the pool does not stay with its process."""
         self._pool.forget()
-        self._lost = self.stays is not None
+        super().after_fork_in_child()

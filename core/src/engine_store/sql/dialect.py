@@ -10,7 +10,7 @@ from engine_store.sql.operation import Backoff
 from engine_store.sql.rows import Codec
 
 
-def _may_not(error: Exception, in_transaction: bool) -> bool:
+def _never(*_: object) -> bool:
     return False
 
 
@@ -32,9 +32,13 @@ class Dialect:
 
     codec: Codec = Codec()
 
-    may_retry: Callable[[Exception, bool], bool] = _may_not
+    may_retry: Callable[[Exception, bool], bool] = _never
     """Whether an operation that raised one of `errors` may succeed if it runs again from its
     start; the second argument: inside a transaction of the caller, which stays."""
+
+    lacks_column: Callable[[Exception], bool] = _never
+    """Whether one of `errors` says that a table has no such column: then the record of applied
+    steps is a table of another program."""
 
     retries: Backoff = Backoff(attempts=15, first=0.001, longest=0.2)
     """The waits before operations that lost to concurrent ones run again. Of the parties to a

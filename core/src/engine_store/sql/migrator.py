@@ -9,14 +9,20 @@ runs, the step counts as not applied from then on, and its statements may run ag
 from __future__ import annotations
 
 import random
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from engine_store import migrations
-from engine_store.errors import MigrationDriftError, MigrationLockError, UnavailableError
+from engine_store.errors import (
+    ForeignDatabaseError,
+    MigrationDriftError,
+    MigrationLockError,
+    UnavailableError,
+)
 from engine_store.migrations import (
     NO_TRANSACTION,
     Applied,
@@ -31,6 +37,13 @@ from engine_store.sql.dialect import Dialect
 from engine_store.sql.statements import Call, Queries, Statement
 
 T = TypeVar("T")
+
+RECORD = "engine_store_migrations"
+"""The table of applied steps, which marks a schema as ours."""
+
+_MADE = re.compile(
+    r"CREATE (?:TABLE|(?:UNIQUE )?INDEX) (?:IF NOT EXISTS )?(?:\{schema\}\.)?(\w+)"
+)
 
 LONGEST_POLL = 0.05
 """Seconds between two tries for the lock, at most."""
@@ -47,20 +60,23 @@ class SqlMigrator:
         steps: Sequence[Migration],
         context: OpenContext,
         timeout: float,
-        names: Mapping[str, str] | None = None,
+        schema: str = "",
     ) -> None:
         """A migrator that waits at most `timeout` seconds for another one.
 
-        `names` are bound to the parameters of its statements that are called so, such as `schema`.
+        If the database has schemas, or one of several databases is meant, `schema` is its name: it
+        stands for `{schema}` in the steps, and is bound to the statements' parameter `schema`.
         """
         self.pool = pool
         self.queries = queries
-        self._dialect = dialect
-        self.steps = tuple(steps)
-        self._clock = context.clock
+        self.dialect = dialect
+        self.schema = schema
+        self.files = tuple(steps)
+        named = [step.named(schema=f'"{schema}"') for step in steps]
+        self.steps = tuple(named) if schema else self.files
+        self.clock = context.clock
         self._listeners = context.listeners
         self._timeout = timeout
-        self._names = dict(names or {})
 
     async def status(self) -> tuple[MigrationStatus, ...]:
         return migrations.status(self.steps, await self.applied())
@@ -97,14 +113,32 @@ class SqlMigrator:
         Raises `ConfigurationError`, `ForeignDatabaseError`.
         """
 
+    def check_free(self, names: Collection[str]) -> None:
+        """Check that of the `names` in a schema without our record none is one that a step makes.
+
+        Raises `ForeignDatabaseError`.
+        """
+        made = set(_MADE.findall(" ".join(step.up_sql for step in self.files)))
+        if RECORD not in names and (taken := sorted(made.intersection(names))):
+            raise ForeignDatabaseError(
+                f"schema {self.schema}", f"tables of another program ({', '.join(taken)})"
+            )
+
     async def applied(self) -> tuple[Applied, ...]:
         """Return the database's record of applied steps; none if it has no record."""
         async with self.reading() as connection:
             return await self.applied_on(connection)
 
     async def applied_on(self, connection: Connection) -> tuple[Applied, ...]:
-        """Return `applied`, on a connection that the caller has."""
-        return await read_applied(connection, self.queries, self._dialect, self.call)
+        """Return `applied`, on a connection that the caller has. Raises `ForeignDatabaseError`."""
+        try:
+            return await read_applied(connection, self.queries, self.dialect, self.call)
+        except self.dialect.errors as error:
+            if not self.dialect.lacks_column(error):
+                raise
+            raise ForeignDatabaseError(
+                f"schema {self.schema}", f"a table {RECORD} of another program"
+            ) from None
 
     async def differences(self, connection: Connection) -> Sequence[str]:
         """Return in what the schema differs from what the steps make, a sentence each."""
@@ -113,11 +147,10 @@ class SqlMigrator:
         missing = [f"missing: {line}" for line in sorted(expected - found)]
         return missing + [f"not ours: {line}" for line in sorted(found - expected)]
 
-    async def describe(self, connection: Connection, **names: str) -> set[str]:
-        """Return a schema in lines of text: ours, or the one that `names` name."""
-        called = {**self._names, **names}
-        rows = await connection.run(self.queries.describe_schema(**called))
-        schema = called.get("schema")
+    async def describe(self, connection: Connection, schema: str = "") -> set[str]:
+        """Return a schema in lines of text: ours, or the one that is named."""
+        schema = schema or self.schema
+        rows = await connection.run(self.queries.describe_schema(schema=schema))
         return {f"{kind}: {text}".replace(f"{schema}.", "") for kind, text in rows}
 
     async def expected(self, connection: Connection) -> set[str]:
@@ -140,7 +173,7 @@ class SqlMigrator:
                     await self._prepare(connection)
                 await self._run(connection, left[0], direction)
             ran.append(left[0])
-            self._listeners.migration_applied(self._dialect.name, left[0], direction)
+            self._listeners.migration_applied(self.dialect.name, left[0], direction)
         return MigrationPlan(direction, tuple(ran))
 
     def _left(
@@ -160,7 +193,7 @@ class SqlMigrator:
         up = direction is Direction.UP
         text = step.up_sql if up else step.down_sql
         record = {"version": step.version, "name": step.name, "checksum": step.checksum}
-        if not self._dialect.transactional_ddl:
+        if not self.dialect.transactional_ddl:
             await connection.run(self.call(self.queries.record_started, **record))
         if text.startswith(NO_TRANSACTION):
             await self.run_outside(connection, text)
@@ -179,8 +212,8 @@ class SqlMigrator:
         raise NotImplementedError
 
     def _now(self) -> Any:
-        now: datetime = self._clock()
-        return self._dialect.codec.write_time(now.astimezone(UTC))
+        now: datetime = self.clock()
+        return self.dialect.codec.write_time(now.astimezone(UTC))
 
     @asynccontextmanager
     async def _locked(self, deadline: float) -> AsyncIterator[Connection]:
@@ -191,12 +224,12 @@ class SqlMigrator:
         while True:
             async with self._trying(deadline) as connection:
                 call = self.call(self.queries.try_migration_lock)
-                (held,) = await connection.run(call, self._dialect.begin_migration)
+                (held,) = await connection.run(call, self.dialect.begin_migration)
                 if held:
                     try:
                         yield connection
                     finally:
-                        if not self._dialect.transactional_ddl:
+                        if not self.dialect.transactional_ddl:
                             call = self.call(self.queries.release_migration_lock)
                             await self.pool.shield(connection.run(call))
                     return
@@ -211,13 +244,13 @@ class SqlMigrator:
         try:
             connection = await self.pool.acquire(write=True, timeout=left)
         except UnavailableError as error:
-            if error.retriable and not self._dialect.begin:  # what acquires it holds the lock
+            if error.retriable and not self.dialect.begin:  # what acquires it holds the lock
                 raise MigrationLockError(self._timeout) from error
             raise
         try:
             yield connection
-        except self._dialect.errors as error:
-            raise self._dialect.translate(error) from error
+        except self.dialect.errors as error:
+            raise self.dialect.translate(error) from error
         finally:
             await self.pool.shield(connection.rollback())
             await connection.release()
@@ -231,15 +264,16 @@ class SqlMigrator:
         connection = await self.pool.acquire()
         try:
             yield connection
-        except self._dialect.errors as error:
-            raise self._dialect.translate(error) from error
+        except self.dialect.errors as error:
+            raise self.dialect.translate(error) from error
         finally:
             await connection.release()
 
     def call(self, statement: Statement, **parameters: Any) -> Call:
-        """Return a call with `parameters`, and with the names that the statement binds."""
-        names = {name: value for name, value in self._names.items() if name in statement.parameters}
-        return statement(**names, **parameters)
+        """Return a call with `parameters`, and with the schema if the statement asks for it."""
+        if self.schema and "schema" in statement.parameters:
+            parameters["schema"] = self.schema
+        return statement(**parameters)
 
 
 async def read_applied(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     asynccontextmanager,
@@ -14,20 +14,17 @@ from contextlib import (
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from engine_store.config import DatabaseConfig
 from engine_store.errors import EngineStoreError, StoreClosedError, TransactionClosedError
 from engine_store.migrations import MigrationPlan, MigrationStatus, current_version
 from engine_store.models import Health
 from engine_store.protocols import AsyncMigrator, Endpoint
 from engine_store.sql.blocking import run
 from engine_store.sql.connection import Pool
-from engine_store.sql.dialect import Dialect
 from engine_store.sql.migrator import SqlMigrator
 from engine_store.sql.operation import Invocation
 from engine_store.sql.repositories import AsyncSqlRepositories, OperationSet, Runs, SqlRepositories
 from engine_store.sql.session import Session, TransactionSession
-
-Probe = Callable[[], Awaitable[tuple[str | None, Mapping[str, int | float | str]]]]
-"""Returns why the store cannot be written (None: it can), and what else the driver knows."""
 
 
 class TransactionRuns(Runs, Protocol):
@@ -77,23 +74,40 @@ class Engine(Protocol):
 
 
 class SqlEngine:
-    """The engine of a database: its pool, its dialect and its operations."""
+    """The engine of a database: its pool, its dialect and its operations.
 
-    def __init__(
-        self,
-        pool: Pool,
-        dialect: Dialect,
-        operations: OperationSet,
-        migrator: SqlMigrator,
-        probe: Probe,
-    ) -> None:
-        """An engine on `pool`, which it closes."""
-        self.pool = pool
-        self.dialect = dialect
-        self.operations = operations
+    A driver derives its own, if it has more to check or to tell.
+    """
+
+    def __init__(self, migrator: SqlMigrator) -> None:
+        """An engine on the pool of `migrator`, which it closes, with its dialect and statements."""
         self.migrator = migrator
-        self.session = Session(pool, dialect)
-        self._probe = probe
+        self.pool = migrator.pool
+        self.dialect = dialect = migrator.dialect
+        self.session = Session(self.pool, dialect)
+        self.operations = OperationSet.of(dialect, migrator.queries, migrator.clock)
+
+    async def prepare(self, config: DatabaseConfig) -> None:
+        """Connect, check that the database fits the code, and bring its schema up.
+
+        Closes the pool if any of it fails.
+        """
+        try:
+            await self.pool.open()
+            await self.check(config)
+            if config.auto_migrate:
+                await self.migrator.up()
+        except BaseException:
+            await self.pool.shield(self.pool.close())
+            raise
+
+    async def check(self, config: DatabaseConfig) -> None:
+        """Check that the database fits the code. Changes nothing."""
+        await self.migrator.check(behind=config.may_be_behind)
+
+    async def probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
+        """Return why the store cannot be written (None: it can), and what else there is to tell."""
+        return None, {}
 
     def transaction(
         self, lock: AbstractAsyncContextManager[object], owner: Callable[[], object]
@@ -111,7 +125,7 @@ class SqlEngine:
         name = self.dialect.name
         try:
             version = current_version(await self.migrator.applied())
-            problem, details = await self._probe()
+            problem, details = await self.probe()
             stats = self.pool.stats()
         except StoreClosedError:
             raise
@@ -121,23 +135,6 @@ class SqlEngine:
 
     async def close(self) -> None:
         await self.pool.close()
-
-
-async def prepare(
-    engine: SqlEngine, check: Callable[[], Awaitable[None]], *, migrate: bool
-) -> None:
-    """Connect, `check` that the database fits the code, and bring its schema up.
-
-    Closes the pool if any of it fails.
-    """
-    try:
-        await engine.pool.open()
-        await check()
-        if migrate:
-            await engine.migrator.up()
-    except BaseException:
-        await engine.pool.shield(engine.pool.close())
-        raise
 
 
 class _Level:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
-from psycopg import sql
 
 from engine_store.config import Config, DatabaseConfig, Finding
 from engine_store.errors import ConfigurationError, UnavailableError
@@ -18,12 +17,11 @@ from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
 from engine_store.sql.blocking import run
 from engine_store.sql.dialect import Dialect
 from engine_store.sql.queries import load_queries
-from engine_store.sql.repositories import OperationSet
 from engine_store.sql.statements import Queries
-from engine_store.sql.stores import AsyncSqlStore, SqlEngine, SqlStore, prepare
+from engine_store.sql.stores import AsyncSqlStore, SqlEngine, SqlStore
 from engine_store_postgres.failures import may_retry, translate, translated
 from engine_store_postgres.migrator import PostgresMigrator
-from engine_store_postgres.options import PostgresOptions, Target, read_options
+from engine_store_postgres.options import PostgresOptions, read_options
 from engine_store_postgres.pool import AsyncPostgresPool, PostgresPool
 
 MIGRATIONS = load_migrations("engine_store_postgres.migrations")
@@ -34,6 +32,7 @@ DIALECT = Dialect(
     errors=psycopg.Error,
     translate=translate,
     may_retry=may_retry,
+    lacks_column=lambda error: isinstance(error, psycopg.errors.UndefinedColumn),
     failure_aborts=True,
     begin_migration=("BEGIN", "SET LOCAL statement_timeout = 0"),
 )
@@ -53,6 +52,47 @@ def queries_of(schema: str) -> Queries:
     return load_queries("engine_store_postgres.queries", schema=f'"{schema}"')
 
 
+class PostgresEngine(SqlEngine):
+    """The engine of one schema, of either side."""
+
+    migrator: PostgresMigrator
+
+    def __init__(
+        self,
+        pool: PostgresPool | AsyncPostgresPool,
+        config: DatabaseConfig,
+        context: OpenContext,
+    ) -> None:
+        """An engine on `pool`, which it closes."""
+        schema, timeout = pool.options.schema, config.migration_timeout
+        migrator = PostgresMigrator(
+            pool, DIALECT, queries_of(schema), MIGRATIONS, context, timeout, schema
+        )
+        super().__init__(migrator)
+        self._needs_vectors = (pool.options.pgvector or config.vectors) and config.check_schema
+
+    async def check(self, config: DatabaseConfig) -> None:
+        """Check that the database fits the code; make the extension `vector` if it is needed."""
+        await super().check(config)
+        if self._needs_vectors:  # before the first step: it may be impossible
+            await self.migrator.enable_pgvector(auto_migrate=config.auto_migrate)
+
+    async def probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
+        """Return why the store cannot be written, and what the server says of itself."""
+        migrator = self.migrator
+        async with migrator.reading() as connection:
+            state = await connection.run(migrator.call(migrator.queries.server_state))
+        server, standby, read_only, may_write = state
+        problem = None
+        if standby:
+            problem = "the server is a standby"
+        elif read_only == "on":
+            problem = "transactions are read-only by default_transaction_read_only"
+        elif may_write is False:
+            problem = f"the user lacks a privilege to write the tables of schema {migrator.schema}"
+        return problem, {"server_version": server}
+
+
 class PostgresDriver:
     """`engine_store.protocols.Driver` for psycopg 3."""
 
@@ -62,20 +102,29 @@ class PostgresDriver:
     def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
         return _CAPABILITIES
 
-    def scratch(self, url: str) -> AbstractContextManager[str]:
-        return _scratch(url)
+    @contextmanager
+    def scratch(self, url: str) -> Iterator[str]:
+        target, options = read_options(DatabaseConfig(url=url))
+        schema = f"{options.schema[:_LONGEST_PREFIX]}_{uuid4().hex}"
+        address, _, query = url.partition("?")
+        others = [pair for pair in query.split("&") if pair and not pair.startswith("schema=")]
+        try:
+            yield f"{address}?{'&'.join([*others, f'schema={schema}'])}"
+        except BaseException:
+            with suppress(UnavailableError):  # what happened before is what matters
+                _drop(target.conninfo, schema)
+            raise
+        _drop(target.conninfo, schema)
 
     def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
-        target, options = read_options(config)
-        opening = _Opening(PostgresPool(target, options), options, config, context)
-        run(opening.prepare())
-        return SqlStore(opening.engine)
+        engine = PostgresEngine(PostgresPool(*read_options(config)), config, context)
+        run(engine.prepare(config))
+        return SqlStore(engine)
 
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
-        target, options = read_options(config)
-        opening = _Opening(AsyncPostgresPool(target, options), options, config, context)
-        await opening.prepare()
-        return AsyncSqlStore(opening.engine)
+        engine = PostgresEngine(AsyncPostgresPool(*read_options(config)), config, context)
+        await engine.prepare(config)
+        return AsyncSqlStore(engine)
 
     def check(self, config: Config) -> Iterable[Finding]:
         """Return what is wrong with the settings; the server is asked at opening."""
@@ -102,68 +151,7 @@ class PostgresDriver:
 DRIVER = PostgresDriver()
 
 
-class _Opening:
-    """A store that is being opened, of either side."""
-
-    def __init__(
-        self,
-        pool: PostgresPool | AsyncPostgresPool,
-        options: PostgresOptions,
-        config: DatabaseConfig,
-        context: OpenContext,
-    ) -> None:
-        queries, timeout = queries_of(options.schema), config.migration_timeout
-        self._config = config
-        self._needs_vectors = (options.pgvector or config.vectors) and config.check_schema
-        self._migrator = PostgresMigrator(
-            pool, DIALECT, queries, MIGRATIONS, options.schema, context, timeout
-        )
-        operations = OperationSet.of(DIALECT, queries, context.clock)
-        self.engine = SqlEngine(pool, DIALECT, operations, self._migrator, self._probe)
-
-    async def prepare(self) -> None:
-        """Check that the database can be reached and fits, then bring its schema up."""
-        await prepare(self.engine, self._check, migrate=self._config.auto_migrate)
-
-    async def _check(self) -> None:
-        await self._migrator.check(behind=self._config.may_be_behind)
-        if self._needs_vectors:  # before the first step: it may be impossible
-            await self._migrator.enable_pgvector(auto_migrate=self._config.auto_migrate)
-
-    async def _probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
-        """Return why the store cannot be written, and what the server says of itself."""
-        migrator = self._migrator
-        async with migrator.reading() as connection:
-            state = await connection.run(migrator.call(migrator.queries.server_state))
-        server, standby, read_only, may_write = state
-        problem = None
-        if standby:
-            problem = "the server is a standby"
-        elif read_only == "on":
-            problem = "transactions are read-only by default_transaction_read_only"
-        elif may_write is False:
-            problem = f"the user lacks a privilege to write the tables of schema {migrator.schema}"
-        return problem, {"server_version": server}
-
-
-@contextmanager
-def _scratch(url: str) -> Iterator[str]:
-    """Yield `url` with a schema of its own, which is dropped at the end."""
-    target, options = read_options(DatabaseConfig(url=url))
-    schema = f"{options.schema[:_LONGEST_PREFIX]}_{uuid4().hex}"
-    address, _, query = url.partition("?")
-    others = [pair for pair in query.split("&") if pair and not pair.startswith("schema=")]
-    try:
-        yield f"{address}?{'&'.join([*others, f'schema={schema}'])}"
-    except BaseException:
-        with suppress(UnavailableError):  # what happened before is what matters
-            _drop(target, schema)
-        raise
-    _drop(target, schema)
-
-
-def _drop(target: Target, schema: str) -> None:
-    drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema))
-    with translated(), psycopg.connect(target.conninfo, autocommit=True) as connection:
+def _drop(conninfo: str, schema: str) -> None:
+    with translated(), psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("SET client_min_messages = warning")  # not what it drops, one by one
-        connection.execute(drop)
+        connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE'.encode())

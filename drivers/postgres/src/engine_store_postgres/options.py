@@ -9,32 +9,43 @@ from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl
 
 import psycopg
-from attrs import field, fields_dict, frozen
+from attrs import Attribute, asdict, field, fields_dict, frozen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from engine_store.config import DAY, DatabaseConfig, Seconds, Text, duration, setting
+from engine_store.config import (
+    DAY,
+    DatabaseConfig,
+    Seconds,
+    Text,
+    duration,
+    setting,
+    without_nul,
+    without_secret,
+)
 from engine_store.errors import ConfigurationError
 from engine_store.protocols import Endpoint
 from engine_store.urls import mask_url
 
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 _URL = re.compile("postgres(?:ql)?://")
+_STRAY_AT = re.compile(r"(?s)postgres(?:ql)?://(?:[^@/]*@)?+[^?]*@")
+"""A URL with an @ that libpq would take for a part of a host's or a database's name. It is the end
+of a password with special characters that are not escaped."""
 
 _SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 _SessionAttrs = Literal["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]
 
-_LIBPQ = (
-    "host",
-    "port",
-    "user",
-    "password",
-    "dbname",
-    "sslmode",
-    "target_session_attrs",
-    "application_name",
-    "connect_timeout",
-)
-"""The settings that libpq knows under the same name."""
+_PARAMETERS = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+"""What libpq knows by name."""
+
+
+def _plain_name(made: object, field: Attribute[Any], value: str) -> None:
+    if not _SCHEMA.fullmatch(value):
+        raise ConfigurationError(
+            field.name,
+            "expected a name of small letters, digits and _, at most 63 characters, that does not "
+            f"begin with a digit or pg_, found {mask_url(value)!r}",
+        )
 
 
 @frozen
@@ -48,18 +59,24 @@ class PostgresOptions:
     conn_string: str | None = setting(
         default=None,
         repr=False,
+        validator=without_nul,
         replaces=["url", "host", "port", "user", "password", "dbname"],
         help="A URL or a connection string of libpq, in one text.",
     )
     host: str | None = setting(
         default=None,
+        validator=without_secret,
         replaces=["url", "conn_string"],
         help="The server; several are separated by commas.",
     )
     port: Text | None = setting(default=None, help="Its port, or one for each host.")
-    user: str | None = setting(default=None, help="Who connects.")
-    password: str | None = setting(default=None, repr=False, help="The password of the user.")
-    dbname: str | None = setting(default=None, also="name", help="The database.")
+    user: str | None = setting(default=None, validator=without_secret, help="Who connects.")
+    password: str | None = setting(
+        default=None, repr=False, validator=without_nul, help="The password of the user."
+    )
+    dbname: str | None = setting(
+        default=None, also="name", validator=without_secret, help="The database."
+    )
     sslmode: _SslMode | None = setting(
         default=None, also="ssl_mode", help="Whether the connection is encrypted and verified."
     )
@@ -67,7 +84,9 @@ class PostgresOptions:
         default=None, help="Which of several hosts will do."
     )
     application_name: str = setting(
-        default="engine-store", help="What the server shows of the connections."
+        default="engine-store",
+        validator=without_secret,
+        help="What the server shows of the connections.",
     )
     # libpq itself would wait for as long as the operating system does, which is minutes.
     connect_timeout: Seconds = duration(
@@ -76,7 +95,9 @@ class PostgresOptions:
         minimum=1,
     )
     # A schema of its own: an application has a table `users` in `public` already.
-    schema: str = setting(default="engine_store", help="The schema of the tables.")
+    schema: str = setting(
+        default="engine_store", validator=_plain_name, help="The schema of the tables."
+    )
     # One is kept, so that the first call after a quiet hour need not connect.
     pool_min_size: int = setting(default=1, minimum=0, help="Connections that are kept.")
     # Four engines on one server of PostgreSQL's default 100 connections leave room for others.
@@ -136,23 +157,6 @@ def read_options(config: DatabaseConfig) -> tuple[Target, PostgresOptions]:
 
 
 def _check(options: PostgresOptions) -> None:
-    if not _SCHEMA.fullmatch(options.schema):
-        raise ConfigurationError(
-            "options.schema",
-            "expected a name of small letters, digits and _, at most 63 characters, that does not "
-            f"begin with a digit or pg_, found {mask_url(options.schema)!r}",
-        )
-    for name in ("host", "user", "dbname", "application_name"):  # what the server's errors quote
-        text = getattr(options, name) or ""
-        if mask_url(text) != text:
-            raise ConfigurationError(
-                f"options.{name}",
-                "it looks like a URL or a connection string with a password; call it url or "
-                "conn_string",
-            )
-    for name in ("conn_string", *_LIBPQ):
-        if "\0" in str(getattr(options, name)):
-            raise ConfigurationError(f"options.{name}", "a text for libpq may not hold NUL")
     if options.pool_min_size > options.pool_max_size:
         raise ConfigurationError(
             "options.pool_min_size",
@@ -171,17 +175,15 @@ def _check(options: PostgresOptions) -> None:
 def _target(url: str | None, options: PostgresOptions) -> Target:
     field = "url" if url is not None else "options.conn_string"
     text = _without_own(url) if url is not None else options.conn_string or ""
-    if _has_stray_at(text):
+    if _STRAY_AT.match(text):
         raise ConfigurationError(field, _why_unreadable(text))
     try:
         stated = conninfo_to_dict(text)
     except psycopg.ProgrammingError:
         raise ConfigurationError(field, _why_unreadable(text)) from None
-    separate: dict[str, Any] = {
-        name: getattr(options, name) for name in _LIBPQ if getattr(options, name) is not None
-    }
+    separate = {name: value for name, value in asdict(options).items() if value is not None}
     separate["connect_timeout"] = ceil(options.connect_timeout)
-    parameters = {**separate, **stated}
+    parameters = {name: separate[name] for name in separate.keys() & _PARAMETERS} | stated
     _check_parameters(parameters)
     if not options.pgbouncer:  # PgBouncer refuses a connection with server settings
         parameters["options"] = _server_settings(options, parameters.get("options"))
@@ -248,23 +250,9 @@ def _without_own(url: str) -> str:
     address, mark, query = url.partition("?")
     scheme, colon, rest = address.partition(":")
     address = scheme.lower() + colon + rest
-    own = fields_dict(PostgresOptions).keys() - set(_LIBPQ)
+    own = fields_dict(PostgresOptions).keys() - _PARAMETERS
     kept = [pair for pair in query.split("&") if pair.partition("=")[0] not in own]
     return address + mark + "&".join(kept)
-
-
-def _has_stray_at(text: str) -> bool:
-    """Whether a URL has an @ that libpq would take for a part of a host's or a database's name.
-
-    It is the end of a password with special characters that are not escaped.
-    """
-    if not _URL.match(text):
-        return False
-    rest = text.partition("://")[2]
-    user, at, after = rest.partition("@")
-    if not at or "/" in user:  # as libpq looks for the user: before the first slash
-        after = rest
-    return "@" in after.partition("?")[0]
 
 
 def _why_unreadable(text: str) -> str:
@@ -279,8 +267,7 @@ def _why_unreadable(text: str) -> str:
     if not _URL.match(text):
         return f"{expected}what it found"
     query = text.partition("?")[2]
-    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     named = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
-    if named - known and "@" not in query:
-        return f"no parameter of a PostgreSQL URL is called {', '.join(sorted(named - known))}"
+    if (unknown := sorted(named - _PARAMETERS)) and "@" not in query:
+        return f"no parameter of a PostgreSQL URL is called {', '.join(unknown)}"
     return f"{expected}{mask_url(text)}"

@@ -6,26 +6,21 @@ store's terms why none could be had, and starts anew in a forked child.
 
 from __future__ import annotations
 
-import asyncio
-import os
 import threading
-from collections.abc import Coroutine, Mapping
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
-from engine_store.cancellation import shield
 from engine_store.errors import UnavailableError
 from engine_store.sql import forks
-from engine_store.sql.blocking import Blocking
-from engine_store.sql.connection import BasePool
+from engine_store.sql.blocking import Blocking, Suspending
+from engine_store.sql.connection import STAYS_WITH_LOOP, BasePool
 from engine_store_postgres.connection import ADAPTERS, AsyncPostgresConnection, PostgresConnection
 from engine_store_postgres.failures import reaching, translate, translated
 from engine_store_postgres.options import PostgresOptions, Target
-
-T = TypeVar("T")
 
 _RECONNECT = 2.0
 """Seconds for which a pool tries to connect before it asks `reconnect_failed`, which begins anew.
@@ -35,18 +30,6 @@ anybody noticed."""
 _IN_UTC = b"SET TimeZone TO 'UTC'"
 """psycopg reads times in the time zone of the session, where the first and the last of them may lie
 before year 1 or after 9999. PgBouncer keeps this one setting for each of its clients."""
-
-
-class _Raw(Connection[Any]):
-    """psycopg's connection, with what wraps it while it lives."""
-
-    wrapped: Any = None
-
-
-class _AsyncRaw(AsyncConnection[Any]):
-    """psycopg's connection for an event loop, with what wraps it while it lives."""
-
-    wrapped: Any = None
 
 
 class _Pool(BasePool[PostgresConnection]):
@@ -59,11 +42,9 @@ class _Pool(BasePool[PostgresConnection]):
 
     def __init__(self, target: Target, options: PostgresOptions) -> None:
         """A pool without connections."""
+        super().__init__(target.endpoint, options.pool_timeout)
         self._target = target
-        self._options = options
-        self.endpoint = target.endpoint
-        self.keeps_sessions = not options.pgbouncer
-        self.timeout = options.pool_timeout
+        self.options = options
         self._pool: Any = None
         self._in_use: set[Any] = set()
 
@@ -71,7 +52,8 @@ class _Pool(BasePool[PostgresConnection]):
         return result
 
     def _configure(self, raw: Any) -> Any:
-        """Set a new connection of the pool."""
+        """Set a new connection of the pool, and wrap it for as long as it lives."""
+        raw.wrapped = self._wrapper(raw, self._give_back)
         return raw.execute(_IN_UTC)
 
     async def open(self) -> None:
@@ -80,12 +62,12 @@ class _Pool(BasePool[PostgresConnection]):
         await connection.release()
         with translated():
             await self._wait(self._opened().open())
-            await self._wait(self._pool.wait(self._options.connect_timeout))
+            await self._wait(self._pool.wait(self.options.connect_timeout))
 
     def _opened(self) -> Any:
         """Return psycopg's pool, made if there is none."""
         if self._pool is None:
-            options = self._options
+            options = self.options
             self._pool = self._psycopg(
                 conninfo=self._target.conninfo,
                 kwargs=self._connect_arguments(),
@@ -106,7 +88,7 @@ class _Pool(BasePool[PostgresConnection]):
     def _connect_arguments(self) -> dict[str, Any]:
         return {
             "autocommit": True,  # transactions are begun by name
-            "prepare_threshold": None if self._options.pgbouncer else 5,
+            "prepare_threshold": None if self.options.pgbouncer else 5,
             "context": ADAPTERS,
             "cursor_factory": self._cursor,
         }
@@ -116,7 +98,7 @@ class _Pool(BasePool[PostgresConnection]):
         with reaching(self._target.shown, self._target.password):
             arguments = self._connect_arguments()
             raw = await self._wait(self._raw.connect(self._target.conninfo, **arguments))
-            await self._wait(self._configure(raw))
+            await self._wait(raw.execute(_IN_UTC))
 
         async def close(raw: Any) -> None:
             await self._wait(raw.close())
@@ -132,8 +114,6 @@ class _Pool(BasePool[PostgresConnection]):
         except psycopg.Error as error:
             raise translate(error) from error
         self._in_use.add(raw)
-        if raw.wrapped is None:
-            raw.wrapped = self._wrapper(raw, self._give_back)
         wrapped: PostgresConnection = raw.wrapped
         return wrapped
 
@@ -148,11 +128,11 @@ class _Pool(BasePool[PostgresConnection]):
         A server tells an idle connection its end, or closes it. All else it may say by itself is
         so rare that a new connection is cheaper than to find out.
         """
-        if self._options.check == "off":
+        if self.options.check == "off":
             return True
         if not connection.is_quiet:
             return False
-        if self._options.check == "query":
+        if self.options.check == "query":
             try:
                 await connection.execute("")
             except psycopg.Error:
@@ -160,7 +140,7 @@ class _Pool(BasePool[PostgresConnection]):
         return True
 
     def _none_was_free(self) -> UnavailableError:
-        seconds, size = self.timeout, self._options.pool_max_size
+        seconds, size = self.timeout, self.options.pool_max_size
         if len(self._in_use) < size:
             return UnavailableError(
                 f"PostgreSQL could not be reached for {seconds:g} s; try again when it is back; "
@@ -184,17 +164,16 @@ class _Pool(BasePool[PostgresConnection]):
             await self._wait(self._pool.close())
 
 
-class PostgresPool(_Pool, Blocking, forks.Forkable):
+class PostgresPool(_Pool, Blocking):
     """`engine_store.sql.connection.Pool` that blocks. A forked child gets its own connections."""
 
-    _raw, _cursor = _Raw, RawCursor
+    _raw, _cursor = Connection, RawCursor
     _wrapper, _psycopg = PostgresConnection, ConnectionPool
 
     def __init__(self, target: Target, options: PostgresOptions) -> None:
         """A pool without connections."""
         super().__init__(target, options)
         self._lock = threading.Lock()
-        forks.watch(self)
 
     def _opened(self) -> Any:
         with self._lock:
@@ -213,37 +192,12 @@ class PostgresPool(_Pool, Blocking, forks.Forkable):
         self._lock = threading.Lock()
 
 
-class AsyncPostgresPool(_Pool):
+class AsyncPostgresPool(_Pool, Suspending):
     """`engine_store.sql.connection.Pool`, for one event loop of one process."""
 
-    _raw, _cursor = _AsyncRaw, AsyncRawCursor
+    stays = STAYS_WITH_LOOP
+    _raw, _cursor = AsyncConnection, AsyncRawCursor
     _wrapper, _psycopg = AsyncPostgresConnection, AsyncConnectionPool
-
-    def __init__(self, target: Target, options: PostgresOptions) -> None:
-        """A pool for the running event loop."""
-        super().__init__(target, options)
-        self._process = os.getpid()
 
     async def _wait(self, result: Any) -> Any:
         return await result
-
-    async def _configure(self, raw: Any) -> None:
-        await raw.execute(_IN_UTC)
-
-    def check_open(self) -> None:
-        """Raise `StoreClosedError` after `close`, `UnavailableError` in a forked child."""
-        super().check_open()
-        if os.getpid() != self._process:
-            raise UnavailableError(
-                "an asynchronous store stays with the process of its event loop; open another one "
-                "in the forked child",
-                retriable=False,
-            )
-
-    async def sleep(self, seconds: float) -> None:
-        """Let other tasks run."""
-        await asyncio.sleep(seconds)
-
-    async def shield(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what `work` returns; a cancellation waits for its end."""
-        return await shield(work)

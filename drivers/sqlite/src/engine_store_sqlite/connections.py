@@ -13,34 +13,29 @@ from urllib.parse import quote
 from engine_store.errors import UnavailableError
 from engine_store.sql.dbapi import DbapiConnection
 from engine_store.sql.statements import Call, Result
-from engine_store_sqlite.failures import is_busy, translate
+from engine_store_sqlite.failures import is_busy, translate, translated
 from engine_store_sqlite.options import SqliteOptions
 
 LONGEST_POLL = 0.01
 """Seconds between tries for a lock, at most. SQLite's own busy handler sleeps up to 0.1 s and lets
 one of eight busy processes starve for seconds."""
 
-_lost: set[Path] = set()
-"""In a forked child: files to which there was a connection when it was forked."""
+_lost: dict[Path, str] = {}
+"""In a forked child: files to which there was a connection when it was forked, and what that means
+for it."""
 
 
-def lose(path: Path) -> None:
-    """Note that this process, a forked child, cannot use `path` safely.
+def lose(path: Path) -> str:
+    """Note that this process, a forked child, cannot use `path` safely; return the reason.
 
     SQLite notes in memory which locks the process has on a file, for all connections to it. In the
     child the note is untrue (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_across_a_fork_).
     """
-    _lost.add(path)
-
-
-def check_not_lost(path: Path) -> None:
-    """Raise `UnavailableError` if this process cannot use `path` safely."""
-    if path in _lost:
-        raise UnavailableError(
-            f"this process was forked in the middle of a transaction, and SQLite cannot use {path} "
-            "here; fork outside of transactions, or start the process anew",
-            retriable=False,
-        )
+    _lost[path] = (
+        f"this process was forked in the middle of a transaction, and SQLite cannot use {path} "
+        "here; fork outside of transactions, or start the process anew"
+    )
+    return _lost[path]
 
 
 class SqliteConnection(DbapiConnection):
@@ -48,9 +43,10 @@ class SqliteConnection(DbapiConnection):
 
     raw: sqlite3.Connection
 
-    def __init__(self, raw: sqlite3.Connection) -> None:
-        """The connection `raw`."""
+    def __init__(self, raw: sqlite3.Connection, pool: Any = None) -> None:
+        """The connection `raw`, which goes back to `pool`."""
         super().__init__(raw, "named")
+        self.pool = pool
 
     @property
     def in_transaction(self) -> bool:
@@ -83,7 +79,8 @@ def connect(
 
     With `mode` "ro" it leaves the file and its log as they are, also when it is the last to close.
     """
-    check_not_lost(path)
+    if path in _lost:
+        raise UnavailableError(_lost[path], retriable=False)
     connection = sqlite3.connect(
         f"file://{quote(os.fsencode(path))}?mode={mode}",
         uri=True,
@@ -120,23 +117,16 @@ def set_wal(connection: sqlite3.Connection, timeout: float) -> None:
     (https://www.sqlite.org/wal.html#persistence_of_wal_mode), so racing starters try again here.
     """
     deadline = time.monotonic() + timeout
-    while True:
-        try:
-            (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-            if mode != "wal":
-                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() >= deadline:
-                raise translate(error) from error
-            time.sleep(random.uniform(0, LONGEST_POLL))  # noqa: S311 - jitter, no secret
-        else:
-            if mode != "wal":
-                raise UnavailableError(
-                    "SQLite: this file system cannot do write-ahead logging (it stays at journal "
-                    f"mode {mode}); put the database on a local disk",
-                    retriable=False,
-                )
-            return
+    with translated():
+        (mode,) = _persist(connection, "PRAGMA journal_mode", deadline)
+        if mode != "wal":
+            (mode,) = _persist(connection, "PRAGMA journal_mode = WAL", deadline)
+    if mode != "wal":
+        raise UnavailableError(
+            "SQLite: this file system cannot do write-ahead logging (it stays at journal mode "
+            f"{mode}); put the database on a local disk",
+            retriable=False,
+        )
 
 
 def begin_immediate(connection: sqlite3.Connection, deadline: float, timeout: float) -> None:
@@ -144,20 +134,26 @@ def begin_immediate(connection: sqlite3.Connection, deadline: float, timeout: fl
 
     `timeout` is what the error says was waited for.
     """
+    try:
+        _persist(connection, "BEGIN IMMEDIATE", deadline)
+    except sqlite3.Error as error:
+        if not is_busy(error):
+            raise translate(error) from error
+        raise UnavailableError(
+            f"another process held the write lock for {timeout:g} s; try again, or raise "
+            "busy_timeout",
+            retriable=True,
+        ) from error
+
+
+def _persist(connection: sqlite3.Connection, statement: str, deadline: float) -> Any:
+    """Return the row of a statement; until the deadline, try again while the database is locked."""
     longest = LONGEST_POLL / 16
     while True:
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            return connection.execute(statement).fetchone()
         except sqlite3.Error as error:
-            if not is_busy(error):
-                raise translate(error) from error
-            if time.monotonic() >= deadline:
-                raise UnavailableError(
-                    f"another process held the write lock for {timeout:g} s; try again, or raise "
-                    "busy_timeout",
-                    retriable=True,
-                ) from error
-        else:
-            return
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
         time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
         longest = min(longest * 2, LONGEST_POLL)

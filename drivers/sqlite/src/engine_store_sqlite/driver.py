@@ -6,49 +6,20 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from datetime import datetime
 from pathlib import Path
-
-import orjson
 
 from engine_store.config import Config, DatabaseConfig, Finding, Severity
 from engine_store.errors import ConfigurationError, SchemaBehindError
-from engine_store.migrations import Applied, load_migrations
 from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
 from engine_store.sql.blocking import run
-from engine_store.sql.dialect import Dialect
-from engine_store.sql.migrator import read_applied
-from engine_store.sql.queries import load_queries
-from engine_store.sql.repositories import OperationSet
-from engine_store.sql.rows import Codec
-from engine_store.sql.stores import SqlEngine, SqlStore, prepare
+from engine_store.sql.stores import SqlEngine, SqlStore
 from engine_store.sql.threaded import open_threaded
 from engine_store_sqlite.backup import backup
-from engine_store_sqlite.connections import SqliteConnection
-from engine_store_sqlite.failures import translate
+from engine_store_sqlite.dialect import DIALECT, MIGRATIONS, QUERIES
 from engine_store_sqlite.files import check_file, check_sqlite, create_file, scratch
 from engine_store_sqlite.migrator import SqliteMigrator
 from engine_store_sqlite.options import SqliteOptions, read_options
 from engine_store_sqlite.pool import SqlitePool
-
-QUERIES = load_queries("engine_store_sqlite.queries", schema="main")
-MIGRATIONS = load_migrations("engine_store_sqlite.migrations")
-
-DIALECT = Dialect(
-    name="sqlite",
-    product="SQLite",
-    errors=sqlite3.Error,
-    translate=translate,
-    codec=Codec(
-        # Fixed width, so that text sorts as time does; always the same offset: checks see to it.
-        write_time=lambda time: time.isoformat(timespec="microseconds"),
-        read_time=datetime.fromisoformat,
-        write_collection=lambda values: orjson.dumps(list(values)).decode(),
-    ),
-    begin=(),
-    begin_migration=(),
-    commits_each_statement=False,
-)
 
 _CANNOT_VECTORS = "use Qdrant, Redis or the filesystem beside it"
 
@@ -99,7 +70,7 @@ class SqliteDriver:
     ) -> int:
         location, options = read_options(config)
         if location.path is not None and location.path.exists():
-            _check_file(location.path, options, behind=True)
+            check_file(location.path, options, MIGRATIONS, behind=True)
         return backup(config, target, progress)
 
 
@@ -112,31 +83,29 @@ def open_engine(config: DatabaseConfig, context: OpenContext) -> tuple[SqlEngine
     location, options = read_options(config)
     if config.vectors:
         raise ConfigurationError("vectors", f"SQLite keeps none; {_CANNOT_VECTORS}")
+    if location.path is not None:
+        check_file(location.path, options, MIGRATIONS, behind=config.may_be_behind)
+        create_file(location.path)
     pool = SqlitePool(location, options)
     timeout = config.migration_timeout
-    migrator = SqliteMigrator(pool, DIALECT, QUERIES, MIGRATIONS, context, timeout)
-
-    async def check() -> None:
-        if location.path is None and not config.may_be_behind:
-            raise SchemaBehindError(database=0, code=len(MIGRATIONS))
-
-    async def probe() -> tuple[str | None, Mapping[str, int | float | str]]:
-        return await pool.write_problem(), {}
-
-    if location.path is not None:
-        _check_file(location.path, options, behind=config.may_be_behind)
-        create_file(location.path)
-    operations = OperationSet.of(DIALECT, QUERIES, context.clock)
-    engine = SqlEngine(pool, DIALECT, operations, migrator, probe)
-    run(prepare(engine, check, migrate=config.auto_migrate))
+    engine = SqliteEngine(SqliteMigrator(pool, DIALECT, QUERIES, MIGRATIONS, context, timeout))
+    run(engine.prepare(config))
     return engine, pool
 
 
-def _check_file(path: Path, options: SqliteOptions, *, behind: bool) -> None:
-    def applied(connection: SqliteConnection) -> tuple[Applied, ...]:
-        return run(read_applied(connection, QUERIES, DIALECT))
+class SqliteEngine(SqlEngine):
+    """The engine of a file, which was checked before it was opened, or of memory."""
 
-    check_file(path, options, MIGRATIONS, applied, behind=behind)
+    pool: SqlitePool
+
+    async def check(self, config: DatabaseConfig) -> None:
+        """Raise `SchemaBehindError` for an empty memory that stays as it is."""
+        if self.pool.location.path is None and not config.may_be_behind:
+            raise SchemaBehindError(database=0, code=len(MIGRATIONS))
+
+    async def probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
+        """Return why no transaction could write."""
+        return await self.pool.write_problem(), {}
 
 
 def _check(config: Config) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
@@ -13,13 +13,13 @@ from urllib.parse import quote
 from engine_store.config import DatabaseConfig
 from engine_store.errors import ConfigurationError, ForeignDatabaseError, SchemaBehindError
 from engine_store.migrations import Applied, Migration, check_current, check_history
+from engine_store.sql.blocking import run
+from engine_store.sql.migrator import read_applied
 from engine_store_sqlite.connections import SqliteConnection, connect
+from engine_store_sqlite.dialect import DIALECT, QUERIES
 from engine_store_sqlite.failures import primary_code, translate
 from engine_store_sqlite.migrator import APPLICATION_ID
 from engine_store_sqlite.options import SqliteOptions, read_options
-
-ReadApplied = Callable[[SqliteConnection], tuple[Applied, ...]]
-"""Reads the record of applied steps on a connection."""
 
 OLDEST_SQLITE = (3, 38, 0)
 """STRICT tables came with 3.37, JSON functions in every build with 3.38."""
@@ -36,12 +36,7 @@ def check_sqlite(found: tuple[int, ...]) -> None:
 
 
 def check_file(
-    path: Path,
-    options: SqliteOptions,
-    steps: Sequence[Migration],
-    read_applied: ReadApplied,
-    *,
-    behind: bool,
+    path: Path, options: SqliteOptions, steps: Sequence[Migration], *, behind: bool
 ) -> None:
     """Check that `path` can be opened as a database with these migrations; nothing is changed.
 
@@ -53,7 +48,7 @@ def check_file(
         _check_place(path)
         has_contents = path.exists() and path.stat().st_size > 0
     if has_contents:
-        applied = _read_history(path, options, read_applied)
+        applied = _read_history(path, options)
         (check_history if behind else check_current)(steps, applied)
     elif not behind:
         raise SchemaBehindError(database=0, code=len(steps))
@@ -104,9 +99,7 @@ def _check_place(path: Path) -> None:
         raise ConfigurationError("url", f"{path} may not be read; change its permissions")
 
 
-def _read_history(
-    path: Path, options: SqliteOptions, read_applied: ReadApplied
-) -> tuple[Applied, ...]:
+def _read_history(path: Path, options: SqliteOptions) -> tuple[Applied, ...]:
     """The applied steps of the database in a file that is not empty."""
     # The last connection to close empties the log into the file, unless it may only read. Where
     # there is no log, it would leave one behind.
@@ -119,7 +112,7 @@ def _read_history(
             (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             if application != APPLICATION_ID and (application or objects):
                 raise ForeignDatabaseError(str(path), "the database of another program")
-            return read_applied(SqliteConnection(connection))
+            return run(read_applied(SqliteConnection(connection), QUERIES, DIALECT))
     except sqlite3.DatabaseError as error:
         if primary_code(error) == sqlite3.SQLITE_NOTADB:
             raise ForeignDatabaseError(str(path), "data that is no SQLite database") from error

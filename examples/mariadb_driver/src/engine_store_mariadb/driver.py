@@ -6,18 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC
 
+from pymysql.constants import ER
+
 from engine_store.config import Config, DatabaseConfig, Finding
 from engine_store.errors import ConfigurationError
 from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
 from engine_store.sql.blocking import run
 from engine_store.sql.dialect import Dialect
-from engine_store.sql.repositories import OperationSet
 from engine_store.sql.rows import Codec
-from engine_store.sql.stores import SqlEngine, SqlStore, prepare
+from engine_store.sql.stores import SqlEngine, SqlStore
 from engine_store.sql.threaded import open_threaded
 from engine_store_mariadb.connection import MariadbPool, connect
-from engine_store_mariadb.failures import FAILURES, may_retry
-from engine_store_mariadb.migrator import MariadbMigrator, name_beside, queries_of
+from engine_store_mariadb.failures import FAILURES, code_of, may_retry
+from engine_store_mariadb.migrator import MIGRATIONS, MariadbMigrator, name_beside, queries_of
 from engine_store_mariadb.options import MariadbOptions, read_options
 
 DIALECT = Dialect(
@@ -34,6 +35,7 @@ DIALECT = Dialect(
     ),
     transactional_ddl=False,
     begin_migration=(),
+    lacks_column=lambda error: code_of(error) == ER.BAD_FIELD_ERROR,
     turns_after=2,  # a commit waits for the disk
 )
 
@@ -84,25 +86,27 @@ class MariadbDriver:
         return ()
 
 
+class MariadbEngine(SqlEngine):
+    """The engine of one database."""
+
+    async def probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
+        """Return whether the server is read-only, and its version."""
+        async with self.migrator.reading() as connection:
+            version, read_only = await connection.run(self.migrator.queries.server_state())
+        return "the server is read-only" if read_only else None, {"server_version": version}
+
+
 def open_engine(config: DatabaseConfig, context: OpenContext) -> tuple[SqlEngine, MariadbPool]:
     """Connect, check that the database fits, and bring its schema up."""
     options = read_options(config)
     if config.vectors:
         raise ConfigurationError("vectors", _CANNOT_VECTORS)
-    pool = MariadbPool(options)
-    migrator = MariadbMigrator(pool, DIALECT, options.database, context, config.migration_timeout)
-
-    async def check() -> None:
-        await migrator.check(behind=config.may_be_behind)
-
-    async def probe() -> tuple[str | None, Mapping[str, int | float | str]]:
-        async with migrator.reading() as connection:
-            version, read_only = await connection.run(migrator.queries.server_state())
-        return "the server is read-only" if read_only else None, {"server_version": version}
-
-    operations = OperationSet.of(DIALECT, queries_of(options.database), context.clock)
-    engine = SqlEngine(pool, DIALECT, operations, migrator, probe)
-    run(prepare(engine, check, migrate=config.auto_migrate))
+    pool, queries = MariadbPool(options), queries_of(options.database)
+    timeout = config.migration_timeout
+    engine = MariadbEngine(
+        MariadbMigrator(pool, DIALECT, queries, MIGRATIONS, context, timeout, options.database)
+    )
+    run(engine.prepare(config))
     return engine, pool
 
 
