@@ -31,6 +31,11 @@ class Entry:
     """What a dialect says that needs it; empty: every driver does."""
 
     @property
+    def needed(self) -> bool:
+        """Whether every driver has to have it."""
+        return not self.needed_if
+
+    @property
     def optional(self) -> frozenset[str]:
         """The parameters without which a part of the text is left out."""
         return frozenset(name[:-1] for name in self.given.split() if name.endswith("?"))

@@ -44,7 +44,7 @@ def check_queries(queries: Queries) -> None:
 def _problems(entry: Entry, found: Mapping[str, Statement]) -> Iterator[str]:
     statement = found.get(entry.name)
     if statement is None:
-        if not entry.needed_if:
+        if entry.needed:
             yield f"{entry.name} is missing"
         return
     if statement.result is not entry.result:
