@@ -59,7 +59,7 @@ class Engine(Protocol):
     def pool(self) -> Pool: ...
 
     def transaction(
-        self, lock: AbstractAsyncContextManager[object], owner: Callable[[], object]
+        self, lock: AbstractAsyncContextManager[object] | None, owner: Callable[[], object]
     ) -> TransactionRuns:
         """Return a transaction that has not begun; see `TransactionSession`."""
         ...
@@ -110,7 +110,7 @@ class SqlEngine:
         return None, {}
 
     def transaction(
-        self, lock: AbstractAsyncContextManager[object], owner: Callable[[], object]
+        self, lock: AbstractAsyncContextManager[object] | None, owner: Callable[[], object]
     ) -> TransactionSession:
         """Return a transaction that has not begun."""
         return TransactionSession(self.pool, self.dialect, lock, owner)
@@ -236,7 +236,7 @@ class SqlStore(_Observable, SqlRepositories):
     @contextmanager
     def transaction(self) -> Iterator[SqlTransaction]:
         """Begin a transaction: all writes or none."""
-        session = self.engine.transaction(nullcontext(), threading.get_ident)
+        session = self.engine.transaction(None, threading.get_ident)
         transaction = SqlTransaction(self._operations, session)
         try:
             run(session.begin())
