@@ -50,7 +50,9 @@ def reference() -> str:
 
 def names_with_text() -> set[str]:
     """Return the names of the statements that have a text in the kit."""
-    sources = (one for one in files("engine_store.sql.queries").iterdir() if one.suffix == ".sql")
+    sources = (
+        one for one in files("engine_store.sql.queries").iterdir() if one.name.endswith(".sql")
+    )
     lines = "\n".join(source.read_text("utf-8") for source in sources).splitlines()
     return {line.split()[2].rstrip("!") for line in lines if line.startswith("-- name:")}
 
