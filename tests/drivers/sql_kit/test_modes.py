@@ -297,6 +297,7 @@ def test_every_statement_of_operations_is_played_and_so_are_refusals() -> None:
     }
     of_migrations = {"create_migrations", "create_schema", "forget_applied", "has_migrations"}
     of_migrations |= {"has_schema", "list_applied", "record_applied", "try_migration_lock"}
+    of_migrations |= {"server_state"}
     assert asked == QUERIES.all().keys() - of_migrations
     assert {
         ("users.get", UserNotFoundError),

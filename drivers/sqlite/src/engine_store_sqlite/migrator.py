@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from typing import cast
 
 from engine_store.sql.connection import Connection
 from engine_store.sql.migrator import SqlMigrator
@@ -19,8 +20,7 @@ class SqliteMigrator(SqlMigrator):
 
     async def describe(self, connection: Connection, schema: str = "") -> set[str]:
         """Return a line for each part of the schema."""
-        assert isinstance(connection, SqliteConnection)
-        return describe(connection.raw)
+        return describe(cast("SqliteConnection", connection).raw)
 
     async def expected(self, connection: Connection) -> set[str]:
         """Return what the steps make in memory."""
