@@ -425,6 +425,12 @@ MIGRATIONS = (
         "The applied steps by version.",
         columns="version, name, checksum, applied_at",
     ),
+    Entry(
+        "server_state",
+        ONE,
+        "The version of the server, and why the tables cannot be written; null: they can.",
+        columns="version, problem",
+    ),
 )
 
 STATEMENTS: Mapping[str, Entry] = {

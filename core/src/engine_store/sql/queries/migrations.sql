@@ -21,3 +21,7 @@ VALUES (:version, :name, :checksum, :applied_at)
 -- name: forget_applied! :none
 DELETE FROM {schema}.engine_store_migrations
 WHERE version = :version
+
+-- name: server_state :one
+-- Nothing is known.
+SELECT NULL, NULL
