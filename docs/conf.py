@@ -31,6 +31,7 @@ extensions = [
     "clauses",
     "commands",
     "docstrings",
+    "statements",
 ]
 exclude_patterns = ["README.md", "measured/*.md", "site"]
 nitpicky = True
@@ -38,7 +39,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections|concurrent|contextlib|datetime|enum|logging)\..*"),
     (r"py:.*", r"(os|pathlib|types|typing)\..*"),
-    (r"py:.*", r"(pluggy|_pytest)\..*|Logger|.*\.Fields|.*\.(F|R|T|T_co|_C|_T)|.* \| .*"),
+    (r"py:.*", r"(pluggy|_pytest)\..*|Logger|.*\.Fields|.*\.(C|D|F|R|T|T_co|_C|_T)|.* \| .*"),
+    (r"py:.*", r"Request|engine_store\.sql\.operations\..*"),
 ]
 add_module_names = False
 autodoc_preserve_defaults = True

@@ -13,7 +13,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,7 +76,7 @@ class MariadbServer:
             self._initialise()
         settings = {"datadir": self._data, "socket": self.socket, "tmpdir": self._home}
         options = [f"--{name}={value}" for name, value in {**settings, **self._settings}.items()]
-        with (self._home / "log").open("ab") as log:
+        with (self._home / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [self._server, "--no-defaults", "--skip-networking", *options],
                 stdin=subprocess.DEVNULL,
@@ -88,7 +87,7 @@ class MariadbServer:
                 **self._as_user,
             )
         deadline = time.monotonic() + PATIENCE
-        while not self._is_ready():
+        while "ready for connections" not in self.log():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise ServerError(f"MariaDB did not start:\n{self.log()[-2000:]}")
             time.sleep(0.02)
@@ -101,7 +100,7 @@ class MariadbServer:
             self._process = None
 
     def log(self) -> str:
-        """Return what the server has written so far."""
+        """Return what the server has written since its start."""
         log = self._home / "log"
         return log.read_text("utf-8", errors="replace") if log.exists() else ""
 
@@ -140,8 +139,3 @@ class MariadbServer:
         if made.returncode:
             shutil.rmtree(self._data, ignore_errors=True)
             raise ServerError(f"mariadb-install-db failed:\n{made.stdout}{made.stderr}")
-
-    def _is_ready(self) -> bool:
-        with suppress(pymysql.OperationalError), self.connect():
-            return True
-        return False

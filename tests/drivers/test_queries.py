@@ -13,6 +13,9 @@ import attrs
 import pytest
 
 import engine_store
+import engine_store_mariadb.migrator
+import engine_store_postgres.driver
+from engine_store.discovery import load_driver
 from engine_store.errors import EngineStoreError
 from engine_store.models import (
     ApiKeyFilter,
@@ -27,10 +30,13 @@ from engine_store.protocols import Store
 from engine_store.sql.catalogue import MIGRATIONS, STATEMENTS
 from engine_store.sql.statements import Call, Queries, Statement
 from engine_store_contracts.suite.samples import USAGE, api_key, child, task, user, workflow
-from engine_store_postgres.driver import queries_of
 from engine_store_sqlite.dialect import QUERIES
 
-DRIVERS = {"sqlite": QUERIES.all(), "postgres": queries_of("any").all()}
+DRIVERS = {
+    "sqlite": QUERIES.all(),
+    "postgres": engine_store_postgres.driver.queries_of("any").all(),
+    "mariadb": engine_store_mariadb.migrator.queries_of("any").all(),
+}
 EACH_DRIVER = pytest.mark.parametrize("driver", DRIVERS)
 
 # What `create` binds beside its own: the parameters of a state serve every statement of its kind.
@@ -40,7 +46,8 @@ SHARED = {"version", "created_at"}
 QUERIES_ARE = {"_q", "queries", "_queries", "QUERIES"}
 
 WRITING = re.compile(
-    r"INSERT INTO|DELETE FROM|CREATE (TABLE|SCHEMA|EXTENSION)|PRAGMA \w+ =|^UPDATE", re.MULTILINE
+    r"INSERT INTO|DELETE FROM|CREATE (TABLE|SCHEMA|DATABASE|EXTENSION)|PRAGMA \w+ =|^UPDATE",
+    re.MULTILINE,
 )
 
 
@@ -114,8 +121,8 @@ def driver(request: pytest.FixtureRequest) -> str:
 def store(driver: str, request: pytest.FixtureRequest, calls: list[Call]) -> Iterator[Store]:
     """A fresh store of the driver, whose calls are noted from its opening on."""
     memory = "sqlite:///:memory:"
-    url = memory if driver == "sqlite" else request.getfixturevalue(f"{driver}_store_url")
-    with engine_store.open(url) as store:
+    url = memory if driver == "sqlite" else request.getfixturevalue(f"{driver}_url")
+    with load_driver(driver).scratch(url) as scratch, engine_store.open(scratch) as store:
         yield store
 
 

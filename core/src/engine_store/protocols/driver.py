@@ -127,7 +127,10 @@ class Checkable(Protocol):
     """A driver with rules for configurations."""
 
     def check(self, config: Config) -> Iterable[Finding]:
-        """Return what a start with `config` would come across; nothing is opened yet."""
+        """Return what a start with `config` would come across; nothing is opened yet.
+
+        Raises `ConfigurationError` for settings that it cannot use.
+        """
 
 
 @runtime_checkable

@@ -1,7 +1,7 @@
-"""The optional kit for SQL drivers: operations written once, without I/O.
+"""The optional kit for SQL drivers: everything that is true of every SQL database.
 
-An operation (`engine_store.sql.operations`) is a generator: it yields named statements, receives
-rows and returns a model. A driver brings its SQL text (`statements`), a codec for values its
-database has no type for (`rows.Codec`) and a session that runs operations on a connection
-(`operation`, `store`), synchronously and asynchronously from the same bodies.
+Operations (`operations`) are written once, as generators without I/O: each yields named statements
+(`statements`, `catalogue`), receives rows and returns a model. Sessions, transactions, the migrator
+and the stores run them on any `connection.Connection`, of both sides. A driver brings a
+`dialect.Dialect`, a connection with its pool, its settings and its SQL.
 """

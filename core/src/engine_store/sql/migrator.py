@@ -41,7 +41,7 @@ T = TypeVar("T")
 RECORD = "engine_store_migrations"
 """The table of applied steps, which marks a schema as ours."""
 
-_MADE = re.compile(r"CREATE (?:TABLE|(?:UNIQUE )?INDEX) (?:\{schema\}\.)?(\w+)")
+_MADE = re.compile(r"CREATE (?:TABLE|(?:UNIQUE )?INDEX) (?:IF NOT EXISTS )?(?:\{schema\}\.)?(\w+)")
 
 LONGEST_POLL = 0.05
 """Seconds between two tries for the lock, at most."""

@@ -1,10 +1,10 @@
 """Operations: the bodies of repository methods, written without I/O.
 
-An operation is a generator function that checks its arguments, yields `Call`s, receives their
-rows and returns a model. Its mode says what it needs of the session that runs it. A method made of
-steps is a generator above operations: it yields `Invocation`s, each an operation of its own, and
-`Pause`s. Neither touches a connection or the clock of the machine, so one body serves synchronous
-and asynchronous sessions, and a session may run an operation again from its start.
+An operation is a generator function that checks its arguments, yields calls of statements,
+receives their rows and returns a model. Its mode says what it needs of the session that runs it. A
+method made of steps is a generator above operations: it yields invocations, each an operation of
+its own, and pauses. Neither touches a connection or the clock of the machine, so one body serves
+synchronous and asynchronous sessions, and a session may run an operation again from its start.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -146,6 +146,7 @@ class Session:
 
 
 _COMMIT = ("COMMIT",)
+_NO_LOCK = nullcontext()
 
 
 def _first_with(run: Callable[..., Awaitable[Any]], before: Sequence[str]) -> Any:
@@ -173,16 +174,17 @@ class TransactionSession(Session):
         self,
         pool: Pool,
         dialect: Dialect,
-        lock: AbstractAsyncContextManager[object],
+        lock: AbstractAsyncContextManager[object] | None,
         owner: Callable[[], object],
     ) -> None:
         """A session that has not begun.
 
-        Each use of the connection holds `lock`. The transaction belongs to what `owner` returns
-        when it begins: a thread, or anybody.
+        Each use of the connection holds `lock`; None: there is one caller at a time anyway. The
+        transaction belongs to what `owner` returns when it begins: a thread, or anybody.
         """
         super().__init__(pool, dialect)
         self._lock = lock
+        self._held: AbstractAsyncContextManager[object] = lock or _NO_LOCK
         self._who = owner
         self._owner: object = None
         self._process = os.getpid()
@@ -219,7 +221,7 @@ class TransactionSession(Session):
             await self.pool.shield(self._end(self._connection, commit=False))
 
     async def _end(self, connection: Connection, *, commit: bool) -> None:
-        async with self._lock:
+        async with self._held:
             self._connection = None  # from now on who waited for the lock is refused
             try:
                 if commit and not self._nothing_was_sent:
@@ -241,7 +243,7 @@ class TransactionSession(Session):
         """Begin a nested transaction."""
         connection = self._usable_connection()
         self.pool.check_open()
-        async with self._lock:
+        async with self._held:
             self._check_usable(connection)
             self._depth += 1
             self._pending.append(f"SAVEPOINT nested_{self._depth}")
@@ -249,7 +251,7 @@ class TransactionSession(Session):
     async def release_savepoint(self) -> None:
         """Keep what the innermost nested transaction wrote. Raises as `commit` does."""
         connection = self._usable_connection()
-        async with self._lock:
+        async with self._held:
             self._check_usable(connection)
             self._pending.append(f"RELEASE SAVEPOINT nested_{self._depth}")
             self._depth -= 1
@@ -259,7 +261,7 @@ class TransactionSession(Session):
         connection = self._connection
         if connection is None or self._process != os.getpid():
             return
-        async with self._lock:
+        async with self._held:
             name = f"nested_{self._depth}"
             self._depth -= 1
             if f"SAVEPOINT {name}" in self._pending:  # nothing was done in it
@@ -302,35 +304,38 @@ class TransactionSession(Session):
             return done.value
         if invocation.mode in (Mode.READ, Mode.LOCK):
             check_reads(request, invocation)
-        run = partial(self._run_marked, connection)
+        if self._lock is None:
+            self._check_not_lost(connection)
+            return await self._retry(invocation, op, request, self._run, in_transaction=True)
         async with self._lock:
             self._check_usable(connection)
-            return await self._retry(invocation, op, request, run, in_transaction=True)
+            return await self._retry(invocation, op, request, self._run, in_transaction=True)
+
+    def _run(
+        self, op: Op[Any], request: Request, writes_once: Invocation | None = None
+    ) -> Awaitable[Any]:
+        """Run an operation after what is pending, and with a savepoint if failures need one."""
+        connection = self._connection
+        if connection is None:  # it ended while an earlier attempt paused
+            raise TransactionClosedError
+        if self.dialect.failure_aborts:
+            return self._run_marked(connection, op, request, writes_once)
+        pending, self._pending = self._pending, []
+        return drive(op, request, _first_with(connection.run, pending), None, writes_once)
 
     async def _run_marked(
-        self,
-        connection: Connection,
-        op: Op[Any],
-        request: Request,
-        writes_once: Invocation | None = None,
+        self, connection: Connection, op: Op[Any], request: Request, writes_once: Invocation | None
     ) -> Any:
-        """Run an operation after what is pending, and with a savepoint if failures need one."""
-        before = self._pending
-        if self.dialect.failure_aborts:
-            before = [*before, "SAVEPOINT operation"]
-        self._pending = []
-        execute = _first_with(connection.run, before)
+        before, self._pending = [*self._pending, "SAVEPOINT operation"], []
         try:
-            return await drive(op, request, execute, writes_once=writes_once)
+            return await drive(op, request, _first_with(connection.run, before), None, writes_once)
         except (EngineStoreError, LostRace):
             raise  # the operation's own answer: no statement failed
         except BaseException:
-            if self.dialect.failure_aborts:
-                await self._recover(connection, ["ROLLBACK TO SAVEPOINT operation"])
+            await self._recover(connection, ["ROLLBACK TO SAVEPOINT operation"])
             raise
         finally:
-            if self.dialect.failure_aborts:
-                self._pending = ["RELEASE SAVEPOINT operation"]
+            self._pending = ["RELEASE SAVEPOINT operation"]
 
     async def _recover(self, connection: Connection, commands: Sequence[str]) -> None:
         """Bring the transaction back to a savepoint; if that fails it is lost as a whole."""

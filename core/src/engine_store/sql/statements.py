@@ -237,5 +237,12 @@ def _lines(
     return tuple(found)
 
 
+def split_script(script: str) -> list[str]:
+    """Return the statements of a script, each but the last ended by `;` and a line's end."""
+    lines = [line for line in script.splitlines() if not line.lstrip().startswith("--")]
+    parts = _PART.split("\n".join([*lines, ""]))
+    return [part.strip() for part in parts if part.strip()]
+
+
 def _unique(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))

@@ -59,7 +59,7 @@ class Engine(Protocol):
     def pool(self) -> Pool: ...
 
     def transaction(
-        self, lock: AbstractAsyncContextManager[object], owner: Callable[[], object]
+        self, lock: AbstractAsyncContextManager[object] | None, owner: Callable[[], object]
     ) -> TransactionRuns:
         """Return a transaction that has not begun; see `TransactionSession`."""
         ...
@@ -107,10 +107,14 @@ class SqlEngine:
 
     async def probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
         """Return why the store cannot be written (None: it can), and what else there is to tell."""
-        return None, {}
+        migrator = self.migrator
+        async with migrator.reading() as connection:
+            state = await connection.run(migrator.call(migrator.queries.server_state))
+        version, problem = state
+        return problem, {"server_version": version}
 
     def transaction(
-        self, lock: AbstractAsyncContextManager[object], owner: Callable[[], object]
+        self, lock: AbstractAsyncContextManager[object] | None, owner: Callable[[], object]
     ) -> TransactionSession:
         """Return a transaction that has not begun."""
         return TransactionSession(self.pool, self.dialect, lock, owner)
@@ -236,7 +240,7 @@ class SqlStore(_Observable, SqlRepositories):
     @contextmanager
     def transaction(self) -> Iterator[SqlTransaction]:
         """Begin a transaction: all writes or none."""
-        session = self.engine.transaction(nullcontext(), threading.get_ident)
+        session = self.engine.transaction(None, threading.get_ident)
         transaction = SqlTransaction(self._operations, session)
         try:
             run(session.begin())

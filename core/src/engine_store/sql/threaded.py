@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from engine_store.errors import UnavailableError
@@ -128,10 +128,11 @@ class ThreadedEngine:
             return await self.write(work)
 
     def transaction(
-        self, lock: AbstractAsyncContextManager[object], owner: Callable[[], object]
+        self, lock: AbstractAsyncContextManager[object] | None, owner: Callable[[], object]
     ) -> _ThreadedTransaction:
         """Return a transaction that has not begun, for a caller that has a turn to write."""
-        return _ThreadedTransaction(self, self.blocking.transaction(nullcontext(), owner), lock)
+        session = self.blocking.transaction(None, owner)
+        return _ThreadedTransaction(self, session, lock or asyncio.Lock())
 
     async def health(self) -> Health:
         return await self.read(self.blocking.health)

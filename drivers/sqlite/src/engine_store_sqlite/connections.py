@@ -53,6 +53,9 @@ class SqliteConnection(DbapiConnection):
         return self.raw.in_transaction
 
     async def execute(self, script: str) -> None:
+        if ";" not in script:
+            self._command(script)
+            return
         # Not `executescript`, which would commit the transaction first.
         statement = ""
         for line in script.splitlines(keepends=True):

@@ -7,13 +7,19 @@ from typing import Any
 
 from attrs import frozen
 
-from engine_store.config import DatabaseConfig, Seconds, setting, structure_options
+from engine_store.config import (
+    DAY,
+    DatabaseConfig,
+    Seconds,
+    duration,
+    setting,
+    structure_options,
+)
 from engine_store.errors import ConfigurationError
 from engine_store.protocols import Endpoint
 from engine_store.urls import mask_url, parse_url
 
 _DATABASE = re.compile(r"[a-z_][a-z0-9_]{0,63}")
-_LONGEST_WAIT = 86_400
 
 
 @frozen
@@ -21,30 +27,23 @@ class MariadbOptions:
     """Settings of the MariaDB driver. Those given by name win over what a URL says."""
 
     host: str = setting(default="localhost", help="The server.")
-    port: int = setting(default=3306, least=1, most=65535, help="Its port.")
+    port: int = setting(default=3306, minimum=1, maximum=65535, help="Its port.")
     socket: str | None = setting(default=None, help="Its Unix socket, instead of host and port.")
-    user: str | None = setting(default=None, help="The user; unless told, that of the process.")
+    user: str | None = setting(default=None, help="The user; by default that of the process.")
     password: str = setting(default="", repr=False, help="The password of the user.")
     database: str = setting(default="", help="The database; made if it is missing.")
     ssl_ca: str | None = setting(
         default=None, help="The certificates that the server's has to be signed by."
     )
-    connect_timeout: Seconds = setting(
-        default=10.0, least=1, most=_LONGEST_WAIT, help="How long to wait for a connection."
-    )
-    read_timeout: Seconds = setting(
-        default=60.0,
-        least=1,
-        most=_LONGEST_WAIT,
-        help="How long to wait for an answer before the connection counts as lost.",
+    connect_timeout: Seconds = duration(10.0, "How long to wait for a connection.", minimum=1)
+    read_timeout: Seconds = duration(
+        60.0, "How long to wait for an answer before the connection counts as lost.", minimum=1
     )
     lock_timeout: int = setting(
-        default=10, least=1, most=_LONGEST_WAIT, help="The longest wait for a row's lock."
+        default=10, minimum=1, maximum=DAY, help="The longest wait for a row's lock."
     )
-    pool_size: int = setting(default=8, least=1, help="The most connections at a time.")
-    pool_timeout: Seconds = setting(
-        default=10.0, least=0, most=_LONGEST_WAIT, help="How long a call waits for a connection."
-    )
+    pool_size: int = setting(default=8, minimum=1, help="The most connections at a time.")
+    pool_timeout: Seconds = duration(10.0, "How long a call waits for a connection.")
 
     @property
     def endpoint(self) -> Endpoint:

@@ -45,3 +45,9 @@ WHERE version = :version
 SELECT version, name, checksum, applied_at
 FROM {schema}.engine_store_migrations
 ORDER BY version
+
+-- name: server_state :one
+-- Reads the version of the server, and why the tables cannot be written; null: they can. Here
+-- nothing is known.
+-- gives: version, problem
+SELECT NULL, NULL
