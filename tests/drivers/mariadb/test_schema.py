@@ -20,7 +20,6 @@ from engine_store.protocols import Store
 from engine_store.sql.dbapi import DbapiConnection
 from mariadb_server import MariadbServer
 
-
 pytestmark = pytest.mark.xdist_group("mariadb")  # one server for all
 
 
