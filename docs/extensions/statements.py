@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.resources import files
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -13,12 +12,12 @@ from engine_store.sql import catalogue
 from engine_store.sql.catalogue import Entry
 
 SECTIONS = {
-    "Users": catalogue.USERS,
-    "API keys": catalogue.API_KEYS,
-    "Workflows": catalogue.WORKFLOWS,
-    "Tasks": catalogue.TASKS,
-    "Turns": catalogue.OTHERS,
-    "Migrations": catalogue.MIGRATIONS,
+    "users": "Users",
+    "api_keys": "API keys",
+    "workflows": "Workflows",
+    "tasks": "Tasks",
+    "modify": "Late attempts",
+    "migrations": "Migrations",
 }
 
 
@@ -38,34 +37,25 @@ class Statements(SphinxDirective):
 
 def reference() -> str:
     """Return the statements in Markdown, a level below the headings of the page."""
-    have_text = names_with_text()
     lines: list[str] = []
-    for heading, entries in SECTIONS.items():
+    for section, heading in SECTIONS.items():
         lines += [f"### {heading}", ""]
-        for entry in entries:
+        for entry in catalogue.SECTIONS[section]:
             lines += [f"**`{entry.name}{'!' * entry.writes} :{entry.result.value}`**", ""]
-            lines += [*_facts(entry, has_text=entry.name in have_text), ""]
+            lines += [*_facts(entry), ""]
     return "\n".join(lines)
 
 
-def names_with_text() -> set[str]:
-    """Return the names of the statements that have a text in the kit."""
-    sources = (
-        one for one in files("engine_store.sql.queries").iterdir() if one.name.endswith(".sql")
-    )
-    lines = "\n".join(source.read_text("utf-8") for source in sources).splitlines()
-    return {line.split()[2].rstrip("!") for line in lines if line.startswith("-- name:")}
-
-
-def _facts(entry: Entry, *, has_text: bool) -> Iterator[str]:
+def _facts(entry: Entry) -> Iterator[str]:
     yield f"- {entry.purpose.strip()}"
-    if entry.given:
-        yield f"- Given: {', '.join(f'`{name}`' for name in entry.given.split())}."
+    if entry.parameters:
+        marks = {name: "?" * (name in entry.optional) for name in sorted(entry.parameters)}
+        yield f"- Given: {', '.join(f'`{name}{mark}`' for name, mark in marks.items())}."
     if entry.columns:
         yield f"- Gives {entry.columns}."
     if entry.missing:
         yield f"- No row: {entry.missing}."
     if entry.needed_if:
         yield f"- Needed only if {entry.needed_if}."
-    if has_text:
+    if entry.text:
         yield "- The kit has a text."

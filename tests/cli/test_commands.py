@@ -216,10 +216,10 @@ def test_check_lists_every_mistake_with_its_source(here: Run, tmp_path: Path) ->
 
 def test_drivers_lists_what_is_installed(run: Run, here: Run) -> None:
     found = answered(run("drivers", "--json"), DRIVERS)
-    names = ["memory", "postgres", "postgresql", "sqlite"]
+    names = ["mariadb", "memory", "postgres", "postgresql", "sqlite"]
     assert [driver["name"] for driver in found] == names
-    assert found[3]["distribution"] == "engine-store-sqlite"
-    assert found[3]["version"] == "0.1.0"
+    assert found[4]["distribution"] == "engine-store-sqlite"
+    assert found[4]["version"] == "0.1.0"
     assert found[3]["capabilities"]["concurrent_writers"]["supported"] is False
     assert found[1]["capabilities"]["vectors"] == {"supported": True, "reason": ""}
     header, *lines = here("drivers").out.splitlines()

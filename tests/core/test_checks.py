@@ -14,17 +14,11 @@ import pytest
 
 from engine_store.checks import (
     PURGED_BY_DEFAULT,
-    check_api_key,
-    check_api_key_filter,
+    check_model,
     check_purge,
-    check_task,
-    check_task_filter,
     check_usage,
-    check_user,
-    check_user_filter,
-    check_workflow,
-    check_workflow_filter,
 )
+from engine_store.entities import TASK as TASKS
 from engine_store.errors import InvalidReferenceError, InvalidValueError
 from engine_store.models import (
     TERMINAL,
@@ -156,9 +150,8 @@ WORKFLOW = WorkflowState("we", "w")
 TASK = TaskState("we", "te", "t", "w")
 
 Check = Callable[..., None]
-FIELDS: list[tuple[Check, str, Any, dict[str, list[Bad]]]] = [
+FIELDS: list[tuple[str, Any, dict[str, list[Bad]]]] = [
     (
-        check_user,
         "user",
         USER,
         {
@@ -171,7 +164,6 @@ FIELDS: list[tuple[Check, str, Any, dict[str, list[Bad]]]] = [
         },
     ),
     (
-        check_api_key,
         "key",
         KEY,
         {
@@ -184,9 +176,8 @@ FIELDS: list[tuple[Check, str, Any, dict[str, list[Bad]]]] = [
             "last_used": OPTIONAL_TIME,
         },
     ),
-    (check_workflow, "workflow", WORKFLOW, {"workflow_exec_id": ID, "workflow_id": ID, **PAYLOAD}),
+    ("workflow", WORKFLOW, {"workflow_exec_id": ID, "workflow_id": ID, **PAYLOAD}),
     (
-        check_task,
         "task",
         TASK,
         {
@@ -204,14 +195,12 @@ FIELDS: list[tuple[Check, str, Any, dict[str, list[Bad]]]] = [
         },
     ),
     (
-        check_user_filter,
         "filter",
         UserFilter(),
         {"role": each("admin", Other.ADMIN, Status.FAILED, [Role.ADMIN])},
     ),
-    (check_api_key_filter, "filter", ApiKeyFilter(), {"user_id": OPTIONAL_ID}),
+    ("filter", ApiKeyFilter(), {"user_id": OPTIONAL_ID}),
     (
-        check_workflow_filter,
         "filter",
         WorkflowFilter(),
         {
@@ -223,7 +212,6 @@ FIELDS: list[tuple[Check, str, Any, dict[str, list[Bad]]]] = [
         },
     ),
     (
-        check_task_filter,
         "filter",
         TaskFilter(),
         {
@@ -242,12 +230,12 @@ FIELDS: list[tuple[Check, str, Any, dict[str, list[Bad]]]] = [
 
 
 def cases() -> Iterator[object]:
-    for check, argument, model, fields in FIELDS:
+    for argument, model, fields in FIELDS:
         for name, values in fields.items():
             for number, bad in enumerate(values):
                 label = f"{type(model).__name__}.{name}{bad.path}-{number}"
                 yield pytest.param(
-                    check, argument, attrs.evolve(model, **{name: bad.value}), name, bad, id=label
+                    argument, attrs.evolve(model, **{name: bad.value}), name, bad, id=label
                 )
 
 
@@ -257,26 +245,26 @@ def refusal(check: Check, *arguments: object) -> InvalidValueError:
     return caught.value
 
 
-@pytest.mark.parametrize(("check", "argument", "model", "name", "bad"), list(cases()))
-def test_a_field_outside_the_domain_is_refused_with_its_path(check, argument, model, name, bad):
-    assert refusal(check, model).path == f"{argument}.{name}{bad.path}"
-    assert refusal(check, model, "it").path == f"it.{name}{bad.path}"
+@pytest.mark.parametrize(("argument", "model", "name", "bad"), list(cases()))
+def test_a_field_outside_the_domain_is_refused_with_its_path(argument, model, name, bad):
+    error = refusal(check_model, model, type(model), argument)
+    assert error.path == f"{argument}.{name}{bad.path}"
 
 
-@pytest.mark.parametrize(("check", "argument", "model", "fields"), FIELDS)
-def test_no_field_is_forgotten(check, argument, model, fields):
+@pytest.mark.parametrize(("argument", "model", "fields"), FIELDS)
+def test_no_field_is_forgotten(argument, model, fields):
     read_only = {"tasks"}  # filled by reads, ignored by writes
     assert set(fields) == {field.name for field in attrs.fields(type(model))} - read_only
 
 
-@pytest.mark.parametrize(("check", "argument", "model", "fields"), FIELDS)
-def test_the_argument_is_of_exactly_its_class(check, argument, model, fields):
+@pytest.mark.parametrize(("argument", "model", "fields"), FIELDS)
+def test_the_argument_is_of_exactly_its_class(argument, model, fields):
     kind = type(model)
     derived = attrs.make_class("Derived", [], bases=(kind,), frozen=True)
     other = TASK if model is WORKFLOW else WORKFLOW
     same = derived(**attrs.asdict(model, recurse=False))
     for value in (None, {}, other, same, kind):
-        error = refusal(check, value)
+        error = refusal(check_model, value, kind, argument)
         assert error.path == argument
         assert error.reason == f"expected {kind.__name__}, found {type(value).__name__}"
 
@@ -301,29 +289,23 @@ FULL_PAYLOAD = {
 
 
 @pytest.mark.parametrize(
-    ("check", "model"),
+    "model",
     [
-        *((check, model) for check, _, model, _ in FIELDS),
-        (check_user, User("u", "Ada@B", Role.ADMIN, 7, NOW, NOW)),
-        (check_api_key, ApiKey("k", "u", "p", b"\0" * 32, b"\0", NOW, NOW)),
-        (check_workflow, WorkflowState("é" * 255, "w", **FULL_PAYLOAD, tasks={"ignored": None})),
-        (
-            check_task,
-            TaskState("we", "te", "t", "w", parent_state_id="p", tool_id="tool", **FULL_PAYLOAD),
-        ),
-        (check_user_filter, UserFilter(Role.USER)),
-        (check_api_key_filter, ApiKeyFilter("u")),
-        (check_workflow_filter, WorkflowFilter("w", {Status.FAILED}, ["a", "b"], NOW, NOW)),
-        (check_workflow_filter, WorkflowFilter(statuses=[], workflow_exec_ids=())),
-        (
-            check_task_filter,
-            TaskFilter("we", [], {"a"}, "t", "p", "a", "c", "o", ExecutionType.WAIT),
-        ),
+        *(model for _, model, _ in FIELDS),
+        User("u", "Ada@B", Role.ADMIN, 7, NOW, NOW),
+        ApiKey("k", "u", "p", b"\0" * 32, b"\0", NOW, NOW),
+        WorkflowState("é" * 255, "w", **FULL_PAYLOAD, tasks={"ignored": None}),
+        TaskState("we", "te", "t", "w", parent_state_id="p", tool_id="tool", **FULL_PAYLOAD),
+        UserFilter(Role.USER),
+        ApiKeyFilter("u"),
+        WorkflowFilter("w", {Status.FAILED}, ["a", "b"], NOW, NOW),
+        WorkflowFilter(statuses=[], workflow_exec_ids=()),
+        TaskFilter("we", [], {"a"}, "t", "p", "a", "c", "o", ExecutionType.WAIT),
     ],
 )
-def test_what_is_inside_the_domain_passes_unchanged(check, model):
+def test_what_is_inside_the_domain_passes_unchanged(model):
     before = repr(model)
-    check(model)
+    check_model(model, type(model), "it")
     assert repr(model) == before
 
 
@@ -345,16 +327,16 @@ def test_who_may_run_a_task_of_each_execution_type(execution_type, agent, action
     actors = {"agent_id": agent, "action_id": action, "tool_id": tool}
     task = attrs.evolve(TASK, execution_type=execution_type, **actors)
     if may_run(execution_type, {name for name, value in actors.items() if value}):
-        check_task(task)
+        TASKS.check(task)
     else:
-        error = refusal(check_task, task)
+        error = refusal(TASKS.check, task)
         assert error.path == "task"
         assert execution_type.value in error.reason
 
 
 def test_a_task_is_not_its_own_parent():
     with pytest.raises(InvalidReferenceError) as caught:
-        check_task(attrs.evolve(TASK, parent_state_id=TASK.task_exec_id))
+        TASKS.check(attrs.evolve(TASK, parent_state_id=TASK.task_exec_id))
     assert caught.value.entity == "task execution"
     assert caught.value.field == "parent_state_id"
     assert caught.value.key == TASK.task_exec_id
@@ -362,7 +344,7 @@ def test_a_task_is_not_its_own_parent():
 
 def test_values_are_refused_before_references():
     task = attrs.evolve(TASK, parent_state_id=TASK.task_exec_id, output={"a": math.nan})
-    assert refusal(check_task, task).path == "task.output.a"
+    assert refusal(TASKS.check, task).path == "task.output.a"
 
 
 # --- contract 7: usage -------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine_store.checks import check_workflow
+from engine_store.entities import WORKFLOW
 from engine_store.errors import WorkflowNotReadyError
 from engine_store.models import (
     TERMINAL,
@@ -183,7 +183,7 @@ def test_the_text_of_any_exception_is_brought_into_the_value_domain(error, messa
     ended = completed(STATE, SUCCEEDED, transform)
     assert ended.error.message == message
     assert ended.error.details == {"type": type(error).__name__}
-    check_workflow(ended)
+    WORKFLOW.check(ended)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])

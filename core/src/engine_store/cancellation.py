@@ -35,6 +35,27 @@ async def shield_future(
     return future.result()
 
 
+async def shield_stoppable(
+    work: Coroutine[Any, Any, T], stop: Callable[[], Coroutine[Any, Any, object]]
+) -> T:
+    """Return what `work` returns. A cancellation comes out too, but not before it is done.
+
+    It runs `stop`, once, to hasten the end, and waits for the end of that too: it could stop what
+    comes next. What `stop` raises is of no account.
+    """
+    stopping: list[asyncio.Future[Any]] = []
+
+    def hasten() -> None:
+        if not stopping:
+            stopping.append(asyncio.ensure_future(stop()))
+
+    try:
+        return await shield_future(asyncio.ensure_future(work), hasten)
+    finally:
+        for future in stopping:
+            await shield_future(asyncio.gather(future, return_exceptions=True))
+
+
 async def shield(coroutine: Coroutine[Any, Any, T]) -> T:
     """Return what `coroutine` returns; a cancellation waits for its end.
 

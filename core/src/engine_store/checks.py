@@ -1,15 +1,19 @@
 """Checks of whole arguments against the value domain, before any driver sees them.
 
-Every repository method calls the check of its argument first; a driver that implements the
-Protocols by itself does so too. All raise `InvalidValueError` with the path to the value.
+Every repository method checks its argument first; a driver that implements the Protocols by itself
+does so too, by the checks of `engine_store.entities`. All raise `InvalidValueError` with the path
+to the value.
 """
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import TypeVar
+from enum import StrEnum
+from typing import Any, TypeAlias
 
+import attrs
 import orjson
 
 from engine_store.clock import UNSAVED
@@ -33,7 +37,6 @@ from engine_store.models import (
     WorkflowState,
 )
 from engine_store.values import (
-    MAX_ID_LENGTH,
     check_bytes,
     check_choice,
     check_choices,
@@ -43,73 +46,35 @@ from engine_store.values import (
     check_ids,
     check_int,
     check_limit,
-    check_optional_id,
     check_text,
     check_time,
 )
 
 FINGERPRINT_BYTES = 32
 
-_OPTIONAL_COUNTS = (
-    "total_tokens",
-    "reasoning_tokens",
-    "cached_prompt_tokens",
-    "input_audio_tokens",
-    "output_audio_tokens",
-)
 
-_T = TypeVar("_T")
+def check_model(value: object, model: type[Any], path: str) -> None:
+    """Check that a value is a `model`, and each of its fields by the type it is declared with.
 
-
-def check_user(user: User, path: str = "user") -> None:
-    """A user to be written (contract 4.1)."""
-    _check_class(user, User, path)
-    check_id(user.user_id, f"{path}.user_id")
-    check_email(user.email, f"{path}.email")
-    check_choice(user.role, Role, f"{path}.role")
-    _check_stamps(user, path)
-
-
-def check_api_key(key: ApiKey, path: str = "key") -> None:
-    """An API key to be written (contract 4.4)."""
-    _check_class(key, ApiKey, path)
-    check_id(key.key_id, f"{path}.key_id")
-    check_id(key.user_id, f"{path}.user_id")
-    check_id(key.prefix, f"{path}.prefix")
-    check_bytes(key.fingerprint, f"{path}.fingerprint", length=FINGERPRINT_BYTES)
-    check_bytes(key.hash, f"{path}.hash")
-    check_time(key.created_at, f"{path}.created_at")
-    if key.last_used is not None:
-        check_time(key.last_used, f"{path}.last_used")
-
-
-def check_workflow(state: WorkflowState, path: str = "workflow") -> None:
-    """A workflow state to be written (contract 1 and 5); its `tasks` are not written."""
-    _check_class(state, WorkflowState, path)
-    check_id(state.workflow_exec_id, f"{path}.workflow_exec_id")
-    check_id(state.workflow_id, f"{path}.workflow_id")
-    _check_payload(state, path)
-
-
-def check_task(state: TaskState, path: str = "task") -> None:
-    """A task state to be written (contract 1 and 6.2).
-
-    Raises `InvalidReferenceError` for a task that is its own parent (contract 6.1).
+    The `tasks` of a workflow are not written, and not checked. For a task that is its own parent
+    raises `InvalidReferenceError` (contract 6.1).
     """
-    _check_class(state, TaskState, path)
-    _check_ids(state, ("workflow_exec_id", "task_exec_id", "task_id", "workflow_id"), path)
-    check_choice(state.component, Component, f"{path}.component")
-    check_choice(state.execution_type, ExecutionType, f"{path}.execution_type")
-    actors = ("parent_state_id", "agent_id", "action_id", "tool_id")
-    _check_ids(state, actors, path, optional=True)
-    _check_actor(state, path)
-    _check_payload(state, path)
-    if state.parent_state_id == state.task_exec_id:
-        raise InvalidReferenceError("task execution", "parent_state_id", state.task_exec_id)
+    if type(value) is not model:
+        raise InvalidValueError(path, f"expected {model.__name__}, found {type(value).__name__}")
+    try:
+        for name, exact, check in _FIELDS[model]:
+            field = getattr(value, name)
+            if type(field) not in exact:
+                check(field, name)
+    except InvalidValueError as error:  # no path is built for what is right
+        error.path = f"{path}.{error.path}"
+        raise
+    if model is TaskState:
+        _check_task(value, path)  # type: ignore[arg-type]
 
 
 def check_restored(state: User | ApiKey | WorkflowState | TaskState, path: str) -> None:
-    """What a store has set of a state to be restored (contract 2.9).
+    """Check what a store has set of a state to be restored (contract 2.9).
 
     After the check of its kind. An API key has neither a version nor an `updated_at`.
     """
@@ -123,55 +88,21 @@ def check_restored(state: User | ApiKey | WorkflowState | TaskState, path: str) 
 
 
 def check_usage(usage: UsageSummary, path: str = "usage") -> None:
-    """A usage summary in canonical form, with counts in range (contract 7)."""
-    _check_class(usage, UsageSummary, path)
+    """Check a usage summary: in canonical form, with counts in range (contract 7)."""
+    if type(usage) is not UsageSummary:
+        raise InvalidValueError(path, f"expected UsageSummary, found {type(usage).__name__}")
     if type(usage.entries) is not tuple:
         raise InvalidValueError(f"{path}.entries", "expected a tuple of UsageEntry")
     for index, entry in enumerate(usage.entries):
-        _check_usage_entry(entry, f"{path}.entries[{index}]")
+        check_model(entry, UsageEntry, f"{path}.entries[{index}]")
     if not usage.is_canonical:
         raise InvalidValueError(
             path, "expected merged and sorted entries; build it with UsageSummary.of(entries)"
         )
 
 
-def check_user_filter(filter: UserFilter, path: str = "filter") -> None:
-    """A filter of users."""
-    _check_class(filter, UserFilter, path)
-    if filter.role is not None:
-        check_choice(filter.role, Role, f"{path}.role")
-
-
-def check_api_key_filter(filter: ApiKeyFilter, path: str = "filter") -> None:
-    """A filter of API keys."""
-    _check_class(filter, ApiKeyFilter, path)
-    check_optional_id(filter.user_id, f"{path}.user_id")
-
-
-def check_workflow_filter(filter: WorkflowFilter, path: str = "filter") -> None:
-    """A filter of workflow executions."""
-    _check_class(filter, WorkflowFilter, path)
-    check_optional_id(filter.workflow_id, f"{path}.workflow_id")
-    check_choices(filter.statuses, Status, f"{path}.statuses")
-    check_ids(filter.workflow_exec_ids, f"{path}.workflow_exec_ids")
-    for name in ("created_from", "created_before"):
-        if getattr(filter, name) is not None:
-            check_time(getattr(filter, name), f"{path}.{name}")
-
-
-def check_task_filter(filter: TaskFilter, path: str = "filter") -> None:
-    """A filter of task executions."""
-    _check_class(filter, TaskFilter, path)
-    ids = ("workflow_exec_id", "task_id", "parent_state_id", "agent_id", "action_id", "tool_id")
-    _check_ids(filter, ids, path, optional=True)
-    check_choices(filter.statuses, Status, f"{path}.statuses")
-    check_ids(filter.task_exec_ids, f"{path}.task_exec_ids")
-    if filter.execution_type is not None:
-        check_choice(filter.execution_type, ExecutionType, f"{path}.execution_type")
-
-
 def check_purge(older_than: object, statuses: object, batch_size: object) -> None:
-    """The arguments of `purge` (contract 5.6); unlike in a filter, None does not mean all."""
+    """Check the arguments of `purge` (contract 5.6); unlike in a filter, None is not all."""
     check_time(older_than, "older_than")
     if statuses is None:
         raise InvalidValueError("statuses", "expected a collection, found None")
@@ -209,101 +140,91 @@ def decode_cursor(kind: str, cursor: str | None) -> tuple[datetime, str] | None:
     return position, key
 
 
-# --- what the checks above share ---------------------------------------------------------------
+# --- the fields of a model ----------------------------------------------------------------------
+
+Check: TypeAlias = Callable[[Any, str], None]
 
 
-def _check_class(value: object, expected: type[_T], path: str) -> None:
-    if type(value) is not expected:
-        raise InvalidValueError(path, f"expected {expected.__name__}, found {type(value).__name__}")
-
-
-def _check_stamps(state: User | WorkflowState | TaskState, path: str) -> None:
-    check_int(state.version, f"{path}.version", minimum=0)
-    check_time(state.created_at, f"{path}.created_at")
-    check_time(state.updated_at, f"{path}.updated_at")
-
-
-def _check_payload(state: WorkflowState | TaskState, path: str) -> None:
-    check_choice(state.status, Status, f"{path}.status")
-    check_document(state.input, f"{path}.input")
-    check_document(state.output, f"{path}.output")
-    if state.error is not None:
-        _check_error(state.error, f"{path}.error")
-    check_usage(state.usage, f"{path}.usage")
-    _check_stamps(state, path)
-
-
-def _check_error(error: ErrorInfo, path: str) -> None:
-    _check_class(error, ErrorInfo, path)
-    check_text(error.message, f"{path}.message")
-    if error.code is not None:
-        check_text(error.code, f"{path}.code")
-    check_document(error.details, f"{path}.details")
-
-
-def _check_actor(state: TaskState, path: str) -> None:
-    """Contract 6.2: who may run a basic task and a router."""
+def _check_task(state: TaskState, path: str) -> None:
     agent, action, tool = state.agent_id, state.action_id, state.tool_id
     if state.execution_type is ExecutionType.ROUTER and (agent or action or tool):
         raise InvalidValueError(path, "a router has neither agent, action nor tool")
-    if state.execution_type is ExecutionType.BASIC:
+    if state.execution_type is ExecutionType.BASIC:  # contract 6.2
         if (agent is None) != (action is None):
             raise InvalidValueError(path, "a basic task has agent and action together")
         if tool and agent:
             raise InvalidValueError(path, "a basic task has agent and action, or a tool, not both")
+    if state.parent_state_id == state.task_exec_id:
+        raise InvalidReferenceError("task execution", "parent_state_id", state.task_exec_id)
 
 
-def _check_usage_entry(entry: UsageEntry, path: str) -> None:
-    _check_class(entry, UsageEntry, path)
-    _check_ids(entry, ("provider", "model"), path)
-    _check_ids(entry, ("source",), path, optional=True)
-    check_int(entry.prompt_tokens, f"{path}.prompt_tokens", minimum=0)
-    check_int(entry.completion_tokens, f"{path}.completion_tokens", minimum=0)
-    for name in _OPTIONAL_COUNTS:
-        if getattr(entry, name) is not None:
-            check_int(getattr(entry, name), f"{path}.{name}", minimum=0)
-    if type(entry.agent_ids) is not tuple:
-        raise InvalidValueError(f"{path}.agent_ids", "expected a tuple of ids")
-    for index, agent_id in enumerate(entry.agent_ids):
-        check_id(agent_id, f"{path}.agent_ids[{index}]")
-    for name in ("captured_at", "updated_at"):
-        if getattr(entry, name) is not None:
-            check_time(getattr(entry, name), f"{path}.{name}")
+def _check_count(value: object, path: str) -> None:
+    check_int(value, path, minimum=0)
 
 
-def _check_ids(
-    state: object, fields: tuple[str, ...], path: str, *, optional: bool = False
-) -> None:
-    """Each of `fields` is an id, or where it is optional None."""
-    for name in fields:
-        value = getattr(state, name)
-        if optional and value is None:
-            continue
-        # The usual id passes here, so that no path is built for it.
-        if (
-            type(value) is str
-            and value.isascii()
-            and 0 < len(value) <= MAX_ID_LENGTH
-            and "\0" not in value
-        ):
-            continue
-        check_id(value, f"{path}.{name}")
+def _check_agents(value: object, path: str) -> None:
+    if type(value) is not tuple:
+        raise InvalidValueError(path, "expected a tuple of ids")
+    check_ids(value, path)
+
+
+def _choice(choices: type[StrEnum]) -> Check:
+    return lambda value, path: check_choice(value, choices, path)
+
+
+_ENUMS = (Component, ExecutionType, Role, Status)
+
+_BY_TYPE: Mapping[str, Check] = {
+    **{one.__name__: _choice(one) for one in _ENUMS},
+    "Collection[Status]": lambda value, path: check_choices(value, Status, path),
+    "Collection[str]": check_ids,
+    "Document": check_document,
+    "ErrorInfo": lambda value, path: check_model(value, ErrorInfo, path),
+    "UsageSummary": check_usage,
+    "bytes": check_bytes,
+    "datetime": check_time,
+    "int": _check_count,
+    "str": check_id,
+    "tuple[str, ...]": _check_agents,
+}
+
+_BY_NAME: Mapping[str, Check] = {
+    "code": check_text,
+    "email": check_email,
+    "fingerprint": lambda value, path: check_bytes(value, path, length=FINGERPRINT_BYTES),
+    "message": check_text,
+}
+"""The checks of fields whose type alone does not say what they hold."""
+
+
+def _fields(model: type[Any]) -> Iterator[tuple[str, tuple[type[Any], ...], Check]]:
+    """Yield each field of a model, the types whose every value it takes, and its check."""
+    types = model.__annotations__  # as written: attrs may have resolved its own copy
+    for name in attrs.fields_dict(model):
+        if name != "tasks":  # of a workflow: they are not written with it
+            kind = types[name].removesuffix(" | None")
+            exact: list[type[Any]] = [one for one in _ENUMS if one.__name__ == kind]
+            if kind != types[name]:
+                exact.append(type(None))
+            yield name, tuple(exact), _BY_NAME.get(name) or _BY_TYPE[kind]
+
+
+_FIELDS: Mapping[type[Any], list[tuple[str, tuple[type[Any], ...], Check]]] = {
+    model: list(_fields(model))
+    for model in (
+        *(User, ApiKey, WorkflowState, TaskState, ErrorInfo, UsageEntry),
+        *(UserFilter, ApiKeyFilter, WorkflowFilter, TaskFilter),
+    )
+}
 
 
 __all__ = [
     "FINGERPRINT_BYTES",
     "PURGED_BY_DEFAULT",
-    "check_api_key",
-    "check_api_key_filter",
+    "check_model",
     "check_purge",
     "check_restored",
-    "check_task",
-    "check_task_filter",
     "check_usage",
-    "check_user",
-    "check_user_filter",
-    "check_workflow",
-    "check_workflow_filter",
     "decode_cursor",
     "encode_cursor",
 ]

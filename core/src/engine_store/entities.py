@@ -6,24 +6,14 @@ field or a new rule of an entity has one place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from attrs import field, frozen
 
-from engine_store.checks import (
-    check_api_key,
-    check_api_key_filter,
-    check_restored,
-    check_task,
-    check_task_filter,
-    check_user,
-    check_user_filter,
-    check_workflow,
-    check_workflow_filter,
-)
+from engine_store.checks import check_model, check_restored
 from engine_store.errors import (
     ApiKeyNotFoundError,
     NotFoundError,
@@ -63,8 +53,6 @@ class Entity(Generic[R, F]):
     model: type[R]
     key_field: str
     not_found: type[NotFoundError]
-    check_row: Callable[[R, str], None]
-    check_filter: Callable[[F], None]
     everything: F
     argument: str
     immutable: tuple[str, ...] = ()
@@ -96,7 +84,11 @@ class Entity(Generic[R, F]):
 
     def check(self, row: R) -> None:
         """Raise `InvalidValueError` or `InvalidReferenceError` for a row no store creates."""
-        self.check_row(row, self.argument)
+        check_model(row, self.model, self.argument)
+
+    def check_filter(self, filter: F) -> None:
+        """Raise `InvalidValueError` for a filter that lists nothing it could mean."""
+        check_model(filter, type(self.everything), "filter")
 
     def check_restored(self, row: R) -> None:
         """Raise as `check` does, and for a row without version or times (contract 2.9)."""
@@ -110,8 +102,6 @@ USER = Entity(
     model=User,
     key_field="user_id",
     not_found=UserNotFoundError,
-    check_row=check_user,
-    check_filter=check_user_filter,
     everything=UserFilter(),
     argument="user",
 )
@@ -121,8 +111,6 @@ API_KEY = Entity(
     model=ApiKey,
     key_field="key_id",
     not_found=ApiKeyNotFoundError,
-    check_row=check_api_key,
-    check_filter=check_api_key_filter,
     everything=ApiKeyFilter(),
     argument="key",
 )
@@ -132,8 +120,6 @@ WORKFLOW = Entity(
     model=WorkflowState,
     key_field="workflow_exec_id",
     not_found=WorkflowNotFoundError,
-    check_row=check_workflow,
-    check_filter=check_workflow_filter,
     everything=WorkflowFilter(),
     argument="workflow",
     immutable=("workflow_id",),
@@ -145,8 +131,6 @@ TASK = Entity(
     model=TaskState,
     key_field="task_exec_id",
     not_found=TaskNotFoundError,
-    check_row=check_task,
-    check_filter=check_task_filter,
     everything=TaskFilter(),
     argument="task",
     immutable=("workflow_exec_id", "parent_state_id"),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
-from functools import wraps
+from contextlib import ExitStack
+from functools import partial, wraps
 from types import TracebackType
 from typing import Any, Self, TypeAlias, cast
 
@@ -32,12 +32,12 @@ Kwargs: TypeAlias = dict[str, Any]
 
 def observed(store: Store, driver: str, plugins: Plugins) -> Store:
     """Return `store`, which is of `driver`, with operations that `plugins` listen to."""
-    return cast("Store", _Store(store, _Observer(driver, plugins)))
+    return cast("Store", _Store(store, _Observer(driver, plugins, _called)))
 
 
 def observed_async(store: AsyncStore, driver: str, plugins: Plugins) -> AsyncStore:
     """Return `store`, which is of `driver`, with operations that `plugins` listen to."""
-    return cast("AsyncStore", _AsyncStore(store, _AsyncObserver(driver, plugins)))
+    return cast("AsyncStore", _Store(store, _Observer(driver, plugins, _awaited)))
 
 
 # --- one operation -----------------------------------------------------------------------------
@@ -79,14 +79,18 @@ class _Operation:
             if self._managers is not None:
                 self._managers.__exit__(kind, error, traceback)
             seconds = time.perf_counter() - self._started
-            self._plugins.operation_finished(self._driver, self._name, seconds, error)
+            self._plugins.hook.engine_store_operation_finished(
+                driver=self._driver, operation=self._name, seconds=seconds, error=error
+            )
 
     def conflicted(self, conflict: VersionConflictError) -> None:
         self._reported = conflict
-        self._plugins.conflict(self._driver, self._name, conflict)
+        self._plugins.hook.engine_store_conflict(
+            driver=self._driver, operation=self._name, conflict=conflict
+        )
 
     def retried(self) -> None:
-        self._plugins.retried(self._driver, self._name)
+        self._plugins.hook.engine_store_retried(driver=self._driver, operation=self._name)
 
     def outside(self, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
         """Return the arguments with functions whose calls are not part of the operation.
@@ -117,72 +121,58 @@ class _Operation:
         return call
 
 
-@frozen
-class _Observer:
-    """Makes the observed counterparts of what a synchronous store of `driver` has."""
-
-    driver: str
-    plugins: Plugins
-
-    def method(self, name: str, method: Method) -> Method:
-        """Return `method` as an operation called `name`."""
-        takes_function = name.endswith(TAKE_FUNCTIONS)
-
-        @wraps(method)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with self.operation(name) as operation:
-                if takes_function:
-                    args, kwargs = operation.outside(args, kwargs)
-                return method(*args, **kwargs)
-
-        return call
-
-    def transaction(self, begin: Method) -> Method:
-        """Return `begin`, which makes a transaction, with observed operations in it."""
-
-        @wraps(begin)
-        def transaction() -> _Transaction:
-            return _Transaction(begin(), self)
-
-        return transaction
-
-    def operation(self, name: str) -> _Operation:
-        """Return the context manager around one operation."""
-        return _Operation(self.driver, self.plugins, name)
+def _called(operation: _Operation, method: Method, args: Args, kwargs: Kwargs) -> Any:
+    with operation:
+        return method(*args, **kwargs)
 
 
-class _AsyncObserver(_Observer):
-    """Makes the observed counterparts of what an asynchronous store has."""
-
-    def method(self, name: str, method: Method) -> Method:
-        takes_function = name.endswith(TAKE_FUNCTIONS)
-
-        @wraps(method)
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            with self.operation(name) as operation:
-                if takes_function:
-                    args, kwargs = operation.outside(args, kwargs)
-                return await method(*args, **kwargs)
-
-        return call
-
-    def transaction(self, begin: Method) -> Method:
-        @wraps(begin)
-        def transaction() -> _AsyncTransaction:
-            return _AsyncTransaction(begin(), self)
-
-        return transaction
+async def _awaited(operation: _Operation, method: Method, args: Args, kwargs: Kwargs) -> Any:
+    with operation:
+        return await method(*args, **kwargs)
 
 
 # --- repositories, transactions and stores -----------------------------------------------------
 
 
-class _Proxy:
-    """An object with the attributes of another one, some of them wrapped when first asked for."""
+@frozen
+class _Observer:
+    """Makes the observed counterparts of what a store of `driver` has."""
 
-    def __init__(self, inner: Any, observer: _Observer) -> None:
+    driver: str
+    plugins: Plugins
+    run: Callable[[_Operation, Method, Args, Kwargs], Any]
+    """Runs a method in an operation: `_called` or `_awaited`."""
+
+    def attribute(self, name: str, found: Any) -> Any:
+        """Return the counterpart of an attribute of a store, or of a transaction."""
+        if name in REPOSITORIES:
+            return _Proxy(found, partial(self.method, name))
+        if name != "transaction":
+            return found
+        return wraps(found)(lambda: _Transaction(found(), self))
+
+    def method(self, repository: str, name: str, found: Any) -> Any:
+        """Return the counterpart of an attribute of a repository: a method is an operation."""
+        if name.startswith("_") or not callable(found):
+            return found
+        operation_name, takes_function = f"{repository}.{name}", name in TAKE_FUNCTIONS
+
+        @wraps(found)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            operation = _Operation(self.driver, self.plugins, operation_name)
+            if takes_function:
+                args, kwargs = operation.outside(args, kwargs)
+            return self.run(operation, found, args, kwargs)
+
+        return call
+
+
+class _Proxy:
+    """An object with the attributes of another one, each as `wrapped` gives it when asked for."""
+
+    def __init__(self, inner: Any, wrapped: Callable[[str, Any], Any]) -> None:
         self._inner = inner
-        self._observer = observer
+        self._wrapped = wrapped
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
@@ -194,71 +184,35 @@ class _Proxy:
     def __dir__(self) -> list[str]:
         return dir(self._inner)
 
-    def _wrapped(self, name: str, found: Any) -> Any:
-        """Return what stands for the attribute `found`; it may be itself."""
-        return found
-
-
-class _Repository(_Proxy):
-    """A repository: each of its methods is an operation."""
-
-    def __init__(self, inner: Any, observer: _Observer, name: str) -> None:
-        super().__init__(inner, observer)
-        self._name = name
-
-    def _wrapped(self, name: str, found: Any) -> Any:
-        if name.startswith("_") or not callable(found):
-            return found
-        return self._observer.method(f"{self._name}.{name}", found)
-
-
-class _Repositories(_Proxy):
-    """A store, or a transaction that has begun."""
-
-    def _wrapped(self, name: str, found: Any) -> Any:
-        if name in REPOSITORIES:
-            return _Repository(found, self._observer, name)
-        return self._observer.transaction(found) if name == "transaction" else found
-
 
 @frozen
 class _Transaction:
-    """The context manager of a transaction."""
+    """The context manager of a transaction, of the side that it is entered on."""
 
-    inner: AbstractContextManager[Any]
+    inner: Any
     observer: _Observer
 
-    def __enter__(self) -> _Repositories:
-        return _Repositories(self.inner.__enter__(), self.observer)
+    def __enter__(self) -> _Proxy:
+        return _Proxy(self.inner.__enter__(), self.observer.attribute)
 
-    def __exit__(self, *raised: Any) -> bool | None:
+    def __exit__(self, *raised: Any) -> Any:
         return self.inner.__exit__(*raised)
 
+    async def __aenter__(self) -> _Proxy:
+        return _Proxy(await self.inner.__aenter__(), self.observer.attribute)
 
-@frozen
-class _AsyncTransaction:
-    """The asynchronous context manager of a transaction."""
-
-    inner: AbstractAsyncContextManager[Any]
-    observer: _Observer
-
-    async def __aenter__(self) -> _Repositories:
-        return _Repositories(await self.inner.__aenter__(), self.observer)
-
-    async def __aexit__(self, *raised: Any) -> bool | None:
+    async def __aexit__(self, *raised: Any) -> Any:
         return await self.inner.__aexit__(*raised)
 
 
-class _AnyStore(_Repositories):
+class _Store(_Proxy):
     """A store, which is `Observable` if the driver's is."""
 
     def __init__(self, inner: Any, observer: _Observer) -> None:
-        super().__init__(inner, observer)
+        super().__init__(inner, observer.attribute)
         if isinstance(inner, Observable):  # `isinstance` looks for these without `__getattr__`
             self.endpoint, self.stats = inner.endpoint, inner.stats
 
-
-class _Store(_AnyStore):
     def __enter__(self) -> Self:
         self._inner.__enter__()
         return self
@@ -266,8 +220,6 @@ class _Store(_AnyStore):
     def __exit__(self, *raised: Any) -> Any:
         return self._inner.__exit__(*raised)
 
-
-class _AsyncStore(_AnyStore):
     async def __aenter__(self) -> Self:
         await self._inner.__aenter__()
         return self

@@ -31,7 +31,7 @@ def open(  # noqa: A001 - the verb of the library: engine_store.open(url)
         store = opened
         if listeners.observe_operations:
             store = observed(opened, driver.name, listeners)
-        listeners.opened(driver.name, store)
+        listeners.hook.engine_store_opened(driver=driver.name, store=store)
     except BaseException:
         opened.close()
         raise
@@ -48,7 +48,7 @@ async def open_async(
         store = opened
         if listeners.observe_operations:
             store = observed_async(opened, driver.name, listeners)
-        listeners.opened(driver.name, store)
+        listeners.hook.engine_store_opened(driver=driver.name, store=store)
     except BaseException:
         await opened.close()
         raise
@@ -65,5 +65,5 @@ def _prepare(
         )
     driver = load_driver(config.driver_name)
     listeners = Plugins.of(plugins)
-    listeners.configured(config)
+    listeners.hook.engine_store_configured(config=config)
     return driver, config, listeners

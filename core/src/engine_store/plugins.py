@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Self
+from typing import Self, cast
 
 import pluggy
 
@@ -91,7 +91,7 @@ _OF_OPERATIONS = (
 
 
 class Plugins:
-    """The plugins of one store, and a typed method to call each hook of theirs."""
+    """The plugins of one store."""
 
     def __init__(self, plugins: Iterable[object] = ()) -> None:
         """Register `plugins`. Raises pluggy's errors for hooks that do not exist."""
@@ -100,7 +100,8 @@ class Plugins:
         for plugin in plugins:
             self._manager.register(plugin)
         self._manager.check_pending()
-        self._hook = self._manager.hook
+        self.hook = cast("Hooks", self._manager.hook)
+        """Calls a hook of every plugin; its arguments go by name."""
 
     @classmethod
     def of(cls, plugins: Iterable[object]) -> Self:
@@ -114,51 +115,27 @@ class Plugins:
     @property
     def observe_operations(self) -> bool:
         """Whether any of them implements a hook of operations."""
-        return any(getattr(self._hook, name).get_hookimpls() for name in _OF_OPERATIONS)
-
-    def check(self, config: Config) -> Iterator[Finding]:
-        """Yield what they find in a configuration."""
-        for found in self._hook.engine_store_check(config=config):
-            yield from found
-
-    def configured(self, config: DatabaseConfig) -> None:
-        """Tell them that a configuration is about to be opened."""
-        self._hook.engine_store_configured(config=config)
-
-    def opened(self, driver: str, store: Store | AsyncStore) -> None:
-        """Tell them that a store was opened."""
-        self._hook.engine_store_opened(driver=driver, store=store)
+        return any(getattr(self._manager.hook, name).get_hookimpls() for name in _OF_OPERATIONS)
 
     @cached_property
     def wrap_operations(self) -> bool:
         """Whether any of them has context managers to run operations in."""
-        return bool(self._hook.engine_store_operation.get_hookimpls())
+        return bool(self._manager.hook.engine_store_operation.get_hookimpls())
+
+    def check(self, config: Config) -> Iterator[Finding]:
+        """Yield what they find in a configuration."""
+        for found in self._manager.hook.engine_store_check(config=config):
+            yield from found
 
     def operation(self, driver: str, operation: str) -> list[AbstractContextManager[object]]:
         """Return the context managers to run an operation in."""
-        managers: list[AbstractContextManager[object]] = self._hook.engine_store_operation(
+        managers: list[AbstractContextManager[object]] = self._manager.hook.engine_store_operation(
             driver=driver, operation=operation
         )
         return managers
 
-    def operation_finished(
-        self, driver: str, operation: str, seconds: float, error: BaseException | None
-    ) -> None:
-        """Tell them that an operation ended."""
-        self._hook.engine_store_operation_finished(
-            driver=driver, operation=operation, seconds=seconds, error=error
-        )
-
-    def conflict(self, driver: str, operation: str, conflict: VersionConflictError) -> None:
-        """Tell them that a compare-and-set lost."""
-        self._hook.engine_store_conflict(driver=driver, operation=operation, conflict=conflict)
-
-    def retried(self, driver: str, operation: str) -> None:
-        """Tell them that an operation is about to wait and be retried."""
-        self._hook.engine_store_retried(driver=driver, operation=operation)
-
     def migration_applied(self, driver: str, migration: Migration, direction: Direction) -> None:
-        """Tell them that a step of the schema was committed."""
-        self._hook.engine_store_migration_applied(
+        """Tell them that a migration step is committed, as `protocols.Listeners`."""
+        self.hook.engine_store_migration_applied(
             driver=driver, migration=migration, direction=direction
         )

@@ -8,7 +8,7 @@ what is written must be what is read.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -26,6 +26,13 @@ MAX_PAGE = 1000
 
 def check_id(value: object, path: str) -> None:
     """An id or name: an opaque, case-sensitive string of 1 to 255 characters (contract 1.1)."""
+    if (
+        type(value) is str
+        and value.isascii()
+        and 0 < len(value) <= MAX_ID_LENGTH
+        and "\0" not in value
+    ):
+        return  # the usual id
     check_text(value, path)
     assert isinstance(value, str)  # noqa: S101 - for the type checker; check_text has seen to it
     if not 1 <= len(value) <= MAX_ID_LENGTH:
@@ -93,22 +100,23 @@ def check_choice(value: object, choices: type[Any], path: str) -> None:
 
 def check_choices(values: object, choices: type[Any], path: str) -> None:
     """A collection of members of the enumeration `choices`, or None."""
-    if values is None:
-        return
-    if isinstance(values, str | bytes) or not isinstance(values, Collection):
-        raise InvalidValueError(path, f"expected a collection, found {_kind(values)}")
-    for index, value in enumerate(values):
-        check_choice(value, choices, f"{path}[{index}]")
+    _check_each(values, "collection", path, lambda value, path: check_choice(value, choices, path))
 
 
 def check_ids(values: object, path: str) -> None:
     """A collection of ids, or None."""
+    _check_each(values, "collection of ids", path, check_id)
+
+
+def _check_each(
+    values: object, expected: str, path: str, check: Callable[[object, str], None]
+) -> None:
     if values is None:
         return
     if isinstance(values, str | bytes) or not isinstance(values, Collection):
-        raise InvalidValueError(path, f"expected a collection of ids, found {_kind(values)}")
+        raise InvalidValueError(path, f"expected a {expected}, found {_kind(values)}")
     for index, value in enumerate(values):
-        check_id(value, f"{path}[{index}]")
+        check(value, f"{path}[{index}]")
 
 
 def check_limit(limit: object, path: str = "limit") -> None:

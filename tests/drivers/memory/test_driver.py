@@ -10,7 +10,7 @@ import engine_store
 from engine_store import User
 from engine_store.config import DatabaseConfig
 from engine_store.errors import ConfigurationError, UserNotFoundError
-from engine_store_memory import engine_store_driver
+from engine_store_memory import DRIVER
 
 ANN = User("ann", "ann@example.org")
 
@@ -39,7 +39,7 @@ def test_a_store_without_a_name_has_a_database_to_itself() -> None:
 def test_a_scratch_database_is_empty_and_forgotten_at_its_end(url: str) -> None:
     with engine_store.open(url) as store:
         store.users.create(ANN)
-    with engine_store_driver().scratch(f"{url}?busy_timeout=1s") as scratch:
+    with DRIVER.scratch(f"{url}?busy_timeout=1s") as scratch:
         assert scratch.startswith(f"{url}-")
         assert scratch.endswith("?busy_timeout=1s")
         with engine_store.open(scratch) as store:
@@ -59,7 +59,7 @@ def test_a_scratch_database_is_empty_and_forgotten_at_its_end(url: str) -> None:
     ],
 )
 def test_a_name_makes_a_database_that_can_be_opened_again(name: str, unsupported: set[str]) -> None:
-    declared = engine_store_driver().capabilities(DatabaseConfig(url=f"memory://{name}"))
+    declared = DRIVER.capabilities(DatabaseConfig(url=f"memory://{name}"))
     assert {one.name for one in declared.values() if not one.supported} == unsupported
 
 

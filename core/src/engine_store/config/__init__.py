@@ -10,6 +10,7 @@ from engine_store.config.model import (
     VectorProvider,
     Worker,
 )
+from engine_store.config.server import ServerOptions, text, without_nul
 from engine_store.config.structure import (
     DAY,
     Seconds,
@@ -19,8 +20,6 @@ from engine_store.config.structure import (
     setting,
     structure,
     structure_options,
-    without_nul,
-    without_secret,
 )
 
 __all__ = [
@@ -31,6 +30,7 @@ __all__ = [
     "Finding",
     "Knowledge",
     "Seconds",
+    "ServerOptions",
     "Severity",
     "Text",
     "VectorDatabase",
@@ -41,6 +41,6 @@ __all__ = [
     "setting",
     "structure",
     "structure_options",
+    "text",
     "without_nul",
-    "without_secret",
 ]

@@ -20,7 +20,6 @@ import cattrs.gen
 from cattrs import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
 from engine_store.errors import ConfigurationError, Problem
-from engine_store.urls import mask_url
 
 _C = TypeVar("_C")
 
@@ -92,21 +91,6 @@ def _bounds(field: attrs.Attribute[Any], kind: Any) -> str:
     minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
     bounds = f"{minimum} or more" if maximum is None else f"{minimum} to {maximum}"
     return f"expected {bounds}{' seconds' if Seconds in (kind, *get_args(kind)) else ''}"
-
-
-def without_nul(made: object, field: attrs.Attribute[Any], value: str | None) -> None:
-    """Refuse a text with a NUL: a library in C would stop reading there."""
-    if "\0" in (value or ""):
-        raise ConfigurationError(field.name, "it may not hold NUL")
-
-
-def without_secret(made: object, field: attrs.Attribute[Any], value: str | None) -> None:
-    """Refuse a text that looks as if it held a password: the errors of a server would quote it."""
-    without_nul(made, field, value)
-    if value is not None and mask_url(value) != value:
-        raise ConfigurationError(
-            field.name, "it looks like a URL or a connection string with a password; call it so"
-        )
 
 
 def seconds(text: str) -> float:

@@ -51,27 +51,17 @@ async def revoke_async(
 
 
 async def _check(store: AsyncRepositories, secret: SecretKey | None) -> tuple[User, ApiKey]:
-    key = None if secret is None else await _find(store, secret)
+    key = user = None
+    if secret is not None:
+        with suppress(ApiKeyNotFoundError):
+            key = await store.api_keys.get_by_fingerprint(secret.fingerprint)
     # In a thread: a millisecond is long for an event loop.
-    proven = await asyncio.to_thread(proves, secret, key)
-    user = await _owner(store, key) if proven else None
+    if await asyncio.to_thread(proves, secret, key) and key is not None:
+        with suppress(UserNotFoundError):  # deleted since the key was found
+            user = await store.users.get(key.user_id)
     if user is None or key is None:
         raise InvalidKeyError  # not inside of an `except`, whose error would say why
     return user, key
-
-
-async def _find(store: AsyncRepositories, secret: SecretKey) -> ApiKey | None:
-    try:
-        return await store.api_keys.get_by_fingerprint(secret.fingerprint)
-    except ApiKeyNotFoundError:
-        return None
-
-
-async def _owner(store: AsyncRepositories, key: ApiKey | None) -> User | None:
-    try:
-        return None if key is None else await store.users.get(key.user_id)
-    except UserNotFoundError:  # deleted since the key was found
-        return None
 
 
 class AsyncKeyChecker:

@@ -84,25 +84,16 @@ def check_names(key_id: str | None, prefix: str | None) -> None:
 
 
 def _check(store: Repositories, secret: SecretKey | None) -> tuple[User, ApiKey]:
-    key = None if secret is None else _find(store, secret)
-    user = _owner(store, key) if proves(secret, key) else None
+    key = user = None
+    if secret is not None:
+        with suppress(ApiKeyNotFoundError):
+            key = store.api_keys.get_by_fingerprint(secret.fingerprint)
+    if proves(secret, key) and key is not None:
+        with suppress(UserNotFoundError):  # deleted since the key was found
+            user = store.users.get(key.user_id)
     if user is None or key is None:
         raise InvalidKeyError  # not inside of an `except`, whose error would say why
     return user, key
-
-
-def _find(store: Repositories, secret: SecretKey) -> ApiKey | None:
-    try:
-        return store.api_keys.get_by_fingerprint(secret.fingerprint)
-    except ApiKeyNotFoundError:
-        return None
-
-
-def _owner(store: Repositories, key: ApiKey | None) -> User | None:
-    try:
-        return None if key is None else store.users.get(key.user_id)
-    except UserNotFoundError:  # deleted since the key was found
-        return None
 
 
 class TouchPolicy:

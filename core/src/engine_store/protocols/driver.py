@@ -35,7 +35,6 @@ class Listeners(Protocol):
 
     def migration_applied(self, driver: str, migration: Migration, direction: Direction) -> None:
         """Tell them that the driver of this name committed a step of the schema."""
-        ...
 
 
 @frozen
@@ -73,7 +72,6 @@ class Observable(Protocol):
         Called from any thread. Asks no server and waits for no lock to write, so that it answers
         while the pool is full. Raises `StoreClosedError`, `UnavailableError`.
         """
-        ...
 
 
 @runtime_checkable
@@ -88,14 +86,12 @@ class Driver(Protocol):
     @property
     def name(self) -> str:
         """The name in configurations and reports."""
-        ...
 
     def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
         """Return, by name, what it can do with the database of `config`, without opening it.
 
         What is not named, it can do.
         """
-        ...
 
     def scratch(self, url: str) -> AbstractContextManager[str]:
         """Make an empty database next to that of `url`, yield its URL, and remove it at the end.
@@ -103,15 +99,12 @@ class Driver(Protocol):
         For tests, and for proving the driver: nothing that is there is touched. Raises
         `ConfigurationError` and `UnavailableError`.
         """
-        ...
 
     def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
         """Open a store, migrated or checked as `config.auto_migrate` says."""
-        ...
 
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
         """Open an asynchronous store, for the running event loop."""
-        ...
 
 
 @runtime_checkable
@@ -127,7 +120,6 @@ class Configurable(Protocol):
 
         `DatabaseConfig.settings` gives an instance of it.
         """
-        ...
 
 
 @runtime_checkable
@@ -135,8 +127,10 @@ class Checkable(Protocol):
     """A driver with rules for configurations."""
 
     def check(self, config: Config) -> Iterable[Finding]:
-        """Return what a start with `config` would come across; nothing is opened yet."""
-        ...
+        """Return what a start with `config` would come across; nothing is opened yet.
+
+        Raises `ConfigurationError` for settings that it cannot use.
+        """
 
 
 @runtime_checkable
@@ -151,4 +145,3 @@ class BackupCapable(Protocol):
         `progress` gets what is done and the total, in the driver's own unit. Raises
         `ConfigurationError` with the name of the right tool if that is not this driver.
         """
-        ...

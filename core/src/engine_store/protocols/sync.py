@@ -41,31 +41,26 @@ class UserRepository(Protocol):
 
     def get(self, user_id: str) -> User:
         """Return the user. Raises `UserNotFoundError`."""
-        ...
 
     def get_by_email(self, email: str) -> User:
         """Return the user with this email, in any case.
 
         Raises `UserNotFoundError` (field `email`).
         """
-        ...
 
     def list(
         self, filter: UserFilter = ..., *, limit: int = 100, cursor: str | None = None
     ) -> Page[User]:
         """Return a page of users, ordered by `created_at`, then id."""
-        ...
 
     def create(self, user: User) -> User:
         """Store a new user. Raises `AlreadyExistsError`, then `EmailExistsError`."""
-        ...
 
     def restore(self, user: User) -> User:
         """Store a new user as it was exported, with its version and times (2.9).
 
         Raises `InvalidValueError` if it has none, and otherwise as `create` does.
         """
-        ...
 
     def create_initial_admin_if_none(self, user: User) -> User:
         """Store the first admin, atomically across processes (4.2).
@@ -73,7 +68,6 @@ class UserRepository(Protocol):
         `user.role` must be admin (`InvalidValueError`). Raises `AlreadyBootstrappedError` if there
         is an admin already, and otherwise as `create` does.
         """
-        ...
 
     def update(self, user: User) -> User:
         """Replace the stored user if its version is that of the argument: compare-and-set (2.3).
@@ -81,14 +75,12 @@ class UserRepository(Protocol):
         Raises `UserNotFoundError`, `ImmutableFieldError` (`created_at`), `VersionConflictError`,
         `EmailExistsError`, in this order.
         """
-        ...
 
     def upsert(self, user: User) -> User:
         """Create or replace the user, whatever its version (2.4).
 
         Raises `ImmutableFieldError`, `EmailExistsError`.
         """
-        ...
 
     def modify(self, user_id: str, fn: Callable[[User], User]) -> User:
         """Read, apply `fn` and compare-and-set; start over after a conflict (2.6).
@@ -96,11 +88,9 @@ class UserRepository(Protocol):
         Nothing is written if `fn` returns the state it was given. Raises what `get` and `update`
         raise.
         """
-        ...
 
     def delete(self, user_id: str) -> None:
         """Delete the user and its API keys (4.3). Raises `UserNotFoundError`."""
-        ...
 
 
 class ApiKeyRepository(Protocol):
@@ -108,24 +98,20 @@ class ApiKeyRepository(Protocol):
 
     def get(self, key_id: str) -> ApiKey:
         """Return the key. Raises `ApiKeyNotFoundError`."""
-        ...
 
     def get_by_fingerprint(self, fingerprint: bytes) -> ApiKey:
         """Return the key with this SHA-256 (4.4).
 
         Raises `ApiKeyNotFoundError` (field `fingerprint`), which does not quote the fingerprint.
         """
-        ...
 
     def get_by_prefix(self, prefix: str) -> ApiKey:
         """Return the key with this prefix. Raises `ApiKeyNotFoundError` (field `prefix`)."""
-        ...
 
     def list(
         self, filter: ApiKeyFilter = ..., *, limit: int = 100, cursor: str | None = None
     ) -> Page[ApiKey]:
         """Return a page of keys, ordered by `created_at`, then id."""
-        ...
 
     def create(self, key: ApiKey) -> ApiKey:
         """Store a new key; `last_used` is stored as given.
@@ -133,22 +119,18 @@ class ApiKeyRepository(Protocol):
         Raises `AlreadyExistsError` (field `key_id`, `fingerprint` or `prefix`, in this order),
         then `InvalidReferenceError` for a missing user.
         """
-        ...
 
     def restore(self, key: ApiKey) -> ApiKey:
         """Store a new key as it was exported, with its `created_at` (2.9).
 
         Raises `InvalidValueError` if it has none, and otherwise as `create` does.
         """
-        ...
 
     def touch(self, key_id: str, at: datetime | None = None) -> ApiKey:
         """Set `last_used` to `at`, or to now, never backwards. Raises `ApiKeyNotFoundError`."""
-        ...
 
     def delete(self, key_id: str) -> None:
         """Delete the key. Raises `ApiKeyNotFoundError`."""
-        ...
 
 
 class WorkflowRepository(Protocol):
@@ -159,20 +141,17 @@ class WorkflowRepository(Protocol):
 
         Raises `WorkflowNotFoundError`.
         """
-        ...
 
     def get_for_update(self, workflow_exec_id: str) -> WorkflowState:
         """Return the state and lock it until the transaction ends (3.5).
 
         Raises `NotInTransactionError` outside a transaction, `WorkflowNotFoundError`.
         """
-        ...
 
     def list(
         self, filter: WorkflowFilter = ..., *, limit: int = 100, cursor: str | None = None
     ) -> Page[WorkflowState]:
         """Return a page of states, newest first: by `created_at`, then id, descending (5.2)."""
-        ...
 
     def latest(
         self,
@@ -187,18 +166,15 @@ class WorkflowRepository(Protocol):
         If ids are given: the newest that has a task execution with all of them.
         Raises `WorkflowNotFoundError` (field `workflow_id`).
         """
-        ...
 
     def create(self, workflow: WorkflowState) -> WorkflowState:
         """Store a new state. Raises `AlreadyExistsError`."""
-        ...
 
     def restore(self, workflow: WorkflowState) -> WorkflowState:
         """Store a new state as it was exported, with its version and times (2.9).
 
         Raises `InvalidValueError` if it has none, and otherwise as `create` does.
         """
-        ...
 
     def update(self, workflow: WorkflowState) -> WorkflowState:
         """Replace the stored state if its version is that of the argument: compare-and-set (2.3).
@@ -206,11 +182,9 @@ class WorkflowRepository(Protocol):
         Raises `WorkflowNotFoundError`, `ImmutableFieldError` (`workflow_id`, `created_at`),
         `VersionConflictError`, in this order.
         """
-        ...
 
     def upsert(self, workflow: WorkflowState) -> WorkflowState:
         """Create or replace the state, whatever its version (2.4). Raises `ImmutableFieldError`."""
-        ...
 
     def modify(
         self, workflow_exec_id: str, fn: Callable[[WorkflowState], WorkflowState]
@@ -220,7 +194,6 @@ class WorkflowRepository(Protocol):
         Nothing is written if `fn` returns the state it was given. Raises what `get` and `update`
         raise.
         """
-        ...
 
     def set_status(
         self,
@@ -235,14 +208,12 @@ class WorkflowRepository(Protocol):
         Raises `WorkflowNotFoundError`, `VersionConflictError`, `StatusConflictError`, in this
         order.
         """
-        ...
 
     def merge_usage(self, workflow_exec_id: str, usage: UsageSummary) -> WorkflowState:
         """Add `usage` to the stored summary; concurrent calls lose nothing (2.7).
 
         Raises `WorkflowNotFoundError`; `InvalidValueError` if a sum exceeds 64 bits.
         """
-        ...
 
     def complete(self, workflow_exec_id: str, transform: Transform | None = None) -> WorkflowState:
         """End the workflow with a status that follows from its root tasks, atomically (5.5).
@@ -253,11 +224,9 @@ class WorkflowRepository(Protocol):
         and the default output. Raises `WorkflowNotFoundError`, `WorkflowNotReadyError`, and
         `InvalidValueError` if the default output would nest too deep.
         """
-        ...
 
     def delete(self, workflow_exec_id: str) -> None:
         """Delete the execution and its tasks (5.6). Raises `WorkflowNotFoundError`."""
-        ...
 
     def purge(
         self,
@@ -272,7 +241,6 @@ class WorkflowRepository(Protocol):
         Deletes only terminal ones unless `statuses` says otherwise. Works in batches of at most
         `batch_size`; outside a transaction, each batch is one. `dry_run` only counts.
         """
-        ...
 
 
 class TaskRepository(Protocol):
@@ -284,7 +252,6 @@ class TaskRepository(Protocol):
 
     def get(self, task_exec_id: str, *, workflow_exec_id: str | None = None) -> TaskState:
         """Return the state. Raises `TaskNotFoundError`."""
-        ...
 
     def get_for_update(
         self, task_exec_id: str, *, workflow_exec_id: str | None = None
@@ -293,13 +260,11 @@ class TaskRepository(Protocol):
 
         Raises `NotInTransactionError` outside a transaction, `TaskNotFoundError`.
         """
-        ...
 
     def list(
         self, filter: TaskFilter = ..., *, limit: int = 100, cursor: str | None = None
     ) -> Page[TaskState]:
         """Return a page of states, ordered by `created_at`, then id (6.3)."""
-        ...
 
     def create(self, task: TaskState) -> TaskState:
         """Store a new state.
@@ -307,14 +272,12 @@ class TaskRepository(Protocol):
         Raises `AlreadyExistsError`, then `InvalidReferenceError` for a missing workflow
         (`workflow_exec_id`) or a parent that is not in it (`parent_state_id`), in this order.
         """
-        ...
 
     def restore(self, task: TaskState) -> TaskState:
         """Store a new state as it was exported, with its version and times (2.9).
 
         Raises `InvalidValueError` if it has none, and otherwise as `create` does.
         """
-        ...
 
     def update(self, task: TaskState) -> TaskState:
         """Replace the stored state if its version is that of the argument: compare-and-set (2.3).
@@ -322,14 +285,12 @@ class TaskRepository(Protocol):
         Raises `TaskNotFoundError`, `ImmutableFieldError` (`workflow_exec_id`,
         `parent_state_id`, `created_at`), `VersionConflictError`, in this order.
         """
-        ...
 
     def upsert(self, task: TaskState) -> TaskState:
         """Create or replace the state, whatever its version (2.4).
 
         Raises `ImmutableFieldError` if the task exists, `InvalidReferenceError` if it does not.
         """
-        ...
 
     def modify(self, task_exec_id: str, fn: Callable[[TaskState], TaskState]) -> TaskState:
         """Read, apply `fn` and compare-and-set; start over after a conflict (2.6).
@@ -337,18 +298,15 @@ class TaskRepository(Protocol):
         Nothing is written if `fn` returns the state it was given. Raises what `get` and `update`
         raise.
         """
-        ...
 
     def merge_usage(self, task_exec_id: str, usage: UsageSummary) -> TaskState:
         """Add `usage` to the stored summary; concurrent calls lose nothing (2.7).
 
         Raises `TaskNotFoundError`; `InvalidValueError` if a sum exceeds 64 bits.
         """
-        ...
 
     def usage(self, task_exec_id: str) -> UsageSummary:
         """Return the usage summary alone (6.7). Raises `TaskNotFoundError`."""
-        ...
 
     def children(
         self, parent_state_id: str, *, workflow_exec_id: str | None = None
@@ -357,7 +315,6 @@ class TaskRepository(Protocol):
 
         A missing parent has none.
         """
-        ...
 
     def child(
         self, parent_state_id: str, task_id: str, *, workflow_exec_id: str | None = None
@@ -366,7 +323,6 @@ class TaskRepository(Protocol):
 
         Raises `TaskNotFoundError` (field `task_id`).
         """
-        ...
 
     def children_outputs(
         self, parent_state_id: str, *, workflow_exec_id: str | None = None
@@ -375,23 +331,18 @@ class TaskRepository(Protocol):
 
         Of several executions of a task the latest counts.
         """
-        ...
 
     def in_workflow(self, workflow_exec_id: str) -> Mapping[str, TaskState]:
         """Return the latest execution of each `task_id`, ordered by `created_at`, then id (6.4)."""
-        ...
 
     def by_status(self, workflow_exec_id: str, status: Status) -> tuple[TaskState, ...]:
         """Return the executions in this status, ordered by `created_at`, then id (6.4)."""
-        ...
 
     def by_agent(self, workflow_exec_id: str, agent_id: str) -> tuple[TaskState, ...]:
         """Return the executions of this agent, ordered by `created_at`, then id (6.4)."""
-        ...
 
     def by_tool(self, workflow_exec_id: str, tool_id: str) -> tuple[TaskState, ...]:
         """Return the executions of this tool, ordered by `created_at`, then id (6.4)."""
-        ...
 
     def tree(
         self, root: str, *, max_depth: int = 100, workflow_exec_id: str | None = None
@@ -401,14 +352,12 @@ class TaskRepository(Protocol):
         `max_depth` is the number of levels below the root, from 0.
         Raises `TaskNotFoundError`.
         """
-        ...
 
     def progress(self, parent_state_id: str, *, workflow_exec_id: str | None = None) -> Progress:
         """Return the progress of the direct children (6.6).
 
         A missing parent has none.
         """
-        ...
 
 
 class Repositories(Protocol):
@@ -431,7 +380,6 @@ class Repositories(Protocol):
 
         Inside a transaction, begin a savepoint (3.2).
         """
-        ...
 
 
 class Transaction(Repositories, Protocol):
@@ -443,32 +391,27 @@ class Migrator(Protocol):
 
     def status(self) -> tuple[MigrationStatus, ...]:
         """Return every step in order, and when it was applied."""
-        ...
 
     def plan(self, target: int | None = None) -> MigrationPlan:
         """Return what `up` or `down` to `target` would run, without running it.
 
         `target` is the newest step by default.
         """
-        ...
 
     def up(self, target: int | None = None) -> MigrationPlan:
         """Apply the missing steps up to `target`, by default the newest; return what ran.
 
         Raises `SchemaAheadError`, `MigrationDriftError`, `MigrationLockError`.
         """
-        ...
 
     def down(self, target: int) -> MigrationPlan:
         """Revert the steps after `target`; 0 reverts all. Raises what `up` raises."""
-        ...
 
     def verify(self) -> None:
         """Check that the applied steps and the schema are those of the code.
 
         Raises `SchemaAheadError`, `SchemaBehindError`, `MigrationDriftError`.
         """
-        ...
 
 
 class Store(Repositories, Protocol):
@@ -482,11 +425,9 @@ class Store(Repositories, Protocol):
 
     def health(self) -> Health:
         """Report whether the store can read and write, with the driver's figures (9.4)."""
-        ...
 
     def close(self) -> None:
         """Release every connection. A second call does nothing (9.1)."""
-        ...
 
     def __enter__(self) -> Self: ...
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from contextlib import suppress
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store.protocols import Endpoint
@@ -110,6 +111,11 @@ class BlockingPool(Pool, Protocol):
 class Releasable(Connection, Protocol):
     """A connection of a `BasePool`."""
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is open, and the server has said nothing since; the server is not asked."""
+        ...
+
     async def discard(self) -> None:
         """Release it closed: its pool makes another one."""
         ...
@@ -126,6 +132,10 @@ class BasePool(forks.Forkable, Generic[C]):
     """The base of pools. Connections are looked at before use; each may read and write."""
 
     closed = False
+
+    check: Literal["socket", "query", "off"] = "off"
+    """How an idle connection is looked at: `socket` sees for a microsecond that the server closed
+    it, `query` also asks the server, for a round trip, `off` trusts it."""
 
     stays = ""
     """Why a forked child cannot use the pool; empty: it can."""
@@ -144,8 +154,18 @@ class BasePool(forks.Forkable, Generic[C]):
         raise NotImplementedError
 
     async def is_usable(self, connection: C) -> bool:
-        """Whether an idle connection can still be used. A driver may ask the server."""
-        return True
+        """Whether an idle connection can still be used, as far as `check` looks.
+
+        A server tells an idle connection its end, or closes it. All else it may say by itself is
+        so rare that a new connection is cheaper than to find out.
+        """
+        if self.check == "off":
+            return True
+        with suppress(Exception):  # else it is broken
+            if connection.is_quiet and self.check == "query":
+                await connection.execute("")
+            return connection.is_quiet
+        return False
 
     async def acquire(self, *, write: bool = False, timeout: float | None = None) -> C:
         """Return a connection that is usable, for the caller alone, until its `release`.

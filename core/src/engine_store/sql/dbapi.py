@@ -18,7 +18,7 @@ from engine_store.sql.blocking import Blocking
 from engine_store.sql.connection import BasePool
 from engine_store.sql.operation import Request
 from engine_store.sql.pool import ConnectionPool
-from engine_store.sql.statements import PARAMETER, Call, Result
+from engine_store.sql.statements import PARAMETER, Call, Result, split_script
 
 _POSITIONAL = {"qmark": "?", "format": "%s"}
 _NAMED = {"named": ":{name}", "pyformat": "%({name})s"}
@@ -59,6 +59,9 @@ _BEGINS = re.compile(r"(?i)\s*(?:begin|start\s+transaction)\b")
 class DbapiConnection:
     """A DB-API connection as `engine_store.sql.connection.Connection`."""
 
+    is_quiet = True
+    """Whether the server has said nothing since; a driver whose module tells says so itself."""
+
     pool: Any = None
     """Where `release` gives it back: a `ConnectionPool`, or what has one."""
 
@@ -92,9 +95,8 @@ class DbapiConnection:
 
     async def execute(self, script: str) -> None:
         """Run the statements of a script one by one."""
-        for statement in script.split(";\n"):
-            if statement.strip().rstrip(";"):
-                self._command(statement.strip().rstrip(";"))
+        for statement in split_script(script):
+            self._command(statement)
 
     async def rollback(self) -> None:
         """End the transaction, if one is open."""

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from engine_store.errors import InvalidValueError, UnavailableError
+from engine_store.urls import mask_secrets
 
 
 @frozen
@@ -18,6 +19,8 @@ class Failures:
     `code` returns the code of an error, or None. `retriable` has a sentence for each code of what
     passes by itself, `lasting` for each of what does not; `too_large` are the codes of values that
     do not fit. An error of another code can only come from a bug, and stays as it is.
+    `connecting` is the class of what connecting raises, if not all of `errors` are, and `refused`
+    tells of one whether it does not pass by itself.
     """
 
     product: str
@@ -26,6 +29,8 @@ class Failures:
     retriable: Mapping[Any, str]
     lasting: Mapping[Any, str]
     too_large: Collection[Any] = ()
+    connecting: type[Exception] | None = None
+    refused: Callable[[Exception], bool] = lambda error: False
 
     def translate(self, error: Exception) -> Exception:
         """Return the store's error for one of the database's."""
@@ -45,3 +50,15 @@ class Failures:
             yield
         except self.errors as error:
             raise self.translate(error) from error
+
+    @contextmanager
+    def reaching(self, server: str, password: str | None) -> Iterator[None]:
+        """Raise `UnavailableError` with the reason if a connection to `server` cannot be made."""
+        errors = self.connecting or self.errors
+        try:
+            yield
+        except errors as error:
+            reason = " ".join(mask_secrets(str(error), [password or ""]).split())
+            raise UnavailableError(
+                f"{self.product} at {server}: {reason}", retriable=not self.refused(error)
+            ) from None

@@ -28,8 +28,15 @@ A statement may have several parts, each but the last one ended by a `;` at the 
 They run in order and the last one gives the rows. A part that matches no row ends the statement:
 it gives None, or no rows.
 
-The kit has a default text for each statement whose SQL is the standard's. A statement or a
-fragment of the same name in a driver's file overrides it.
+The kit's own files declare every statement that a driver has to have. Most have a text, which
+serves every database that speaks the standard's SQL: a statement or a fragment of the same name in
+a driver's file overrides it. A heading without a text leaves the text to each driver, and says in
+its comment what goes in and what comes out; `?` marks a parameter that may be left out:
+
+    -- name: upsert_user! :one
+    -- Stores a user with version 1, or updates the one that is there. No row: the email is taken.
+    -- takes: user_id, email, email_folded, role, created_at?, now
+    -- gives: {user_columns}
 """
 
 from __future__ import annotations
@@ -37,6 +44,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
+from functools import cache
 from typing import Any, NamedTuple
 
 from attrs import Factory, field, frozen
@@ -47,6 +55,7 @@ _HEADING = re.compile(
     r"^-- (?:(name): (\w+)(!?) :(one|many|none)|(fragment): (\w+))[ \t]*$", re.MULTILINE
 )
 _LIKE_A_HEADING = re.compile(r"^[ \t]*--[ \t]*(?:name|fragment)\b.*$", re.MULTILINE)
+_ABOUT = re.compile(r"\n(?:--.*\n?)*")
 _COMMENT = re.compile(r"^\s*--(?!\?).*\n?", re.MULTILINE)
 _OPTIONAL = re.compile(r"\s*--\?\s*(\w+)\s*$")
 PARAMETER = re.compile(r"(?<!:):([a-z_]\w*)")
@@ -87,17 +96,18 @@ class Statement:
         init=False,
         default=Factory(lambda self: _unique(name for _, name in self.lines if name), True),
     )
-    _whole: str = field(
+    whole: str = field(
         init=False,
         repr=False,
         default=Factory(lambda self: "\n".join(line for line, _ in self.lines), True),
     )
+    """The SQL with every line."""
     parameters: frozenset[str] = field(
         init=False,
-        default=Factory(lambda self: frozenset(PARAMETER.findall(self._whole)), True),
+        default=Factory(lambda self: frozenset(PARAMETER.findall(self.whole)), True),
     )
     has_parts: bool = field(
-        init=False, default=Factory(lambda self: _PART.search(self._whole) is not None, True)
+        init=False, default=Factory(lambda self: _PART.search(self.whole) is not None, True)
     )
 
     def __call__(self, **parameters: Any) -> Call:
@@ -107,9 +117,9 @@ class Statement:
     def text(self, parameters: Mapping[str, Any]) -> str:
         """Return the SQL for a call with these parameters, all of its parts."""
         if not self.optional:
-            return self._whole
+            return self.whole
         if len(self.optional) == 1 and parameters[self.optional[0]] is not None:
-            return self._whole
+            return self.whole
         present = tuple([parameters[name] is not None for name in self.optional])
         text = self._texts.get(present)
         if text is None:
@@ -147,14 +157,17 @@ class Queries:
         return dict(self.__dict__)
 
 
-class _Block(NamedTuple):
-    """A heading with its body."""
+class Block(NamedTuple):
+    """A heading with what is below it."""
 
     name: str
     result: Result | None
     """None for a fragment."""
     writes: bool
+    comment: str
+    """The lines of comment right below the heading."""
     body: str
+    """The text without its comments. A statement without a text is declared only."""
 
 
 def parse_statements(text: str, *, defaults: str = "", **names: str) -> list[Statement]:
@@ -163,25 +176,32 @@ def parse_statements(text: str, *, defaults: str = "", **names: str) -> list[Sta
     `names` are further fragments. Raises `ConfigurationError` for a heading that is not as above,
     two statements or fragments of one name, and a fragment that is not there.
     """
-    own = list(_blocks(text))
+    own = blocks_of(text)
     taken = {(block.name, block.result is None) for block in own}
     if len(taken) < len(own):
         known = [(block.name, block.result is None) for block in own]
         double = next(name for name, is_fragment in known if known.count((name, is_fragment)) > 1)
         raise ConfigurationError(double, "two statements or fragments have this name")
-    blocks = own + [one for one in _blocks(defaults) if (one.name, one.result is None) not in taken]
+    further = blocks_of(defaults)
+    blocks = [*own, *(one for one in further if (one.name, one.result is None) not in taken)]
     fragments = dict(names)
     for block in blocks:
         if block.result is None:
-            fragments[block.name] = block.body.strip()
+            fragments[block.name] = block.body
     return [
         Statement(block.name, block.result, _lines(block.name, block.body, fragments), block.writes)
         for block in blocks
-        if block.result is not None
+        if block.result is not None and block.body
     ]
 
 
-def _blocks(text: str) -> Iterator[_Block]:
+@cache
+def blocks_of(text: str) -> tuple[Block, ...]:
+    """Return the statements and fragments in `text`. Raises `ConfigurationError` for no heading."""
+    return tuple(_blocks(text))
+
+
+def _blocks(text: str) -> Iterator[Block]:
     for line in _LIKE_A_HEADING.findall(text):
         if not _HEADING.fullmatch(line):
             raise ConfigurationError(line, "expected '-- name: x :one' or '-- fragment: x'")
@@ -189,8 +209,11 @@ def _blocks(text: str) -> Iterator[_Block]:
     ends = [*(heading.start() for heading in headings[1:]), len(text)]
     for heading, end in zip(headings, ends, strict=False):  # an end too many if there is none
         _, name, mark, result, _, fragment = heading.groups()
-        body = _COMMENT.sub("", text[heading.end() : end])
-        yield _Block(name or fragment, Result(result) if result else None, bool(mark), body)
+        about = _ABOUT.match(text, heading.end(), end)
+        comment = about[0].replace("\n-- ", "\n") if about else ""
+        body = _COMMENT.sub("", text[heading.end() : end]).strip()
+        kind = Result(result) if result else None
+        yield Block(name or fragment, kind, bool(mark), comment, body)
 
 
 def _lines(
@@ -202,14 +225,23 @@ def _lines(
         except KeyError:
             raise ConfigurationError(name, f"no fragment is named {match.group(1)!r}") from None
 
-    text = body.strip().rstrip(";")
+    text = body.rstrip(";")
     for _ in range(len(fragments) + 1):  # a fragment may name another one, but not itself
-        text = _FRAGMENT.sub(fragment, text)
+        text, replaced = _FRAGMENT.subn(fragment, text)
+        if not replaced:
+            break
     found = []
     for line in text.splitlines():
         match = _OPTIONAL.search(line)
         found.append((line[: match.start()], match.group(1)) if match else (line, None))
     return tuple(found)
+
+
+def split_script(script: str) -> list[str]:
+    """Return the statements of a script, each but the last ended by `;` and a line's end."""
+    lines = [line for line in script.splitlines() if not line.lstrip().startswith("--")]
+    parts = _PART.split("\n".join([*lines, ""]))
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:

@@ -107,7 +107,11 @@ class SqlEngine:
 
     async def probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
         """Return why the store cannot be written (None: it can), and what else there is to tell."""
-        return None, {}
+        migrator = self.migrator
+        async with migrator.reading() as connection:
+            state = await connection.run(migrator.call(migrator.queries.server_state))
+        version, problem = state
+        return problem, {"server_version": version}
 
     def transaction(
         self, lock: AbstractAsyncContextManager[object] | None, owner: Callable[[], object]

@@ -25,10 +25,11 @@ def findings(config: Config, plugins: Iterable[object] = ()) -> tuple[Finding, .
     """
     driver = load_driver(config.database.driver_name)
     found = [*_vectors(config)]
-    if isinstance(driver, Checkable):
-        found += driver.check(config)
     found += Plugins.of(plugins).check(config)
     try:
+        if isinstance(driver, Checkable):
+            for finding in driver.check(config):  # what it finds before it raises counts too
+                found.append(finding)
         declared = driver.capabilities(config.database)
     except ConfigurationError as error:  # the driver cannot use its own settings
         found += Finding.of(error)

@@ -115,7 +115,7 @@ class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
                 roots = latest_of_each(task for task in tasks if task.parent_state_id is None)
                 statuses = {task_id: root.status for task_id, root in roots.items()}
                 after = rules.completed(before, statuses, transform)
-                checks.check_workflow(after)
+                WORKFLOW.check(after)
                 # The transform may have written in this transaction, also this workflow.
                 self._check_version(self._stored(data, workflow_exec_id), before.version)
                 self._replace(data, before, after)

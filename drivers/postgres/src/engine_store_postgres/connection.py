@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import select
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -14,7 +13,7 @@ from psycopg.adapt import AdaptersMap
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
-from engine_store.cancellation import shield, shield_future
+from engine_store.cancellation import shield, shield_stoppable
 from engine_store.sql.dbapi import placeholders
 from engine_store.sql.operation import Request
 from engine_store.sql.statements import Call, Result
@@ -43,11 +42,10 @@ def _bound(call: Call) -> tuple[bytes, list[Any]]:
 class PostgresConnection:
     """`engine_store.sql.connection.Connection`; what fails raises psycopg's errors."""
 
-    raw: Any
-    """psycopg's connection, in autocommit mode."""
-
-    def __init__(self, raw: Any, give_back: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
-        """The connection `raw`; `release` gives it back."""
+    def __init__(
+        self, raw: Any, give_back: Callable[[Any], Coroutine[Any, Any, None]] | None = None
+    ) -> None:
+        """The connection `raw`, in autocommit mode. `release` gives it back, or closes it."""
         self.raw = raw
         # One cursor for all: a new one for each statement cost a create 3 % of its throughput.
         self._cursor = raw.cursor(binary=True)
@@ -59,12 +57,11 @@ class PostgresConnection:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open, or broken, or lost with its connection."""
-        status: int = self.raw.pgconn.transaction_status
-        return status != TransactionStatus.IDLE
+        return bool(self.raw.pgconn.transaction_status != TransactionStatus.IDLE)
 
     @property
     def is_quiet(self) -> bool:
-        """Whether it is open and the server has said nothing since; nobody is asked."""
+        """Whether it is open, and the server has said nothing since; the server is not asked."""
         return not self.raw.closed and not self._poll.poll(0)
 
     async def run(
@@ -90,8 +87,8 @@ class PostgresConnection:
                 await self.execute("ROLLBACK")
 
     async def release(self) -> None:
-        """Give the connection back to where it came from."""
-        await self._give_back(self.raw)
+        """Give the connection back to its pool, or close it."""
+        await (self._give_back(self.raw) if self._give_back else self.close())
 
     async def discard(self) -> None:
         """Release it closed: its pool makes another one."""
@@ -109,9 +106,12 @@ class PostgresConnection:
     async def _pipeline(
         self, before: Sequence[str], calls: Sequence[Call], after: Sequence[str]
     ) -> list[Any]:
-        with self.raw.pipeline():
-            cursors = await self._send(before, calls, after)
+        cursors = await self._in_pipeline(before, calls, after)
         return [await self._rows(call, cursor) for call, cursor in zip(calls, cursors, strict=True)]
+
+    async def _in_pipeline(self, *work: Sequence[Any]) -> list[Any]:
+        with self.raw.pipeline():
+            return await self._send(*work)
 
     async def _send(
         self, before: Sequence[str], calls: Sequence[Call], after: Sequence[str]
@@ -125,12 +125,10 @@ class PostgresConnection:
         return cursors
 
     async def _rows(self, call: Call, cursor: Any) -> Any:
-        match call.statement.result:
-            case Result.ONE:
-                return await self._wait(cursor.fetchone())
-            case Result.MANY:
-                return await self._wait(cursor.fetchall())
-        return None
+        result = call.statement.result
+        if result is Result.NONE:
+            return None
+        return await self._wait(cursor.fetchone() if result is Result.ONE else cursor.fetchall())
 
 
 class AsyncPostgresConnection(PostgresConnection):
@@ -142,30 +140,15 @@ class AsyncPostgresConnection(PostgresConnection):
 
     async def release(self) -> None:
         # Shielded: a connection on its way into the pool would be lost to it by a cancellation.
-        await shield(self._give_back(self.raw))
+        await shield(super().release())
 
     async def _wait(self, result: Any) -> Any:
         return await result
 
-    async def _pipeline(
-        self, before: Sequence[str], calls: Sequence[Call], after: Sequence[str]
-    ) -> list[Any]:
-        # For one statement psycopg itself does on cancellation what is done here.
-        requests: set[asyncio.Task[None]] = set()
-
-        def ask_to_stop() -> None:
-            if not requests:
-                request = self.raw.cancel_safe(timeout=CANCEL_TIMEOUT)
-                requests.add(asyncio.create_task(request))
-
+    async def _in_pipeline(self, *work: Sequence[Any]) -> list[Any]:
         async def run() -> list[Any]:
             async with self.raw.pipeline():
-                cursors = await self._send(before, calls, after)
-            pairs = zip(calls, cursors, strict=True)
-            return [await self._rows(call, cursor) for call, cursor in pairs]
+                return await self._send(*work)
 
-        try:
-            return await shield_future(asyncio.create_task(run()), ask_to_stop)
-        finally:
-            for request in requests:  # or it could hit the next statement
-                await shield_future(asyncio.gather(request, return_exceptions=True))
+        # For one statement psycopg itself does on cancellation what is done here.
+        return await shield_stoppable(run(), lambda: self.raw.cancel_safe(timeout=CANCEL_TIMEOUT))

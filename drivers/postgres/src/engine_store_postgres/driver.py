@@ -37,14 +37,6 @@ DIALECT = Dialect(
     begin_migration=("BEGIN", "SET LOCAL statement_timeout = 0"),
 )
 
-_CAPABILITIES = {
-    "concurrent_writers": Capability("concurrent_writers", True),
-    "vectors": Capability("vectors", True, "with the extension pgvector"),
-}
-
-_LONGEST_PREFIX = 30
-"""Of a name of at most 63 characters, 33 of which tell scratch schemas apart."""
-
 
 @cache
 def queries_of(schema: str) -> Queries:
@@ -57,40 +49,12 @@ class PostgresEngine(SqlEngine):
 
     migrator: PostgresMigrator
 
-    def __init__(
-        self,
-        pool: PostgresPool | AsyncPostgresPool,
-        config: DatabaseConfig,
-        context: OpenContext,
-    ) -> None:
-        """An engine on `pool`, which it closes."""
-        schema, timeout = pool.options.schema, config.migration_timeout
-        migrator = PostgresMigrator(
-            pool, DIALECT, queries_of(schema), MIGRATIONS, context, timeout, schema
-        )
-        super().__init__(migrator)
-        self._needs_vectors = (pool.options.pgvector or config.vectors) and config.check_schema
-
     async def check(self, config: DatabaseConfig) -> None:
         """Check that the database fits the code; make the extension `vector` if it is needed."""
         await super().check(config)
-        if self._needs_vectors:  # before the first step: it may be impossible
+        wanted = config.vectors or self.migrator.pool.options.pgvector
+        if wanted and config.check_schema:  # before the first step: it may be impossible
             await self.migrator.enable_pgvector(auto_migrate=config.auto_migrate)
-
-    async def probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
-        """Return why the store cannot be written, and what the server says of itself."""
-        migrator = self.migrator
-        async with migrator.reading() as connection:
-            state = await connection.run(migrator.call(migrator.queries.server_state))
-        server, standby, read_only, may_write = state
-        problem = None
-        if standby:
-            problem = "the server is a standby"
-        elif read_only == "on":
-            problem = "transactions are read-only by default_transaction_read_only"
-        elif may_write is False:
-            problem = f"the user lacks a privilege to write the tables of schema {migrator.schema}"
-        return problem, {"server_version": server}
 
 
 class PostgresDriver:
@@ -100,12 +64,15 @@ class PostgresDriver:
     settings = PostgresOptions
 
     def capabilities(self, config: DatabaseConfig) -> Mapping[str, Capability]:
-        return _CAPABILITIES
+        return {
+            "concurrent_writers": Capability("concurrent_writers", True),
+            "vectors": Capability("vectors", True, "with the extension pgvector"),
+        }
 
     @contextmanager
     def scratch(self, url: str) -> Iterator[str]:
         target, options = read_options(DatabaseConfig(url=url))
-        schema = f"{options.schema[:_LONGEST_PREFIX]}_{uuid4().hex}"
+        schema = f"{options.schema[:30]}_{uuid4().hex}"  # at most 63 characters
         address, _, query = url.partition("?")
         others = [pair for pair in query.split("&") if pair and not pair.startswith("schema=")]
         try:
@@ -117,21 +84,18 @@ class PostgresDriver:
         _drop(target.conninfo, schema)
 
     def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
-        engine = PostgresEngine(PostgresPool(*read_options(config)), config, context)
+        engine = _engine(PostgresPool(*read_options(config)), config, context)
         run(engine.prepare(config))
         return SqlStore(engine)
 
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
-        engine = PostgresEngine(AsyncPostgresPool(*read_options(config)), config, context)
+        engine = _engine(AsyncPostgresPool(*read_options(config)), config, context)
         await engine.prepare(config)
         return AsyncSqlStore(engine)
 
     def check(self, config: Config) -> Iterable[Finding]:
-        """Return what is wrong with the settings; the server is asked at opening."""
-        try:
-            read_options(config.database)
-        except ConfigurationError as error:
-            return Finding.of(error)
+        """Check the settings; the server is asked at opening."""
+        read_options(config.database)
         return ()
 
     def backup(
@@ -151,7 +115,19 @@ class PostgresDriver:
 DRIVER = PostgresDriver()
 
 
+def _engine(
+    pool: PostgresPool | AsyncPostgresPool, config: DatabaseConfig, context: OpenContext
+) -> PostgresEngine:
+    """Return an engine on `pool`, which it closes."""
+    schema, timeout = pool.options.schema, config.migration_timeout
+    queries = queries_of(schema)
+    return PostgresEngine(
+        PostgresMigrator(pool, DIALECT, queries, MIGRATIONS, context, timeout, schema)
+    )
+
+
 def _drop(conninfo: str, schema: str) -> None:
     with translated(), psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute("SET client_min_messages = warning")  # not what it drops, one by one
-        connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE'.encode())
+        # Without a notice for each table that it drops.
+        drop = f'SET client_min_messages = warning; DROP SCHEMA IF EXISTS "{schema}" CASCADE'
+        connection.execute(drop.encode())

@@ -5,15 +5,11 @@ Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-from engine_store.errors import StoreClosedError, UnavailableError
+from engine_store.errors import StoreClosedError
 from engine_store.sql.failures import Failures
-from engine_store.urls import mask_secrets
 
 _LOST, _TOO_LARGE = "lost", "too large"
 _SERVER_GONE = {"25P03", "25P04", "57P01", "57P02", "57P03", "57P05"}
@@ -37,6 +33,16 @@ def _code(error: Exception) -> object:
     if code in _SERVER_GONE or code.startswith("08"):
         return _LOST
     return _TOO_LARGE if code.startswith("54") else code
+
+
+def _lacks_password(error: Exception) -> bool:
+    """Whether a password was asked for and is not there: it will not come by itself.
+
+    Of a connection that cannot be made libpq gives no SQLSTATE, so that a wrong password looks
+    like a server without a free connection.
+    """
+    pgconn = getattr(error, "pgconn", None)
+    return pgconn is not None and bool(pgconn.needs_password)
 
 
 _FAILURES = Failures(
@@ -75,8 +81,10 @@ _FAILURES = Failures(
         "XX002": "an index is damaged; run REINDEX",
     },
     too_large=(_TOO_LARGE,),
+    connecting=psycopg.OperationalError,
+    refused=_lacks_password,
 )
-translated = _FAILURES.translated
+translated, reaching = _FAILURES.translated, _FAILURES.reaching
 
 
 def translate(error: Exception) -> Exception:
@@ -88,20 +96,3 @@ def may_retry(error: Exception, in_transaction: bool) -> bool:
     """Whether the operation that raised `error` may succeed if it runs again from its start."""
     code = getattr(error, "sqlstate", None)
     return code in _RETRIED and not (in_transaction and code in _TRANSACTION_GONE)
-
-
-@contextmanager
-def reaching(place: str, password: str | None) -> Iterator[None]:
-    """Raise `UnavailableError` with libpq's reason if a connection to `place` cannot be made.
-
-    libpq gives no SQLSTATE for it, so that a wrong password looks like a server without a free
-    connection. Only a password that was asked for and is not there will not come by itself.
-    """
-    try:
-        yield
-    except psycopg.OperationalError as error:
-        reason = mask_secrets(str(error), [password or ""])
-        missing = error.pgconn is not None and bool(error.pgconn.needs_password)
-        raise UnavailableError(
-            f"PostgreSQL at {place}: {' '.join(reason.split())}", retriable=not missing
-        ) from None

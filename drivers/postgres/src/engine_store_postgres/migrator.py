@@ -7,20 +7,26 @@ while the first one holds the lock.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 
 import psycopg
 
 from engine_store.errors import ConfigurationError
 from engine_store.sql.connection import Connection
 from engine_store.sql.migrator import SqlMigrator
+from engine_store.sql.statements import split_script
 from engine_store_postgres.pool import AsyncPostgresPool, PostgresPool
 
 _SCRATCH = "engine_store_scratch"
 _CONCURRENT_INDEX = re.compile(
     r"(?is)create\s+(?:unique\s+)?index\s+concurrently\s+(?:if\s+not\s+exists\s+)?(\w+)"
 )
-_AS_SUPERUSER = "run CREATE EXTENSION vector as a superuser"
+_BY_HAND = "run CREATE EXTENSION vector as a superuser"
+_NOT_CREATED: dict[type[Exception], str | None] = {
+    psycopg.errors.UniqueViolation: None,  # another process was as fast
+    psycopg.errors.InsufficientPrivilege: f"this user may not make extensions; {_BY_HAND}",
+    psycopg.errors.InvalidSchemaName: "there is no schema to make the extension vector in; run "
+    "CREATE SCHEMA public",
+}
 
 
 class PostgresMigrator(SqlMigrator):
@@ -45,30 +51,23 @@ class PostgresMigrator(SqlMigrator):
 
         It is no numbered step: it is of the database, not of the schema, and most stores need none.
         """
+        problem: str | None = None
         async with self.reading() as connection:
-            problem = await self._pgvector_problem(connection, auto_migrate)
+            available = await connection.run(self.queries.find_pgvector())
+            if available is None:
+                problem = (
+                    "the server does not offer the extension vector; install pgvector there, or "
+                    "use another vector database"
+                )
+            elif available[0] is None and not auto_migrate:
+                problem = f"the extension vector is not there and auto_migrate is off; {_BY_HAND}"
+            elif available[0] is None:
+                try:
+                    await connection.run(self.queries.create_pgvector())
+                except tuple(_NOT_CREATED) as error:
+                    problem = _NOT_CREATED[type(error)]
         if problem:
             raise ConfigurationError("options.pgvector", problem)
-
-    async def _pgvector_problem(self, connection: Connection, may_create: bool) -> str | None:
-        available = await connection.run(self.queries.find_pgvector())
-        if available is None:
-            return (
-                "the server does not offer the extension vector; install pgvector there, or use "
-                "another vector database"
-            )
-        (installed,) = available
-        if installed is None and not may_create:
-            return f"the extension vector is not there and auto_migrate is off; {_AS_SUPERUSER}"
-        try:
-            if installed is None:
-                with suppress(psycopg.errors.UniqueViolation):  # another process was as fast
-                    await connection.run(self.queries.create_pgvector())
-        except psycopg.errors.InsufficientPrivilege:
-            return f"this user may not make extensions; {_AS_SUPERUSER}"
-        except psycopg.errors.InvalidSchemaName:
-            return "there is no schema to make the extension vector in; run CREATE SCHEMA public"
-        return None
 
     async def run_outside(self, connection: Connection, text: str) -> None:
         """Run statements one by one outside of a transaction; an earlier run may have done some.
@@ -82,7 +81,7 @@ class PostgresMigrator(SqlMigrator):
         try:
             if not self.pool.options.pgbouncer:
                 await second.execute("SET statement_timeout = 0")  # an index takes what it takes
-            for statement in _statements(text):
+            for statement in split_script(text):
                 match = _CONCURRENT_INDEX.search(statement)
                 if match is None or not await self._is_built(second, match[1]):
                     await second.execute(statement)
@@ -92,10 +91,9 @@ class PostgresMigrator(SqlMigrator):
     async def _is_built(self, connection: Connection, index: str) -> bool:
         """Whether an index is there; one that a crash left INVALID is dropped."""
         found = await connection.run(self.call(self.queries.find_index, index=index))
-        if found is None or found[0]:
-            return found is not None
-        await connection.execute(f'DROP INDEX CONCURRENTLY "{self.schema}".{index}')
-        return False
+        if found == (False,):
+            await connection.execute(f'DROP INDEX CONCURRENTLY "{self.schema}".{index}')
+        return bool(found == (True,))
 
     async def expected(self, connection: Connection) -> set[str]:
         """Return what the steps make in a schema that is never committed."""
@@ -110,9 +108,3 @@ class PostgresMigrator(SqlMigrator):
             return await self.describe(connection, schema=_SCRATCH)
         finally:
             await self.pool.shield(connection.rollback())
-
-
-def _statements(text: str) -> list[str]:
-    """Return the statements of a step that has no literals or functions."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("--")]
-    return [part.strip() for part in "\n".join(lines).split(";") if part.strip()]

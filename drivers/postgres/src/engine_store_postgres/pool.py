@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
@@ -45,8 +45,16 @@ class _Pool(BasePool[PostgresConnection]):
         super().__init__(target.endpoint, options.pool_timeout)
         self._target = target
         self.options = options
+        self.check = options.check
         self._pool: Any = None
         self._in_use: set[Any] = set()
+        self._lock = threading.Lock()
+        self._arguments = {
+            "autocommit": True,  # transactions are begun by name
+            "prepare_threshold": None if options.pgbouncer else 5,
+            "context": ADAPTERS,
+            "cursor_factory": self._cursor,
+        }
 
     async def _wait(self, result: Any) -> Any:
         return result
@@ -70,7 +78,7 @@ class _Pool(BasePool[PostgresConnection]):
             options = self.options
             self._pool = self._psycopg(
                 conninfo=self._target.conninfo,
-                kwargs=self._connect_arguments(),
+                kwargs=self._arguments,
                 connection_class=self._raw,
                 configure=self._configure,
                 reconnect_failed=self._psycopg.check,
@@ -85,25 +93,12 @@ class _Pool(BasePool[PostgresConnection]):
             )
         return self._pool
 
-    def _connect_arguments(self) -> dict[str, Any]:
-        return {
-            "autocommit": True,  # transactions are begun by name
-            "prepare_threshold": None if self.options.pgbouncer else 5,
-            "context": ADAPTERS,
-            "cursor_factory": self._cursor,
-        }
-
     async def connect(self) -> PostgresConnection:
         """Return a connection beside the pool, until its `release`. Raises `UnavailableError`."""
         with reaching(self._target.shown, self._target.password):
-            arguments = self._connect_arguments()
-            raw = await self._wait(self._raw.connect(self._target.conninfo, **arguments))
+            raw = await self._wait(self._raw.connect(self._target.conninfo, **self._arguments))
             await self._wait(raw.execute(_IN_UTC))
-
-        async def close(raw: Any) -> None:
-            await self._wait(raw.close())
-
-        return self._wrapper(raw, close)
+        return self._wrapper(raw)
 
     async def next_connection(self, seconds: float) -> PostgresConnection:
         """Return a connection of psycopg's pool, noted as in use."""
@@ -114,30 +109,12 @@ class _Pool(BasePool[PostgresConnection]):
         except psycopg.Error as error:
             raise translate(error) from error
         self._in_use.add(raw)
-        wrapped: PostgresConnection = raw.wrapped
-        return wrapped
+        return cast("PostgresConnection", raw.wrapped)
 
     async def _give_back(self, raw: Any) -> None:
         self._in_use.discard(raw)
         if self._pool is not None:
             await self._wait(self._pool.putconn(raw))
-
-    async def is_usable(self, connection: PostgresConnection) -> bool:
-        """Whether the server has said nothing; it is asked only if the settings say so.
-
-        A server tells an idle connection its end, or closes it. All else it may say by itself is
-        so rare that a new connection is cheaper than to find out.
-        """
-        if self.options.check == "off":
-            return True
-        if not connection.is_quiet:
-            return False
-        if self.options.check == "query":
-            try:
-                await connection.execute("")
-            except psycopg.Error:
-                return False
-        return True
 
     def _none_was_free(self) -> UnavailableError:
         seconds, size = self.timeout, self.options.pool_max_size
@@ -169,11 +146,6 @@ class PostgresPool(_Pool, Blocking):
 
     _raw, _cursor = Connection, RawCursor
     _wrapper, _psycopg = PostgresConnection, ConnectionPool
-
-    def __init__(self, target: Target, options: PostgresOptions) -> None:
-        """A pool without connections."""
-        super().__init__(target, options)
-        self._lock = threading.Lock()
 
     def _opened(self) -> Any:
         with self._lock:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from engine_store.config import Config, DatabaseConfig, Finding, Severity
-from engine_store.errors import ConfigurationError, SchemaBehindError
+from engine_store.errors import ConfigurationError, UnavailableError
 from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
 from engine_store.sql.blocking import run
 from engine_store.sql.stores import SqlEngine, SqlStore
@@ -62,8 +63,11 @@ class SqliteDriver:
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
         return await open_threaded(lambda: open_engine(config, context))
 
-    def check(self, config: Config) -> Iterable[Finding]:
-        return list(_check(config))
+    def check(self, config: Config) -> Iterator[Finding]:
+        yield from _too_many_workers(config.worker.max_concurrent_workflows)
+        location, _ = read_options(config.database)
+        if location.path is not None and location.path.is_file():
+            yield from _open_to_others(location.path)
 
     def backup(
         self, config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
@@ -98,18 +102,22 @@ class SqliteEngine(SqlEngine):
 
     pool: SqlitePool
 
-    async def check(self, config: DatabaseConfig) -> None:
-        """Raise `SchemaBehindError` for an empty memory that stays as it is."""
-        if self.pool.location.path is None and not config.may_be_behind:
-            raise SchemaBehindError(database=0, code=len(MIGRATIONS))
-
     async def probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
-        """Return why no transaction could write."""
-        return await self.pool.write_problem(), {}
+        """Return why no transaction could write; None: one could, or another one is writing."""
+        pool = self.pool
+        if pool.location.path is not None and not os.access(pool.path, os.W_OK):
+            return f"{pool.path} may not be written or is gone", {}
+        if pool.is_mine:  # in the middle of a transaction
+            return None, {}
+        try:
+            connection = await pool.acquire(write=True, timeout=0)
+        except UnavailableError as error:
+            return None if error.retriable else str(error), {}
+        await connection.release()
+        return None, {}
 
 
-def _check(config: Config) -> Iterator[Finding]:
-    asked = config.worker.max_concurrent_workflows
+def _too_many_workers(asked: int) -> Iterator[Finding]:
     if asked > MEASURED_WORKFLOWS:
         yield Finding(
             Severity.WARNING,
@@ -118,17 +126,10 @@ def _check(config: Config) -> Iterator[Finding]:
             "99 of 100 updates within 100 ms: they share one writer; use postgres, or expect "
             "writes to wait",
         )
-    try:
-        location, _ = read_options(config.database)
-    except ConfigurationError as error:
-        yield from Finding.of(error)
-        return
-    if location.path is None or not location.path.is_file():
-        return
-    others = location.path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
-    if others:
+
+
+def _open_to_others(path: Path) -> Iterator[Finding]:
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield Finding(
-            Severity.WARNING,
-            "database.path",
-            f"{location.path} is open to others; run chmod 600 on it",
+            Severity.WARNING, "database.path", f"{path} is open to others; run chmod 600 on it"
         )

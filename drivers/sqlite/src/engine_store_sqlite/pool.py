@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -115,19 +114,6 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
         found["wal_bytes"] = _size(self.path.with_name(self.path.name + "-wal"))
         found["sqlite_version"] = sqlite3.sqlite_version
         return found
-
-    async def write_problem(self) -> str | None:
-        """Return why no transaction could write; None: one could, or another one is writing."""
-        if self.location.path is not None and not os.access(self.path, os.W_OK):
-            return f"{self.path} may not be written or is gone"
-        if self.is_mine:  # in the middle of a transaction
-            return None
-        try:
-            connection = await self.acquire(write=True, timeout=0)
-        except UnavailableError as error:
-            return None if error.retriable else str(error)
-        await connection.release()
-        return None
 
 
 def _size(path: Path) -> int:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from engine_store.checks import PURGED_BY_DEFAULT, check_purge, check_workflow
+from engine_store.checks import PURGED_BY_DEFAULT, check_purge
 from engine_store.entities import TASK, WORKFLOW
 from engine_store.errors import (
     StatusConflictError,
@@ -185,7 +185,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
             return state
         roots = {task.task_id: task.status for task, _, is_latest_root in found if is_latest_root}
         done = completed(state, roots, transform)
-        check_workflow(done)
+        WORKFLOW.check(done)
         written, stored = yield Last(
             (
                 self._q.update_workflow(**self._encode(done), now=self._now()),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 
 from engine_store.errors import ConfigurationError
-from engine_store.sql.catalogue import MIGRATIONS, STATEMENTS, Entry
+from engine_store.sql.catalogue import DEFAULTS, MIGRATIONS, STATEMENTS, Entry, texts_in
 from engine_store.sql.statements import Queries, Statement, parse_statements
 
 
@@ -16,16 +16,10 @@ def load_queries(package: str, **names: str) -> Queries:
     `names` are fragments that the driver knows and its files do not, such as the name of a schema.
     Raises `ConfigurationError` as `parse_statements` and `check_queries` do.
     """
-    own, defaults = _texts_of(package), _texts_of(__name__)
-    queries = Queries(parse_statements(own, defaults=defaults, **names))
+    own = "\n".join(texts_in(files(package)).values())
+    queries = Queries(parse_statements(own, defaults=DEFAULTS, **names))
     check_queries(queries)
     return queries
-
-
-def _texts_of(package: str) -> str:
-    resources = sorted(files(package).iterdir(), key=lambda resource: resource.name)
-    texts = [one.read_text("utf-8") for one in resources if one.name.endswith(".sql")]
-    return "\n".join(texts)
 
 
 def check_queries(queries: Queries) -> None:
@@ -44,7 +38,7 @@ def check_queries(queries: Queries) -> None:
 def _problems(entry: Entry, found: Mapping[str, Statement]) -> Iterator[str]:
     statement = found.get(entry.name)
     if statement is None:
-        if entry.needed:
+        if not entry.needed_if:
             yield f"{entry.name} is missing"
         return
     if statement.result is not entry.result:

@@ -14,3 +14,15 @@ FOR UPDATE
 
 -- fragment: for_update_skip_locked
 FOR UPDATE SKIP LOCKED
+
+-- fragment: in_statuses
+IN :statuses
+
+-- fragment: in_expected_statuses
+IN :expected_statuses
+
+-- fragment: in_task_exec_ids
+IN :task_exec_ids
+
+-- fragment: in_workflow_exec_ids
+IN :workflow_exec_ids

@@ -16,20 +16,29 @@ NOT EXISTS (
 )
 
 -- name: get_task :one
+-- Reads a task. No row: it is missing.
 SELECT {task_columns}
 FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
 
 -- name: lock_task :one
+-- Reads what is committed, and holds the row until the transaction ends. No row: it is missing.
 SELECT {task_columns}
 FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
 {for_update}
 
+-- name: get_task_usage :one
+-- Reads the usage alone. No row: it is missing.
+SELECT "usage"
+FROM {schema}.tasks
+WHERE task_exec_id = :task_exec_id
+
 -- name: list_tasks :many
--- A page starts after (:after_created_at, :after_id); without a limit, all.
+-- Lists tasks by created_at, task_exec_id, after (:after_created_at, :after_id). The limit is one
+-- more than the page; without it, all.
 SELECT {task_columns}
 FROM {schema}.tasks
 WHERE true
@@ -47,8 +56,17 @@ WHERE true
 ORDER BY created_at, task_exec_id
 LIMIT :limit --? limit
 
+-- name: create_task! :one
+-- Stores a new task, or a restored one. No row: the id is taken, or the workflow, or the parent in
+-- it, is missing.
+-- takes: workflow_exec_id, task_exec_id, task_id, workflow_id, component, execution_type, status,
+-- parent_state_id, agent_id, action_id, tool_id, input, output, error, usage, version, created_at,
+-- updated_at
+-- gives: {task_columns}
+
 -- name: update_task! :one
--- Compare-and-set. No row: missing, another version, or an immutable field differs.
+-- Compare-and-set: version + 1; updated_at never goes back. No row: it is missing, has another
+-- version, or an immutable field differs.
 UPDATE {schema}.tasks
 SET task_id = :task_id,
     workflow_id = :workflow_id,
@@ -71,18 +89,22 @@ WHERE task_exec_id = :task_exec_id
   AND created_at = :created_at --? created_at
 {return_task}
 
--- name: get_task_usage :one
-SELECT "usage"
-FROM {schema}.tasks
-WHERE task_exec_id = :task_exec_id
+-- name: upsert_task! :one
+-- Stores a task with version 1, or updates the one that is there. No row: an immutable field
+-- differs from what is stored, or a reference of a new one is missing.
+-- takes: workflow_exec_id, task_exec_id, task_id, workflow_id, component, execution_type, status,
+-- parent_state_id, agent_id, action_id, tool_id, input, output, error, usage, created_at?, now
+-- gives: {task_columns}
 
 -- name: lock_task_usage :one
+-- Reads the usage that is committed, and holds the row. No row: it is missing.
 SELECT "usage"
 FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
 {for_no_key_update}
 
 -- name: set_task_usage! :one
+-- Stores the usage of a row that is held; version + 1.
 UPDATE {schema}.tasks
 SET "usage" = :usage,
     version = version + 1,
@@ -91,6 +113,7 @@ WHERE task_exec_id = :task_exec_id
 {return_task}
 
 -- name: latest_child :one
+-- Finds the latest execution of a task_id below a parent. No row: there is none.
 SELECT {task_columns}
 FROM {schema}.tasks
 WHERE parent_state_id = :parent_state_id
@@ -100,7 +123,8 @@ ORDER BY created_at DESC, task_exec_id DESC
 LIMIT 1
 
 -- name: children_outputs :many
--- In creation order: of several executions of a task the last row is the latest.
+-- Reads the outputs of the children that have one, in creation order: of several executions of a
+-- task the last row is the latest.
 SELECT task_id, output
 FROM {schema}.tasks
 WHERE parent_state_id = :parent_state_id
@@ -109,6 +133,8 @@ WHERE parent_state_id = :parent_state_id
 ORDER BY created_at, task_exec_id
 
 -- name: count_children :many
+-- Counts the children of each status.
+-- gives: status, tasks
 SELECT status, count(*)
 FROM {schema}.tasks
 WHERE parent_state_id = :parent_state_id
@@ -116,30 +142,17 @@ WHERE parent_state_id = :parent_state_id
 GROUP BY status
 
 -- name: latest_tasks :many
--- The latest execution of each task_id of a workflow, in creation order.
+-- Lists the latest execution of each task_id of a workflow, in creation order.
 SELECT {task_columns}
 FROM {schema}.tasks
 WHERE workflow_exec_id = :workflow_exec_id
   AND {is_latest}
 ORDER BY created_at, task_exec_id
 
--- name: get_workflow_with_tasks :many
--- The workflow, with null where only a task has a value, and the latest execution of each task_id,
--- in any order. One statement, so that all is of one snapshot.
-SELECT
-  workflow_exec_id, NULL, NULL, workflow_id, NULL, NULL, status, NULL, NULL, NULL, NULL, input,
-  output, error, "usage", version, created_at, updated_at
-FROM {schema}.workflows
-WHERE workflow_exec_id = :workflow_exec_id
-UNION ALL
-SELECT {task_columns}
-FROM {schema}.tasks
-WHERE workflow_exec_id = :workflow_exec_id
-  AND {is_latest}
-
 -- name: latest_tasks_and_roots :many
--- The latest execution of each task_id of a workflow, and the latest of each root task, which may
--- be another one; each row says which of the two it is.
+-- Lists the latest execution of each task_id of a workflow, and the latest one that has no parent,
+-- which may be another one; in creation order. Each row says which of the two it is.
+-- gives: {task_columns}, is_latest, is_latest_root
 SELECT *
 FROM (
   SELECT {task_columns},
@@ -156,3 +169,9 @@ FROM (
 ) AS found
 WHERE is_latest OR is_latest_root
 ORDER BY created_at, task_exec_id
+
+-- name: task_tree :many
+-- Lists a task and its descendants down to `max_depth` levels: by depth, created_at, task_exec_id.
+-- Trees have thousands of tasks and levels. No row: the root is missing.
+-- takes: root, max_depth, workflow_exec_id?
+-- gives: {task_columns}

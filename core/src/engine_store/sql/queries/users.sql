@@ -13,16 +13,20 @@ EXISTS (
 )
 
 -- name: get_user :one
+-- Reads a user. No row: it is missing.
 SELECT {user_columns}
 FROM {schema}.users
 WHERE user_id = :user_id
 
 -- name: get_user_by_email :one
+-- Reads a user. No row: it is missing.
 SELECT {user_columns}
 FROM {schema}.users
 WHERE email_folded = :email_folded
 
 -- name: list_users :many
+-- Lists users by created_at, user_id, after (:after_created_at, :after_id). The limit is one more
+-- than the page.
 SELECT {user_columns}
 FROM {schema}.users
 WHERE true
@@ -31,21 +35,16 @@ WHERE true
 ORDER BY created_at, user_id
 LIMIT :limit
 
--- name: find_admin :one
-SELECT user_id
-FROM {schema}.users
-WHERE role = 'admin'
-LIMIT 1
-
 -- name: create_user! :one
--- A new one or a restored one. No row: the id or the email is taken.
+-- Stores a new user, or a restored one. No row: the id or the email is taken.
 INSERT INTO {schema}.users (user_id, email, email_folded, role, version, created_at, updated_at)
 VALUES (:user_id, :email, :email_folded, :role, :version, :created_at, :updated_at)
 ON CONFLICT DO NOTHING
 RETURNING {user_columns}
 
 -- name: update_user! :one
--- Compare-and-set. No row: missing, another version, another created_at, or the email is taken.
+-- Compare-and-set: version + 1; updated_at never goes back. No row: it is missing, has another
+-- version or created_at, or the email is taken.
 UPDATE {schema}.users
 SET email = :email,
     email_folded = :email_folded,
@@ -58,8 +57,24 @@ WHERE user_id = :user_id
   AND NOT {email_is_taken}
 {return_user}
 
+-- name: upsert_user! :one
+-- Stores a user with version 1, or updates the one that is there. No row: another created_at is
+-- stored, or the email is taken.
+-- takes: user_id, email, email_folded, role, created_at?, now
+-- gives: {user_columns}
+
 -- name: delete_user! :one
--- The user's API keys go with it, by the foreign key.
+-- Deletes a user and its API keys, here by the foreign key. No row: it is missing.
 DELETE FROM {schema}.users
 WHERE user_id = :user_id
 RETURNING user_id
+
+-- name: lock_admins :none
+-- Keeps every other `create_initial_admin_if_none` waiting until the transaction ends.
+
+-- name: find_admin :one
+-- Finds any user who is an admin. No row: there is none.
+SELECT user_id
+FROM {schema}.users
+WHERE role = 'admin'
+LIMIT 1

@@ -8,19 +8,37 @@ workflow_exec_id, workflow_id, status, input, output, error, "usage", version, c
 RETURNING {workflow_columns}
 
 -- name: get_workflow :one
+-- Reads a workflow. No row: it is missing.
 SELECT {workflow_columns}
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 
 -- name: lock_workflow :one
--- Holds the row; nobody adds a task to the workflow meanwhile, because a new task needs the row.
+-- Reads what is committed, and holds the row until the transaction ends; also against a new task
+-- of the workflow. No row: it is missing.
 SELECT {workflow_columns}
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 {for_update}
 
+-- name: get_workflow_with_tasks :many
+-- Reads the workflow, with null where only a task has a value, and the latest execution of each
+-- task_id, in any order and of one snapshot. No row: it is missing.
+-- gives: {task_columns}
+SELECT
+  workflow_exec_id, NULL, NULL, workflow_id, NULL, NULL, status, NULL, NULL, NULL, NULL, input,
+  output, error, "usage", version, created_at, updated_at
+FROM {schema}.workflows
+WHERE workflow_exec_id = :workflow_exec_id
+UNION ALL
+SELECT {task_columns}
+FROM {schema}.tasks
+WHERE workflow_exec_id = :workflow_exec_id
+  AND {is_latest}
+
 -- name: list_workflows :many
--- Newest first; a page starts after (:before_created_at, :before_id).
+-- Lists workflows by created_at, workflow_exec_id, newest first, before (:before_created_at,
+-- :before_id). The limit is one more than the page.
 SELECT {workflow_columns}
 FROM {schema}.workflows
 WHERE true
@@ -35,7 +53,8 @@ ORDER BY created_at DESC, workflow_exec_id DESC
 LIMIT :limit
 
 -- name: latest_workflow :one
--- The newest execution; with `by_task` of those that have a task that fits.
+-- Finds the newest execution; with `by_task` of those that have a task that fits. No row:
+-- none fits.
 SELECT {workflow_columns}
 FROM {schema}.workflows
 WHERE workflow_id = :workflow_id
@@ -51,14 +70,15 @@ ORDER BY created_at DESC, workflow_exec_id DESC
 LIMIT 1
 
 -- name: create_workflow! :one
--- A new one or a restored one. No row: the id is taken.
+-- Stores a new workflow, or a restored one. No row: the id is taken.
 INSERT INTO {schema}.workflows ({workflow_columns})
 VALUES ({workflow_values}, :version, :created_at, :updated_at)
 ON CONFLICT DO NOTHING
 RETURNING {workflow_columns}
 
 -- name: update_workflow! :one
--- Compare-and-set. No row: missing, another version, or an immutable field differs.
+-- Compare-and-set: version + 1; updated_at never goes back. No row: it is missing, has another
+-- version, or an immutable field differs.
 UPDATE {schema}.workflows
 SET status = :status,
     input = :input,
@@ -74,7 +94,8 @@ WHERE workflow_exec_id = :workflow_exec_id
 {return_workflow}
 
 -- name: upsert_workflow! :one
--- No row: an immutable field differs from what is stored.
+-- Stores a workflow with version 1, or updates the one that is there. No row: an immutable field
+-- differs from what is stored.
 INSERT INTO {schema}.workflows AS stored ({workflow_columns})
 VALUES ({workflow_values}, 1, :now, :now)
 ON CONFLICT (workflow_exec_id) DO UPDATE
@@ -90,7 +111,8 @@ WHERE stored.workflow_id = excluded.workflow_id
 RETURNING {workflow_columns}
 
 -- name: set_workflow_status! :one
--- No row: missing, or a guard does not hold.
+-- Sets the status if the guards hold; version + 1. No row: it is missing, or a guard does not
+-- hold.
 UPDATE {schema}.workflows
 SET status = :status,
     version = version + 1,
@@ -101,12 +123,14 @@ WHERE workflow_exec_id = :workflow_exec_id
 {return_workflow}
 
 -- name: lock_workflow_usage :one
+-- Reads the usage that is committed, and holds the row. No row: it is missing.
 SELECT "usage"
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 {for_no_key_update}
 
 -- name: set_workflow_usage! :one
+-- Stores the usage of a row that is held; version + 1.
 UPDATE {schema}.workflows
 SET "usage" = :usage,
     version = version + 1,
@@ -115,13 +139,14 @@ WHERE workflow_exec_id = :workflow_exec_id
 {return_workflow}
 
 -- name: delete_workflow! :one
--- The tasks go with it, by the foreign key.
+-- Deletes a workflow and its tasks, however deep and however many, here by the foreign key. No
+-- row: it is missing.
 DELETE FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
 RETURNING workflow_exec_id
 
 -- name: lock_purgeable :many
--- The next batch, longest untouched first, without what another purge has locked.
+-- Holds the next batch, longest untouched first. It may leave out rows that others hold.
 SELECT workflow_exec_id
 FROM {schema}.workflows
 WHERE status {in_statuses}
@@ -131,6 +156,8 @@ LIMIT :limit
 {for_update_skip_locked}
 
 -- name: count_purgeable :one
+-- Counts what `purge` would delete.
+-- gives: workflows, tasks
 SELECT count(DISTINCT workflows.workflow_exec_id), count(tasks.task_exec_id)
 FROM {schema}.workflows
 LEFT JOIN {schema}.tasks USING (workflow_exec_id)
@@ -138,10 +165,13 @@ WHERE workflows.status {in_statuses}
   AND workflows.updated_at < :older_than
 
 -- name: count_tasks_of :one
+-- Counts the tasks of workflows.
+-- gives: tasks
 SELECT count(*)
 FROM {schema}.tasks
 WHERE workflow_exec_id {in_workflow_exec_ids}
 
 -- name: delete_workflows! :none
+-- Deletes workflows and their tasks.
 DELETE FROM {schema}.workflows
 WHERE workflow_exec_id {in_workflow_exec_ids}

@@ -95,23 +95,27 @@ WHERE nspname = :schema
   AND NOT tgisinternal
 
 -- name: server_state :one
--- What health tells of the server, and whether the user may write every table that is there.
+-- The version of the server, and why the tables that are there cannot be written; null: they can.
 SELECT
   current_setting('server_version'),
-  pg_is_in_recovery(),
-  current_setting('transaction_read_only'),
-  (
-    SELECT bool_and(
-      has_table_privilege(pg_class.oid, 'INSERT')
-      AND has_table_privilege(pg_class.oid, 'UPDATE')
-      AND has_table_privilege(pg_class.oid, 'DELETE')
+  CASE
+    WHEN pg_is_in_recovery() THEN 'the server is a standby'
+    WHEN current_setting('transaction_read_only') = 'on'
+      THEN 'transactions are read-only by default_transaction_read_only'
+    WHEN NOT (
+      SELECT bool_and(
+        has_table_privilege(pg_class.oid, 'INSERT')
+        AND has_table_privilege(pg_class.oid, 'UPDATE')
+        AND has_table_privilege(pg_class.oid, 'DELETE')
+      )
+      FROM pg_class
+      JOIN pg_namespace ON pg_namespace.oid = relnamespace
+      WHERE nspname = :schema
+        AND relkind IN ('r', 'p')
+        AND relname IN ('users', 'api_keys', 'workflows', 'tasks')
     )
-    FROM pg_class
-    JOIN pg_namespace ON pg_namespace.oid = relnamespace
-    WHERE nspname = :schema
-      AND relkind IN ('r', 'p')
-      AND relname IN ('users', 'api_keys', 'workflows', 'tasks')
-  )
+      THEN 'the user lacks a privilege to write the tables of schema ' || :schema
+  END
 
 -- name: server_encoding :one
 SELECT current_setting('server_encoding')
