@@ -601,7 +601,7 @@ INVALID: list[tuple[Case, list[str]]] = [
     (
         Case("no such driver", "database.driver = 'mysql'"),
         [
-            "database.driver (engine.toml): no driver named 'mysql' (installed: memory, "
+            "database.driver (engine.toml): no driver named 'mysql' (installed: mariadb, memory, "
             "postgres, postgresql, sqlite). Check the URL's scheme, or install the distribution "
             "that offers this driver"
         ],
@@ -609,7 +609,7 @@ INVALID: list[tuple[Case, list[str]]] = [
     (
         Case("nearly a driver", "database.url = 'sqlit:///engine.db'"),
         [
-            "database.url (engine.toml): no driver named 'sqlit' (installed: memory, "
+            "database.url (engine.toml): no driver named 'sqlit' (installed: mariadb, memory, "
             "postgres, postgresql, sqlite). Did you mean sqlite? Check the URL's scheme, or "
             "install the distribution that offers this driver"
         ],
@@ -705,7 +705,7 @@ INVALID: list[tuple[Case, list[str]]] = [
             "database.migration_timeout = -1",
         ),
         [
-            "database.driver (engine.toml): no driver named 'sqlit' (installed: memory, "
+            "database.driver (engine.toml): no driver named 'sqlit' (installed: mariadb, memory, "
             "postgres, postgresql, sqlite). Did you mean sqlite? Check the URL's scheme, or "
             "install the distribution that offers this driver",
             "database.migration_timeout (engine.toml): expected 0 to 86400 seconds",
