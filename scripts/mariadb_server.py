@@ -21,6 +21,9 @@ import pymysql
 
 from postgres_server import PATIENCE, NotInstalledError, ServerError, unprivileged
 
+SERVER = ("mariadbd", "mysqld")
+INSTALLER = ("mariadb-install-db", "mysql_install_db")
+
 UNSAFE = {"innodb_flush_log_at_trx_commit": "0", "innodb_flush_method": "nosync"}
 """Settings of a server whose data may be lost in a power cut, as that of tests may."""
 
@@ -43,13 +46,23 @@ def find_program(*names: str) -> str:
     raise NotInstalledError(f"{names[0]} is not installed; it is in Debian's mariadb-server")
 
 
+def why_missing() -> str | None:
+    """Return why no server can be started here; None: one can."""
+    try:
+        find_program(*SERVER)
+        find_program(*INSTALLER)
+    except NotInstalledError as error:
+        return str(error)
+    return None
+
+
 class MariadbServer:
     """One server on a temporary data directory, stopped when its `with` block ends."""
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         """Make the folder of a server with further settings. Raises `NotInstalledError`."""
-        self._server = find_program("mariadbd", "mysqld")
-        self._install = find_program("mariadb-install-db", "mysql_install_db")
+        self._server = find_program(*SERVER)
+        self._install = find_program(*INSTALLER)
         self._settings = {**SETTINGS, **(settings or {})}
         self._as_user = unprivileged()
         # Not below pytest's own folders: those of root are closed to other users.

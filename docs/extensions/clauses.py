@@ -48,7 +48,9 @@ def cases() -> dict[str, list[str]]:
 
 
 def _marked(marked: object) -> set[str]:
-    marks = getattr(marked, "pytestmark", [])
+    marks = [*getattr(marked, "pytestmark", [])]
+    for mark in [mark for mark in marks if mark.name == "parametrize"]:
+        marks += [each for value in mark.args[1] for each in getattr(value, "marks", ())]
     return {number for mark in marks if mark.name == "clause" for number in mark.args}
 
 

@@ -15,7 +15,7 @@ SECTIONS = {
     "API keys": "api_keys",
     "Workflows": "workflows",
     "Tasks": "tasks",
-    "Turns": "turns",
+    "Late attempts": "modify",
     "Migrations": "migrations",
 }
 """The headings of the kit's files."""

@@ -1,5 +1,6 @@
 """MariaDB, by the example of a driver: a database that the cases share, as PostgreSQL's."""
 
+import os
 from functools import partial
 
 import pytest
@@ -7,6 +8,10 @@ import pytest
 from engine_store_contracts.contract import DriverContract
 from engine_store_contracts.harness import Harness, scratch_harness
 from engine_store_contracts.reuse import Reused
+from mariadb_server import why_missing
+
+if "ENGINE_STORE_TEST_MARIADB_URL" not in os.environ and (reason := why_missing()) is not None:
+    pytest.skip(reason, allow_module_level=True)
 
 
 class TestMariadb(DriverContract):

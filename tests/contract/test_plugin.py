@@ -79,15 +79,15 @@ class TestWaysToRun:
             assert run.level is Level.NONE
 
     def test_several_processes_report_what_one_does(self, prove, tmp_path) -> None:
-        seeded = "test_usage_that_threads_merge_adds_up"
-        options = (f"-k={READ} or {seeded}", "--contract-seed=1", "--contract-seed=2")
+        seeded = "test_what_threads_were_answered_has_an_explanation"
+        options = (f"-k={READ} or {seeded} and usage", "--contract-seed=1", "--contract-seed=2")
         one = prove(tmp_path, *options, module=WHOLE)
         several = prove(tmp_path, *options, "-n=2", module=WHOLE)
 
         assert without_times(several.report) == without_times(one.report)
         assert set(ended(one.run)) == {
             *(f"{READ}[{face}]" for face in ("sync", "async")),
-            *(f"{seeded}[{face}-{seed}]" for face in ("sync", "async") for seed in (1, 2)),
+            *(f"{seeded}[{face}-{seed}-usage]" for face in ("sync", "async") for seed in (1, 2)),
         }
         for proof in (one, several):
             assert set(ended(proof.run).values()) == {Outcome.PASSED}
@@ -140,7 +140,7 @@ class TestFewerCases:
             if any(number.partition(".")[0] == "9" for number in case.clauses)
         ]
         assert selected == set(section)
-        assert len(selected) > 100
+        assert len(selected) > 40
 
     @pytest.mark.parametrize(
         ("number", "there"),

@@ -13,6 +13,7 @@ from engine_store.config.structure import names_of
 from engine_store.errors import ConfigurationError
 from engine_store.startup import json_schema
 from engine_store.startup.loading import COMMON, SECTIONS
+from engine_store_mariadb.options import MariadbOptions
 from engine_store_memory import MemoryOptions
 from engine_store_postgres.options import PostgresOptions
 from engine_store_sqlite.options import SqliteOptions
@@ -110,6 +111,7 @@ def test_empty_sections_and_values_of_yaml_are_valid(validator):
 def test_every_setting_is_described_and_no_other(schema):
     sections = {name: one["anyOf"][0] for name, one in schema["properties"].items()}
     drivers = {
+        **names_of(MariadbOptions),
         **names_of(MemoryOptions),
         **names_of(SqliteOptions),
         **names_of(PostgresOptions),

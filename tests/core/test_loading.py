@@ -601,7 +601,7 @@ INVALID: list[tuple[Case, list[str]]] = [
     (
         Case("no such driver", "database.driver = 'mysql'"),
         [
-            "database.driver (engine.toml): no driver named 'mysql' (installed: memory, "
+            "database.driver (engine.toml): no driver named 'mysql' (installed: mariadb, memory, "
             "postgres, postgresql, sqlite). Check the URL's scheme, or install the distribution "
             "that offers this driver"
         ],
@@ -609,7 +609,7 @@ INVALID: list[tuple[Case, list[str]]] = [
     (
         Case("nearly a driver", "database.url = 'sqlit:///engine.db'"),
         [
-            "database.url (engine.toml): no driver named 'sqlit' (installed: memory, "
+            "database.url (engine.toml): no driver named 'sqlit' (installed: mariadb, memory, "
             "postgres, postgresql, sqlite). Did you mean sqlite? Check the URL's scheme, or "
             "install the distribution that offers this driver"
         ],
@@ -705,7 +705,7 @@ INVALID: list[tuple[Case, list[str]]] = [
             "database.migration_timeout = -1",
         ),
         [
-            "database.driver (engine.toml): no driver named 'sqlit' (installed: memory, "
+            "database.driver (engine.toml): no driver named 'sqlit' (installed: mariadb, memory, "
             "postgres, postgresql, sqlite). Did you mean sqlite? Check the URL's scheme, or "
             "install the distribution that offers this driver",
             "database.migration_timeout (engine.toml): expected 0 to 86400 seconds",
@@ -846,7 +846,7 @@ def test_an_empty_file_is_a_configuration(text: str, tmp_path: Path) -> None:
         ("a.yaml", b"- one\n- two", "{path}: expected sections, found something else"),
         ("a.yaml", b"just a text", "{path}: expected sections, found something else"),
         ("a.yaml", b"a: &a [*a]", "{path} has sections without end"),
-        ("a.yaml", b"[" * 5000, "{path} has sections without end"),
+        ("a.yaml", b"[" * 50_000, "{path} has sections without end"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_refused(

@@ -11,14 +11,14 @@ from typing import Any
 import attrs
 
 LONGEST = 400
-"""Characters of a value in `told`; of a longer one the rest is told by its digest."""
+"""Characters of a value that `exact_fields` shows; a longer one ends with its digest."""
 
 
 def exact(value: object) -> object:
     """`value` in a form that is equal only for the same types and values (contract 1.3).
 
-    Tells 1 from 1.0 and True, 0.0 from -0.0, and None from {}. The order of a document's keys
-    does not count; that of other mappings does.
+    Distinguishes 1 from 1.0 and True, 0.0 from -0.0, and None from {}. The order of a document's
+    keys does not count; that of other mappings does.
     """
     match value:
         case float():
@@ -42,8 +42,8 @@ def exact(value: object) -> object:
     raise TypeError(f"cannot compare {type(value).__name__} exactly")
 
 
-def told(row: Any) -> dict[str, str]:
-    """The fields of a model as texts, for another process: equal where `exact` finds them equal."""
+def exact_fields(row: Any) -> dict[str, str]:
+    """Return the fields of a model as texts, for another process: equal if `exact` is."""
     return {
         field.name: _short(repr(exact(getattr(row, field.name))))
         for field in attrs.fields(type(row))

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import pytest
 from attrs import evolve, frozen
 
+from engine_store.entities import ENTITIES
 from engine_store.protocols import Store
 from engine_store_contracts import recording
 from engine_store_contracts.harness import Harness
@@ -93,5 +94,4 @@ def _is_emptied(harness: Harness) -> bool:
 
 
 def _is_empty(store: Store) -> bool:
-    repositories = (store.users, store.api_keys, store.workflows, store.tasks)
-    return not any(repository.list(limit=1).items for repository in repositories)
+    return not any(entity.of(store).list(limit=1).items for entity in ENTITIES)

@@ -24,7 +24,7 @@ from engine_store.models import Role, TaskState, User, WorkflowState
 from engine_store.plugins import hookimpl
 from engine_store.protocols import Store
 from engine_store.transfer.rows import rows as rows_of
-from engine_store_contracts.exact import told
+from engine_store_contracts.exact import exact_fields
 from engine_store_contracts.history.events import Event, to_json
 from engine_store_contracts.history.programs import start
 from engine_store_contracts.history.runners import run, run_and_say
@@ -77,7 +77,7 @@ def write_until_killed(store: Store, prefix: str) -> None:
 
 
 def rows(store: Store, keys: list[tuple[str, str]]) -> list[dict[str, str]]:
-    """Every row as the lists have it, and as `get` returns it (see `told`).
+    """Every row as the lists have it, and as `get` returns it (see `exact_fields`).
 
     Then the API keys of these prefixes and fingerprints, as each of the two finds them.
     """
@@ -87,7 +87,7 @@ def rows(store: Store, keys: list[tuple[str, str]]) -> list[dict[str, str]]:
     for prefix, fingerprint in keys:
         found.append(store.api_keys.get_by_prefix(prefix))
         found.append(store.api_keys.get_by_fingerprint(bytes.fromhex(fingerprint)))
-    return [told(row) for row in found]
+    return [exact_fields(row) for row in found]
 
 
 def history(store: Store, program: str, seed: int, worker: str, steps: int) -> list[Any]:

@@ -17,6 +17,8 @@ from engine_store.models import Status, WorkflowState
 from engine_store.protocols import Store
 from mariadb_server import MariadbServer
 
+pytestmark = pytest.mark.xdist_group("mariadb")  # one server for all
+
 LOST = (
     "MariaDB: the connection to the server was lost; whether a write that was under way happened "
     "is not known: read before you write again"

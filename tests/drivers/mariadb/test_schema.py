@@ -20,6 +20,8 @@ from engine_store.protocols import Store
 from engine_store.sql.dbapi import DbapiConnection
 from mariadb_server import MariadbServer
 
+pytestmark = pytest.mark.xdist_group("mariadb")  # one server for all
+
 
 class Killed(BaseException):
     """What ends a process in the middle."""

@@ -52,13 +52,13 @@ from engine_store_sqlite.dialect import DIALECT, QUERIES
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 ROWS = Rows(DIALECT.codec)
-LOCK_TURN = parse_statements("-- name: lock_turn :none\nSELECT :key")
+LOCK_MODIFY = parse_statements("-- name: lock_modify :none\nSELECT :key")
 BINDINGS = Bindings(
-    Queries([*QUERIES.all().values(), *LOCK_TURN]),
+    Queries([*QUERIES.all().values(), *LOCK_MODIFY]),
     ROWS,
     lambda: NOW,
     Backoff(attempts=2),
-    turns_after=1,
+    lock_after=1,
 )
 OPERATIONS = OperationSet(
     UserOperations(BINDINGS),
@@ -320,7 +320,7 @@ def test_every_statement_of_operations_is_played_and_so_are_refusals() -> None:
         ("users.update", LostRace),
         ("workflows.complete", VersionConflictError),
         ("workflows.complete", WorkflowNotFoundError),
-        ("workflows._modify_in_turn", ImmutableFieldError),
+        ("workflows._modify_locked", ImmutableFieldError),
     } <= {(played.name, played.end) for played in every if isinstance(played.end, type)}
 
 

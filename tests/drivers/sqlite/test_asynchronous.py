@@ -57,7 +57,7 @@ async def ids(store: AsyncStore) -> list[str]:
 def is_at_rest(store: Any) -> bool:
     """Whether no connection, turn or lock is taken."""
     pool = store.engine.pool
-    return store.engine.turns.held == pool.write_pool.in_use == pool.read_pool.in_use == 0
+    return store.engine.write_locks.held == pool.write_pool.in_use == pool.read_pool.in_use == 0
 
 
 async def settled() -> None:

@@ -1,4 +1,4 @@
-"""What workers do, written once and without I/O, for threads, processes and asyncio tasks.
+"""What workers do, written once and without I/O, for threads and processes.
 
 A program yields requests and is sent the answer to each: what was returned, or the error of the
 store that was raised. All it does depends on its random numbers and these answers. Every value it
@@ -198,16 +198,16 @@ def _transfer(random: Random, tag: str) -> Transaction:
 
 def pages(random: Random, worker: str, steps: int) -> Program:
     """Workflows that come and go at random places of the list, and runs through its pages."""
-    mine: list[str] = []
+    created: list[str] = []
     for step in range(steps):
         what = random.random()
         if what < 0.2:
             yield Pages("workflows", random.randint(1, 5))
-        elif what < 0.4 and mine:
-            yield call("workflows", "delete", mine.pop(random.randrange(len(mine))))
+        elif what < 0.4 and created:
+            yield call("workflows", "delete", created.pop(random.randrange(len(created))))
         else:
-            mine.append(f"{random.randrange(1000):03}-{worker}-{step}")
-            yield call("workflows", "create", make("workflows", mine[-1], f"{worker}-{step}"))
+            created.append(f"{random.randrange(1000):03}-{worker}-{step}")
+            yield call("workflows", "create", make("workflows", created[-1], f"{worker}-{step}"))
 
 
 def last_look() -> Program:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic_ns
 from typing import Any
 
+from engine_store.entities import BY_MODEL
 from engine_store.errors import (
     AlreadyExistsError,
     NotFoundError,
@@ -38,7 +39,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def recorded(program: Program, worker: str, say: Callable[[Event], object]) -> Program:
-    """The program; `say` hears of each request before it is made, and again of its outcome."""
+    """The program; `say` gets each request before it is made, and its outcome."""
     answer = None
     while True:
         try:
@@ -128,11 +129,8 @@ def _observed(answer: Any) -> Iterator[Observe]:
 
 
 def _entity(state: State) -> str:
-    if isinstance(state, User):
-        return f"users/{state.user_id}"
-    if isinstance(state, WorkflowState):
-        return f"workflows/{state.workflow_exec_id}"
-    return f"tasks/{state.task_exec_id}"
+    entity = BY_MODEL[type(state)]
+    return f"{entity.repository}/{entity.key(state)}"
 
 
 def _status(state: State) -> str:

@@ -33,10 +33,10 @@ def replay(register: Register, followed: Followed) -> Iterator[str]:
     Every choice of doubtful writes that agrees with what was seen so far is followed at once.
     After a violation the replay goes on from what was seen.
     """
-    most = len(register.sights) + len(register.doubtful)
-    if register.last > most:  # a driver may count in millions: do not follow it there
+    maximum = len(register.sights) + len(register.doubtful)
+    if register.last > maximum:  # a driver may count in millions: do not follow it there
         highest = max(register.sights, key=lambda sight: sight.version)
-        yield f"{register.entity}: {most} calls cannot lead to {register.last}: {highest}"
+        yield f"{register.entity}: {maximum} calls cannot lead to {register.last}: {highest}"
         return
     sights: dict[int, list[Sight]] = defaultdict(list)
     for sight in register.sights:

@@ -1,4 +1,4 @@
-"""Running a program on a store of either face, and recording it."""
+"""Running a program on a store, and recording it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from engine_store.errors import EngineStoreError
-from engine_store.protocols import AsyncRepositories, AsyncStore, Repositories, Store
+from engine_store.protocols import Repositories, Store
 from engine_store_contracts.history.events import Event, settled
 from engine_store_contracts.history.programs import Call, Pages, Program, Request, Transaction
 from engine_store_contracts.history.recorded import recorded
@@ -27,21 +27,11 @@ def run(program: Program, store: Store, worker: str) -> list[Event]:
 def run_and_say(
     program: Program, store: Store, worker: str, say: Callable[[Event], object]
 ) -> None:
-    """Run the program; `say` hears of each call before it is made, and of its outcome."""
+    """Run the program; `say` gets each call before it is made, and its outcome."""
     steps, answer = recorded(program, worker, say), None
     with suppress(StopIteration):
         while True:
             answer = _answer(store, steps.send(answer))
-
-
-async def run_async(program: Program, store: AsyncStore, worker: str) -> list[Event]:
-    """What happened when this task ran the program."""
-    reports: list[Event] = []
-    steps, answer = recorded(program, worker, reports.append), None
-    with suppress(StopIteration):
-        while True:
-            answer = await _answer_async(store, steps.send(answer))
-    return settled(reports)
 
 
 def _answer(store: Store, request: Request) -> Any:
@@ -69,31 +59,3 @@ def _answer(store: Store, request: Request) -> Any:
 def _call(target: Repositories, call: Call) -> Any:
     method = getattr(getattr(target, call.repository), call.method)
     return method(*call.arguments, **call.options)
-
-
-async def _answer_async(store: AsyncStore, request: Request) -> Any:
-    try:
-        match request:
-            case Call():
-                return await _call_async(store, request)
-            case Transaction(calls, fails):
-                async with store.transaction() as tx:
-                    answers = [await _call_async(tx, call) for call in calls]
-                    if fails:
-                        raise RolledBack
-                return answers
-            case Pages(repository, limit):
-                page = await getattr(store, repository).list(limit=limit)
-                rows = list(page.items)
-                while page.next_cursor is not None:
-                    cursor = page.next_cursor
-                    page = await getattr(store, repository).list(limit=limit, cursor=cursor)
-                    rows += page.items
-                return rows
-    except (EngineStoreError, RolledBack) as exc:
-        return exc
-
-
-async def _call_async(target: AsyncRepositories, call: Call) -> Any:
-    method = getattr(getattr(target, call.repository), call.method)
-    return await method(*call.arguments, **call.options)

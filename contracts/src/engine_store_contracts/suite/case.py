@@ -141,19 +141,24 @@ def assert_same(found: object, expected: object) -> None:
     assert exact(found) == exact(expected)
 
 
+def outcome(call: Callable[[], T]) -> T | EngineStoreError:
+    """What the call returns, or the error of the store that it raises."""
+    try:
+        return call()
+    except EngineStoreError as error:
+        return error
+
+
 def all_at_once(calls: Sequence[Callable[[], T]]) -> list[T | EngineStoreError]:
-    """What each call returns or raises, all begun at the same moment in threads of their own."""
+    """The outcomes of calls that begin at the same moment, each in its own thread."""
     start = Barrier(len(calls))
 
-    def outcome(call: Callable[[], T]) -> T | EngineStoreError:
+    def wait_and(call: Callable[[], T]) -> T | EngineStoreError:
         start.wait(PATIENCE.seconds)
-        try:
-            return call()
-        except EngineStoreError as exc:
-            return exc
+        return outcome(call)
 
     with Threads() as threads:
-        begun = [threads.submit(outcome, call) for call in calls]
+        begun = [threads.submit(wait_and, call) for call in calls]
         wait(begun, timeout=PATIENCE.seconds)
     return [each.result() for each in begun]
 

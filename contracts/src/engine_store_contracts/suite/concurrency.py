@@ -13,12 +13,10 @@ import pytest
 
 from engine_store.errors import (
     AlreadyBootstrappedError,
-    AlreadyExistsError,
     EmailExistsError,
     EngineStoreError,
     StatusConflictError,
     UnavailableError,
-    VersionConflictError,
 )
 from engine_store.models import Role, Status, UsageEntry, UsageSummary
 from engine_store.protocols import Store, Transaction
@@ -36,16 +34,14 @@ from engine_store_contracts.suite.case import (
 )
 from engine_store_contracts.suite.samples import (
     ADMIN,
-    EACH_KIND,
-    TASKS,
-    WORKFLOWS,
+    METERED,
+    VERSIONED,
     Kind,
+    each,
     task,
     user,
     workflow,
 )
-
-USING_TOKENS = pytest.mark.parametrize("kind", [WORKFLOWS, TASKS], ids=lambda kind: kind.name)
 
 
 def begun_beside(
@@ -75,7 +71,7 @@ class ConcurrencyCases(ContractCase):
     """Contract 2.2, 2.4 to 2.7 among threads."""
 
     @clause("2.5")
-    @EACH_KIND
+    @each(VERSIONED)
     def test_of_many_updates_from_one_version_one_wins(self, store: Store, kind: Kind) -> None:
         repository = kind.repository(store)
         created = repository.create(kind.make("x"))
@@ -83,23 +79,22 @@ class ConcurrencyCases(ContractCase):
         outcomes = all_at_once([partial(repository.update, state) for state in states])
 
         [winner] = successes(outcomes)
-        lost = VersionConflictError(kind.entity, "x", expected=1, actual=2)
-        assert_same(failures(outcomes), [lost] * 7)
+        assert_same(failures(outcomes), [kind.conflict(expected=1, actual=2)] * 7)
         assert_same(repository.get("x"), winner)
 
     @clause("2.2")
-    @EACH_KIND
+    @each(VERSIONED)
     def test_of_many_creates_of_one_key_one_wins(self, store: Store, kind: Kind) -> None:
         repository = kind.repository(store)
         states = [kind.change(kind.make("x"), number) for number in range(8)]
         outcomes = all_at_once([partial(repository.create, state) for state in states])
 
         [winner] = successes(outcomes)
-        assert_same(failures(outcomes), [AlreadyExistsError(kind.entity, kind.key_field, "x")] * 7)
+        assert_same(failures(outcomes), [kind.taken()] * 7)
         assert_same(repository.get("x"), winner)
 
     @clause("2.4")
-    @EACH_KIND
+    @each(VERSIONED)
     def test_of_many_upserts_each_counts(self, store: Store, kind: Kind) -> None:
         repository = kind.repository(store)
         states = [kind.change(kind.make("x"), number) for number in range(8)]
@@ -109,7 +104,7 @@ class ConcurrencyCases(ContractCase):
         assert_same(repository.get("x"), by_version[8])
 
     @clause("2.4")
-    @EACH_KIND
+    @each(VERSIONED)
     def test_an_upsert_beside_a_transaction_replaces_what_that_created(
         self, store: Store, kind: Kind
     ) -> None:
@@ -117,7 +112,7 @@ class ConcurrencyCases(ContractCase):
         given = kind.change(kind.make("x"), 1)
         stored = begun_beside(
             store,
-            lambda tx: getattr(tx, kind.name).create(kind.make("x")),
+            lambda tx: kind.entity.of(tx).create(kind.make("x")),
             partial(repository.upsert, given),
         )
         expected = attrs.evolve(given, version=2, created_at=START, updated_at=START)
@@ -125,7 +120,7 @@ class ConcurrencyCases(ContractCase):
         assert_same(repository.get("x"), expected)
 
     @clause("2.6")
-    @USING_TOKENS
+    @each(METERED)
     def test_modify_loses_no_increment_among_threads(self, store: Store, kind: Kind) -> None:
         repository = kind.repository(store)
         repository.create(attrs.evolve(kind.make("x"), input={"count": 0}))
@@ -142,7 +137,7 @@ class ConcurrencyCases(ContractCase):
         assert (stored.input, stored.version) == ({"count": 100}, 101)
 
     @clause("2.7")
-    @USING_TOKENS
+    @each(METERED)
     def test_merge_usage_loses_nothing_among_threads(self, store: Store, kind: Kind) -> None:
         repository = kind.repository(store)
         repository.create(attrs.evolve(kind.make("x"), usage=UsageSummary()))
@@ -161,14 +156,14 @@ class ConcurrencyCases(ContractCase):
         )
 
     @clause("2.7")
-    @USING_TOKENS
+    @each(METERED)
     def test_usage_merged_beside_a_transaction_adds_up(self, store: Store, kind: Kind) -> None:
         repository = kind.repository(store)
         repository.create(attrs.evolve(kind.make("x"), usage=UsageSummary()))
         one, other = (UsageSummary.of([UsageEntry("openai", "gpt", tokens)]) for tokens in (1, 10))
         begun_beside(
             store,
-            lambda tx: getattr(tx, kind.name).merge_usage("x", one),
+            lambda tx: kind.entity.of(tx).merge_usage("x", one),
             partial(repository.merge_usage, "x", other),
         )
         stored = repository.get("x")
@@ -184,19 +179,19 @@ class ConcurrencyCases(ContractCase):
         assert store.workflows.get("w").status is Status.RUNNING
 
     @clause("3.5", "2.5")
-    @pytest.mark.parametrize("kind", [WORKFLOWS, TASKS], ids=lambda kind: kind.name)
+    @each(METERED)
     def test_get_for_update_holds_the_row_until_the_end(self, store: Store, kind: Kind) -> None:
         created = kind.repository(store).create(kind.make("x"))
         with Threads() as thread:
             with store.transaction() as tx:
-                held = getattr(tx, kind.name).get_for_update("x")
-                rival = thread.submit(getattr(store, kind.name).update, created)
+                held = kind.entity.of(tx).get_for_update("x")
+                rival = thread.submit(kind.entity.of(store).update, created)
                 with pytest.raises(TimeoutError):
                     rival.result(timeout=0.05)
-                mine = getattr(tx, kind.name).update(kind.change(held, 1))
-            with raises(VersionConflictError(kind.entity, "x", expected=1, actual=2)):
+                updated = kind.entity.of(tx).update(kind.change(held, 1))
+            with raises(kind.conflict(expected=1, actual=2)):
                 rival.result(timeout=PATIENCE.seconds)
-        assert_same(getattr(store, kind.name).get("x"), mine)
+        assert_same(kind.entity.of(store).get("x"), updated)
 
     @clause("3.1", "3.5")
     def test_transactions_on_the_same_rows_lose_nothing(self, store: Store) -> None:

@@ -33,15 +33,16 @@ from engine_store.transfer.rows import rows as rows_of
 from engine_store.values import Document
 from engine_store_contracts import strategies as some
 from engine_store_contracts.clock import ManualClock
-from engine_store_contracts.exact import told
+from engine_store_contracts.exact import exact_fields
 from engine_store_contracts.faces import Face
 from engine_store_contracts.harness import Database
 from engine_store_contracts.suite.case import ContractCase, clause
 from engine_store_contracts.suite.hostile import DOCUMENTS, IDS, TIMES, TWINS
 from engine_store_contracts.suite.processes import Worker, at_once, workers
-from engine_store_contracts.suite.restoring import STAMPS, UPDATED
 from engine_store_contracts.suite.samples import (
     KINDS,
+    METERED,
+    VERSIONED,
     api_key,
     child,
     fingerprint,
@@ -50,6 +51,7 @@ from engine_store_contracts.suite.samples import (
     task,
     user,
     workflow,
+    writes_of,
 )
 from engine_store_contracts.suite.usage import FULL
 from engine_store_memory.store import MemoryStore
@@ -85,7 +87,7 @@ def differences(reader: Worker, reference: Store) -> list[str]:
     return [
         f"{named(row)}.{field} is {value}, and not {wanted}"
         for fields, row in zip(found, expected, strict=True)
-        for field, wanted in told(row).items()
+        for field, wanted in exact_fields(row).items()
         if (value := fields.get(field)) != wanted
     ]
 
@@ -141,7 +143,7 @@ class ElsewhereCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reop
     @clause("1.2")
     def test_absent_and_empty_documents_stay_apart_in_another_process(self, check: Check) -> None:
         def write(store: Repositories) -> None:
-            for kind in KINDS[1:]:
+            for kind in METERED:
                 repository = kind.repository(store)
                 absent, empty = map(_all_documents, (None, {}))
                 repository.create(attrs.evolve(kind.make("absent"), **absent))
@@ -160,12 +162,11 @@ class ElsewhereCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reop
                 store.users.create(user(role.value, role=role))
             store.api_keys.create(api_key("used", "user"))
             store.api_keys.touch("used")
-            for kind in KINDS:
+            for kind in VERSIONED:
                 repository = kind.repository(store)
                 repository.create(kind.make("x"))
-                repository.update(kind.change(repository.get("x"), 1))
-                repository.modify("x", lambda state, change=kind.change: change(state, 2))
-                repository.upsert(kind.change(repository.get("x"), 3))
+                for _, write in writes_of(kind):
+                    write(repository)
             usage = UsageSummary.of([FULL])
             store.workflows.create(full_workflow("full"))
             store.workflows.merge_usage("full", usage)
@@ -239,10 +240,7 @@ class ElsewhereCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reop
     def test_another_process_reads_what_was_restored(self, check: Check) -> None:
         def write(store: Repositories) -> None:
             for kind in KINDS:
-                repository = kind.repository(store)
-                repository.restore(attrs.evolve(kind.make("x"), **STAMPS))
-            times = {"created_at": STAMPS["created_at"], "last_used": UPDATED}
-            store.api_keys.restore(api_key("key", "x", **times))
+                kind.repository(store).restore(kind.exported())
 
         check(write)
 

@@ -24,7 +24,8 @@ from engine_store_contracts.suite.case import (
     successes,
 )
 from engine_store_contracts.suite.samples import (
-    api_key,
+    KINDS,
+    Kind,
     full_task,
     full_workflow,
     user,
@@ -34,29 +35,19 @@ from engine_store_contracts.suite.samples import (
 Rows: TypeAlias = dict[tuple[str, int], object]
 """States by their kind and the number in their keys."""
 
-WRITES: dict[str, Callable[[Store, int], object]] = {
-    "users": lambda store, n: store.users.create(user(f"u{n}")),
-    "api_keys": lambda store, n: store.api_keys.create(api_key(f"k{n}", f"u{n}")),
-    "workflows": lambda store, n: store.workflows.create(full_workflow(f"w{n}")),
-    "tasks": lambda store, n: store.tasks.create(full_task(f"t{n}", f"w{n}")),
-}
-
-READS: dict[str, Callable[[Store, int], object]] = {
-    "users": lambda store, n: store.users.get(f"u{n}"),
-    "api_keys": lambda store, n: store.api_keys.get(f"k{n}"),
-    "workflows": lambda store, n: store.workflows.get(f"w{n}"),
-    "tasks": lambda store, n: store.tasks.get(f"t{n}"),
-}
-
 
 def write_what_can_be(store: Store, number: int) -> Rows:
-    """A row of each kind, as far as the schema has a place for it; what was written."""
-    return _possible({(kind, number): partial(WRITES[kind], store, number) for kind in WRITES})
+    """Write a row of each kind, as far as the schema has a place for it; return what is stored."""
+
+    def write(kind: Kind) -> object:
+        return kind.repository(store).create(kind.make(str(number)))
+
+    return _possible({(kind.name, number): partial(write, kind) for kind in KINDS})
 
 
 def read_what_can_be(store: Store, rows: Rows) -> Rows:
-    """The rows as they are now; without those that the schema has no place for any more."""
-    return _possible({(kind, n): partial(READS[kind], store, n) for kind, n in rows})
+    """Return the rows as they are now, without those that the schema has no place for any more."""
+    return _possible({(kind, n): partial(getattr(store, kind).get, str(n)) for kind, n in rows})
 
 
 def _possible(calls: dict[tuple[str, int], Callable[[], object]]) -> Rows:
@@ -147,7 +138,7 @@ class MigrationCases(ContractCase, needs=("migrations", "reopen"), fresh=True):
             store.migrator.up(step)
             written |= write_what_can_be(store, step)
             assert_same(read_what_can_be(store, written), written)
-        assert {kind for kind, _ in written} == set(WRITES)
+        assert {kind for kind, _ in written} == {kind.name for kind in KINDS}
 
     @clause("8.3")
     def test_what_a_reverted_step_leaves_is_there_when_it_is_applied_again(
@@ -161,7 +152,7 @@ class MigrationCases(ContractCase, needs=("migrations", "reopen"), fresh=True):
             store.migrator.up()
             assert_same(read_what_can_be(store, left), left)
             store.migrator.verify()
-            assert set(write_what_can_be(store, step)) == {(kind, step) for kind in WRITES}
+            assert set(write_what_can_be(store, step)) == {(kind.name, step) for kind in KINDS}
 
     @clause("8.3")
     @pytest.mark.parametrize("target", [-1, 10_000])

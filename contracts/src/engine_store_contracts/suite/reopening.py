@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import wait
-from functools import partial
 
-import attrs
 import pytest
 
 from engine_store.errors import (
-    AlreadyBootstrappedError,
     StoreClosedError,
     UserNotFoundError,
-    VersionConflictError,
 )
-from engine_store.models import Role, Status
+from engine_store.models import Status
 from engine_store.protocols import Store
 from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.hanging import Threads
@@ -23,19 +19,15 @@ from engine_store_contracts.harness import Database
 from engine_store_contracts.patience import PATIENCE
 from engine_store_contracts.suite.case import (
     ContractCase,
-    all_at_once,
     assert_same,
     clause,
-    failures,
     raises,
-    successes,
 )
 from engine_store_contracts.suite.samples import (
-    EACH_KIND,
+    KINDS,
+    VERSIONED,
     Kind,
-    api_key,
-    full_task,
-    full_workflow,
+    each,
     task,
     user,
     workflow,
@@ -56,20 +48,10 @@ class ReopenCases(ContractCase, needs=("reopen",)):
     def test_what_was_written_is_there_after_opening_again(
         self, store: Store, database: Database
     ) -> None:
-        written = (
-            store.users.create(user()),
-            store.api_keys.create(api_key()),
-            store.workflows.create(full_workflow()),
-            store.tasks.create(full_task()),
-        )
+        written = [kind.repository(store).create(kind.make("x")) for kind in KINDS]
         store.close()
         with database.open() as again:
-            found = (
-                again.users.get("ann"),
-                again.api_keys.get("key"),
-                again.workflows.get("w"),
-                again.tasks.get("t"),
-            )
+            found = [kind.entity.of(again).get("x") for kind in KINDS]
         assert_same(found, written)
 
     @clause("3.1", "3.6")
@@ -131,41 +113,16 @@ class ReopenCases(ContractCase, needs=("reopen",)):
             assert rival.result(PATIENCE.seconds).version == 3
 
     @clause("2.3")
-    @EACH_KIND
+    @each(VERSIONED)
     def test_a_stale_state_of_another_store_is_a_conflict(
         self, store: Store, other: Store, kind: Kind
     ) -> None:
         repository, rival = kind.repository(store), kind.repository(other)
         created = repository.create(kind.make("x"))
         updated = rival.update(kind.change(rival.get("x"), 1))
-        with raises(VersionConflictError(kind.entity, "x", expected=1, actual=2)):
+        with raises(kind.conflict(expected=1, actual=2)):
             repository.update(kind.change(created, 2))
         assert_same(repository.get("x"), updated)
-
-    @clause("2.5", "2.6")
-    def test_two_stores_lose_no_increment(self, store: Store, other: Store) -> None:
-        store.workflows.create(workflow(input={"n": 0}))
-
-        def increment(opened: Store) -> None:
-            for _ in range(50):
-                opened.workflows.modify("w", lambda w: attrs.evolve(w, input={"n": w.version}))
-
-        stores = [store, other, store, other]
-        assert all_at_once([partial(increment, opened) for opened in stores]) == [None] * 4
-        found = other.workflows.get("w")
-        assert (found.input, found.version) == ({"n": 200}, 201)
-
-    @clause("4.2")
-    def test_two_stores_make_one_first_admin(self, store: Store, other: Store) -> None:
-        outcomes = all_at_once(
-            [
-                partial(opened.users.create_initial_admin_if_none, user(key, role=Role.ADMIN))
-                for opened, key in ((store, "one"), (other, "two"), (store, "three"))
-            ]
-        )
-        [winner] = successes(outcomes)
-        assert_same(failures(outcomes), [AlreadyBootstrappedError()] * 2)
-        assert_same(other.users.list().items, (winner,))
 
     @clause("5.2")
     def test_a_cursor_of_one_store_works_in_another(self, store: Store, other: Store) -> None:

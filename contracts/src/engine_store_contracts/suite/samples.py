@@ -1,20 +1,22 @@
-"""States to write in the cases, and the three kinds of versioned state behind one face."""
+"""Rows to write in the cases, and the kinds of rows for what holds of several."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import attrs
 import pytest
 from attrs import frozen
 
+from engine_store.entities import API_KEY, TASK, USER, WORKFLOW, Entity
 from engine_store.errors import (
+    AlreadyExistsError,
+    ImmutableFieldError,
     NotFoundError,
-    TaskNotFoundError,
-    UserNotFoundError,
-    WorkflowNotFoundError,
+    VersionConflictError,
 )
 from engine_store.models import (
     ApiKey,
@@ -28,8 +30,7 @@ from engine_store.models import (
     WorkflowState,
 )
 from engine_store.protocols import Repositories
-
-State: TypeAlias = User | WorkflowState | TaskState
+from engine_store_contracts.clock import START
 
 ADMIN = User("root", "root@example.org", Role.ADMIN)
 
@@ -39,6 +40,13 @@ ERROR = ErrorInfo("it broke", "E42", {"where": ["here", None]})
 
 TERMINAL_STATUSES = [Status.SUCCESS, Status.FAILED, Status.TIMED_OUT, Status.CANCELED]
 UNFINISHED_STATUSES = [Status.PENDING, Status.RUNNING, Status.WAITING, Status.PAUSED]
+
+CREATED = datetime(1999, 12, 31, 23, 59, 59, 1, tzinfo=UTC)
+UPDATED = datetime(2061, 7, 28, tzinfo=UTC)
+"""Before and after what the clock says, which a restored row has nothing to do with."""
+
+SAVED_FIELDS: dict[str, Any] = {"version": 41, "created_at": CREATED, "updated_at": UPDATED}
+"""What a store sets of a row."""
 
 ALPHABET = ["!", "A", "Z", "_", "a", "z", "~", "\x80", "é", "\uff5a", "\U00010000"]
 """Ids by code point. Locales put "a" before "B"; UTF-16 puts the last before the one before it."""
@@ -80,7 +88,7 @@ def full_workflow(workflow_exec_id: str = "w") -> WorkflowState:
     """An execution with every field set."""
     return workflow(
         workflow_exec_id,
-        status=Status.FAILED,
+        status=Status.RUNNING,
         input={"question": "why?"},
         output={"answer": 42},
         error=ERROR,
@@ -105,45 +113,91 @@ def full_task(task_exec_id: str = "t", workflow_exec_id: str = "w") -> TaskState
 
 @frozen
 class Kind:
-    """A kind of versioned state: users, workflows or tasks, for what holds of all three."""
+    """A kind of row, with what the cases write of it: for what holds of several kinds."""
 
-    name: str
-    key_field: str
-    not_found: type[NotFoundError]
+    entity: Entity[Any, Any]
     make: Callable[[str], Any]
     change: Callable[[Any, int], Any]
-    """The state changed into one of many, told apart by the number."""
+    """The row changed into one of many, told apart by the number."""
 
     @property
-    def entity(self) -> str:
-        """What errors call it."""
-        return self.not_found.entity
+    def name(self) -> str:
+        """The name of its repository."""
+        return self.entity.repository
+
+    def evolve(self, row: Any, **fields: Any) -> Any:
+        """The row with these fields, but for those that rows of the kind do not have."""
+        known = {name: value for name, value in fields.items() if name in self.entity.fields}
+        return attrs.evolve(row, **known)
+
+    def exported(self, key: str = "x") -> Any:
+        """A row as another store has returned it."""
+        return self.evolve(self.make(key), **SAVED_FIELDS, last_used=UPDATED)
 
     def repository(self, store: Repositories) -> Any:
-        """Its repository; for tasks with the workflow they need."""
-        if self.name == "tasks":
+        """Its repository; for API keys and tasks with the user or workflow they need."""
+        if self.entity is API_KEY:
+            store.users.upsert(user("ann"))
+        if self.entity is TASK:
             store.workflows.upsert(workflow("w"))
-        return getattr(store, self.name)
+        return self.entity.of(store)
 
-    def key(self, state: State) -> str:
-        """Its id."""
-        key: str = getattr(state, self.key_field)
-        return key
+    def missing(self, key: str = "x") -> NotFoundError:
+        """The error about a row that is not there."""
+        return self.entity.not_found(key)
+
+    def taken(self) -> AlreadyExistsError:
+        """The error about the key x that is taken."""
+        return AlreadyExistsError(self.entity.label, self.entity.key_field, "x")
+
+    def conflict(self, expected: int, actual: int) -> VersionConflictError:
+        """The error about a version of x that differs."""
+        return VersionConflictError(self.entity.label, "x", expected=expected, actual=actual)
+
+    def immutable(self, field: str) -> ImmutableFieldError:
+        """The error about a field of x that never changes."""
+        return ImmutableFieldError(self.entity.label, "x", field)
 
 
-def _change_user(state: User, number: int) -> User:
-    return attrs.evolve(state, email=f"{state.user_id}+{number}@example.org")
+def _user_of_any_id(user_id: str) -> User:
+    return user(user_id, f"{user_id.encode().hex()}@example.org")
 
 
-def _change_input(state: WorkflowState | TaskState, number: int) -> WorkflowState | TaskState:
+def _change_email(state: User, number: int) -> User:
+    return state.evolve(email=f"{number}+{state.email}")
+
+
+def _change_last_use(key: ApiKey, number: int) -> ApiKey:
+    return attrs.evolve(key, last_used=START + timedelta(days=number))
+
+
+def _change_input(state: Any, number: int) -> Any:
     return attrs.evolve(state, input={"number": number})
 
 
-USERS = Kind("users", "user_id", UserNotFoundError, user, _change_user)
-WORKFLOWS = Kind(
-    "workflows", "workflow_exec_id", WorkflowNotFoundError, full_workflow, _change_input
-)
-TASKS = Kind("tasks", "task_exec_id", TaskNotFoundError, full_task, _change_input)
-KINDS = [USERS, WORKFLOWS, TASKS]
+USERS = Kind(USER, _user_of_any_id, _change_email)
+API_KEYS = Kind(API_KEY, api_key, _change_last_use)
+WORKFLOWS = Kind(WORKFLOW, full_workflow, _change_input)
+TASKS = Kind(TASK, full_task, _change_input)
 
-EACH_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+KINDS = (USERS, API_KEYS, WORKFLOWS, TASKS)
+VERSIONED = (USERS, WORKFLOWS, TASKS)
+METERED = (WORKFLOWS, TASKS)
+
+
+def each(kinds: Sequence[Kind]) -> pytest.MarkDecorator:
+    """Run the case for each of the kinds."""
+    return pytest.mark.parametrize("kind", kinds, ids=lambda kind: kind.name)
+
+
+def writes_of(kind: Kind) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    """Every way to write the row x of the kind, which is stored, by its repository."""
+    if kind in VERSIONED:
+        yield "update", lambda rows: rows.update(kind.change(rows.get("x"), 1))
+        yield "upsert", lambda rows: rows.upsert(kind.make("x"))
+        yield "modify", lambda rows: rows.modify("x", lambda row: kind.change(row, 2))
+    if kind in METERED:
+        yield "merge_usage", lambda rows: rows.merge_usage("x", USAGE)
+    if kind is WORKFLOWS:
+        yield "set_status", lambda rows: rows.set_status("x", Status.PAUSED)
+        yield "complete", lambda rows: rows.complete("x")

@@ -14,9 +14,7 @@ from engine_store.protocols import Store
 from engine_store.values import INT_MAX
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.suite.case import ContractCase, assert_same, clause, refuses
-from engine_store_contracts.suite.samples import TASKS, USAGE, WORKFLOWS, Kind, task, workflow
-
-USING_TOKENS = pytest.mark.parametrize("kind", [WORKFLOWS, TASKS], ids=lambda kind: kind.name)
+from engine_store_contracts.suite.samples import METERED, USAGE, Kind, each, task, workflow
 
 FULL = UsageEntry(
     "openai",
@@ -158,7 +156,7 @@ class UsageCases(ContractCase):
         assert_same(store.tasks.usage("t"), usage)
 
     @clause("7", "2.7")
-    @USING_TOKENS
+    @each(METERED)
     @pytest.mark.parametrize(("stored", "added", "expected"), MERGES.values(), ids=MERGES)
     def test_merging(
         self,
@@ -195,7 +193,7 @@ class UsageCases(ContractCase):
         assert_same(store.workflows.get("w"), stored)
 
     @clause("7", "2.7")
-    @USING_TOKENS
+    @each(METERED)
     @pytest.mark.parametrize(
         ("added", "field"),
         [

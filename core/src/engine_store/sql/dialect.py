@@ -63,6 +63,6 @@ class Dialect:
     begin_migration: tuple[str, ...] = ("BEGIN",)
     """How the transaction of a migration step begins."""
 
-    turns_after: int | None = None
-    """After so many lost races `modify` takes turns with others that are as late, by the statement
-    `lock_turn`: where a commit takes milliseconds, pauses alone are not enough. None: never."""
+    lock_after: int | None = None
+    """After so many lost races `modify` waits for others that are as late, by the statement
+    `lock_modify`: if a commit takes milliseconds, pauses alone are not enough. None: never."""

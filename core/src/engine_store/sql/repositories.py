@@ -253,7 +253,7 @@ class OperationSet:
     @classmethod
     def of(cls, dialect: Dialect, queries: Queries, clock: Clock) -> OperationSet:
         """Return the kit's operations; a driver may replace some by subclasses."""
-        bindings = Bindings(queries, Rows(dialect.codec), clock, turns_after=dialect.turns_after)
+        bindings = Bindings(queries, Rows(dialect.codec), clock, lock_after=dialect.lock_after)
         return cls(
             UserOperations(bindings),
             ApiKeyOperations(bindings),

@@ -1,7 +1,7 @@
 """The asynchronous side of a driver whose connections block: each operation in a thread.
 
 Reads run in as many threads as can read at once. A write, and a transaction from its begin to its
-end, has one of the turns to write, which are given in the order of asking and without holding a
+end, has one of the locks to write, which are given in the order of asking and without holding a
 thread. Cancelling a call waits until its thread is done with the connection, so nothing is left
 behind.
 """
@@ -29,11 +29,11 @@ T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]
 
 
-class WriteTurns:
-    """The turns to write among the tasks of an event loop."""
+class WriteLocks:
+    """The locks to write among the tasks of an event loop."""
 
     def __init__(self, size: int, timeout: float) -> None:
-        """At most `size` turns at once, each waited for at most `timeout` seconds."""
+        """At most `size` locks at once, each waited for at most `timeout` seconds."""
         self._free = asyncio.Semaphore(size)
         self._size = size
         self._timeout = timeout
@@ -41,8 +41,8 @@ class WriteTurns:
         self.held = 0
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Wait for a turn and keep it inside the block. Raises `UnavailableError`."""
+    async def hold(self) -> AsyncIterator[None]:
+        """Wait for a lock and hold it inside the block. Raises `UnavailableError`."""
         task = asyncio.current_task()
         if task is not None and self._owner is task:
             raise UnavailableError(
@@ -96,7 +96,7 @@ class ThreadedEngine:
         self.session = _ThreadedSession(self)
         self.migrator = _ThreadedMigrator(self, engine.migrator)
         self.blocking = engine
-        self.turns = WriteTurns(pool.writers, pool.timeout)
+        self.write_locks = WriteLocks(pool.writers, pool.timeout)
         self._read_threads = ThreadPoolExecutor(pool.readers, "engine-store-read")
         self._write_threads = ThreadPoolExecutor(pool.writers, "engine-store-write")
         self._closed = False
@@ -107,19 +107,21 @@ class ThreadedEngine:
         return await run_in_thread(self._read_threads, lambda: run(work()))
 
     async def write(self, work: Work[T]) -> T:
-        """Run a coroutine that writes in a thread, for a caller that has a turn to write."""
+        """Run a coroutine that writes in a thread, for a caller that has a lock to write."""
         return await run_in_thread(self._write_threads, lambda: run(work()))
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
-        """Wait for a turn to write. Raises `StoreClosedError`, `UnavailableError`."""
+        """Wait for a lock to write. Raises `StoreClosedError`, `UnavailableError`."""
         self.pool.check_open()
-        async with self.turns.one():
+        async with self.write_locks.hold():
             try:
                 self.pool.check_open()  # once more, after the wait
                 yield
             finally:
-                if self._closed and self.turns.held == 1:  # `close` left the threads to this one
+                if (
+                    self._closed and self.write_locks.held == 1
+                ):  # `close` left the threads to this one
                     self._write_threads.shutdown(wait=False)
 
     async def write_alone(self, work: Work[T]) -> T:
@@ -130,7 +132,7 @@ class ThreadedEngine:
     def transaction(
         self, lock: AbstractAsyncContextManager[object] | None, owner: Callable[[], object]
     ) -> _ThreadedTransaction:
-        """Return a transaction that has not begun, for a caller that has a turn to write."""
+        """Return a transaction that has not begun, for a caller that has a lock to write."""
         session = self.blocking.transaction(None, owner)
         return _ThreadedTransaction(self, session, lock or asyncio.Lock())
 
@@ -141,7 +143,7 @@ class ThreadedEngine:
         self._closed = True
         run(self.blocking.close())
         self._read_threads.shutdown(wait=False)
-        if not self.turns.held:  # else an open transaction ends in those threads
+        if not self.write_locks.held:  # else an open transaction ends in those threads
             self._write_threads.shutdown(wait=False)
 
 

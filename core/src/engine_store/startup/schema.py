@@ -88,12 +88,13 @@ def _is_for(driver: str) -> JsonSchema:
 
 
 def _one_of(settings: list[JsonSchema]) -> JsonSchema:
-    """A setting that several drivers have, each in its own way."""
+    """Return a setting that several drivers have, each in its own way; a secret stays one."""
     different = [one for number, one in enumerate(settings) if one not in settings[:number]]
     if len(different) == 1:
         return different[0]
     texts = dict.fromkeys(setting["description"] for setting in different)
-    return {"description": " / ".join(texts), "anyOf": different}
+    secret = {"writeOnly": True} if any("writeOnly" in one for one in different) else {}
+    return {"description": " / ".join(texts), "anyOf": different, **secret}
 
 
 # --- from a class to its schema ----------------------------------------------------------------

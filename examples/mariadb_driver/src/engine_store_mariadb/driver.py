@@ -36,7 +36,7 @@ DIALECT = Dialect(
     transactional_ddl=False,
     begin_migration=(),
     lacks_column=lambda error: code_of(error) == ER.BAD_FIELD_ERROR,
-    turns_after=2,  # a commit waits for the disk
+    lock_after=2,  # a commit waits for the disk
 )
 
 _CANNOT_VECTORS = "MariaDB has vectors from 11.7 on, and this driver knows none"
@@ -86,16 +86,6 @@ class MariadbDriver:
         return ()
 
 
-class MariadbEngine(SqlEngine):
-    """The engine of one database."""
-
-    async def probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
-        """Return whether the server is read-only, and its version."""
-        async with self.migrator.reading() as connection:
-            version, read_only = await connection.run(self.migrator.queries.server_state())
-        return "the server is read-only" if read_only else None, {"server_version": version}
-
-
 def open_engine(config: DatabaseConfig, context: OpenContext) -> tuple[SqlEngine, MariadbPool]:
     """Connect, check that the database fits, and bring its schema up."""
     options = read_options(config)
@@ -103,7 +93,7 @@ def open_engine(config: DatabaseConfig, context: OpenContext) -> tuple[SqlEngine
         raise ConfigurationError("vectors", _CANNOT_VECTORS)
     pool, queries = MariadbPool(options), queries_of(options.database)
     timeout = config.migration_timeout
-    engine = MariadbEngine(
+    engine = SqlEngine(
         MariadbMigrator(pool, DIALECT, queries, MIGRATIONS, context, timeout, options.database)
     )
     run(engine.prepare(config))

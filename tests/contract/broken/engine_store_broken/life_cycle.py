@@ -97,17 +97,17 @@ def a_cancelled_transaction_stays_open() -> None:
 def a_cancelled_wait_takes_the_turn() -> None:
     """Who is cancelled while it waits for the lock gets it all the same, and keeps it."""
 
-    @replace("engine_store.sql.threaded:WriteTurns.one")
+    @replace("engine_store.sql.threaded:WriteLocks.hold")
     @asynccontextmanager
-    async def one(original: Any, turns: Any) -> AsyncIterator[None]:
-        waiting = asyncio.ensure_future(turns._free.acquire())
+    async def hold(original: Any, locks: Any) -> AsyncIterator[None]:
+        waiting = asyncio.ensure_future(locks._free.acquire())
         await asyncio.wait([waiting], timeout=1)
         if not waiting.done():
             raise UnavailableError("the turn did not come", retriable=True)
         try:
             yield
         finally:
-            turns._free.release()
+            locks._free.release()
 
 
 @mutant("9.4", base="sqlite")

@@ -34,14 +34,14 @@ S = TypeVar("S", User, WorkflowState, TaskState)
 class Bindings:
     """What operations are made with: the driver's statements and rows, and the store's clock.
 
-    After `turns_after` attempts `modify` takes turns with others that are as late; None: never.
+    After `lock_after` attempts `modify` waits for others that are as late; None: never.
     """
 
     queries: Queries
     rows: Rows
     clock: Clock
     backoff: Backoff = Backoff()
-    turns_after: int | None = None
+    lock_after: int | None = None
 
 
 class Operations(Generic[R]):
@@ -55,7 +55,7 @@ class Operations(Generic[R]):
         self._rows = bindings.rows
         self._clock = bindings.clock
         self._backoff = bindings.backoff
-        self._turns_after = bindings.turns_after
+        self._lock_after = bindings.lock_after
         self._decode: Callable[[Row], R] = bindings.rows.decoder(self.entity)
         self._encode: Callable[[R], dict[str, Any]] = bindings.rows.encoder(self.entity)
 
@@ -178,9 +178,9 @@ class StateOperations(Operations[S]):
         """Read, apply, compare-and-set, and again after a conflict (contract 2.6)."""
         conflict: VersionConflictError
         for attempt, pause in enumerate(self._backoff.pauses()):
-            if attempt == self._turns_after:
+            if attempt == self._lock_after:
                 left = self._backoff.attempts - attempt
-                late: S = yield step(self._modify_in_turn, key, fn, get, update, left)
+                late: S = yield step(self._modify_locked, key, fn, get, update, left)
                 return late
             state: S = yield step(get, key)
             changed = self._changed(fn, state)
@@ -198,7 +198,7 @@ class StateOperations(Operations[S]):
         raise conflict
 
     @transact
-    def _modify_in_turn(
+    def _modify_locked(
         self,
         key: str,
         fn: Callable[[S], S],
@@ -210,7 +210,7 @@ class StateOperations(Operations[S]):
 
         The row itself is not locked: `fn` may write to it.
         """
-        yield self._q.lock_turn(key=key)
+        yield self._q.lock_modify(key=key)
         while True:
             state = yield from get(key)
             changed = self._changed(fn, state)

@@ -55,4 +55,4 @@ FROM information_schema.triggers
 WHERE trigger_schema = :schema
 
 -- name: server_state :one
-SELECT version(), @@read_only
+SELECT version(), CASE WHEN @@read_only THEN 'the server is read-only' END

@@ -23,7 +23,7 @@ FROM {schema}.engine_store_migrations
 WHERE version = 1
 FOR UPDATE
 
--- name: lock_turn :none
+-- name: lock_modify :none
 -- There are as many turns as steps of the schema. The first one is left to `lock_admins`.
 SELECT version
 FROM {schema}.engine_store_migrations

@@ -1,0 +1,79 @@
+"""Every method of the repositories, called: for what holds of each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from inspect import Parameter, signature
+from typing import Any, TypeAlias
+
+import attrs
+
+from engine_store.models import Role, Status
+from engine_store.protocols import sync
+from engine_store_contracts.clock import START
+from engine_store_contracts.suite.case import outcome
+from engine_store_contracts.suite.samples import API_KEYS, TASKS, USAGE, USERS, WORKFLOWS
+
+Call: TypeAlias = Callable[[Any], object]
+"""A call on a store or a transaction."""
+
+PROTOCOLS = {
+    "users": sync.UserRepository,
+    "api_keys": sync.ApiKeyRepository,
+    "workflows": sync.WorkflowRepository,
+    "tasks": sync.TaskRepository,
+}
+
+ARGUMENTS: Mapping[str, Any] = {
+    "user": attrs.evolve(USERS.exported(), role=Role.ADMIN),
+    "key": API_KEYS.exported(),
+    "workflow": WORKFLOWS.exported(),
+    "task": TASKS.exported(),
+    "email": "ann@example.org",
+    "fingerprint": bytes(32),
+    "fn": lambda row: row,
+    "status": Status.RUNNING,
+    "usage": USAGE,
+    "older_than": START,
+}
+"""An argument that every store takes, by its name; others are ids."""
+
+NO_ID = "a\0b"
+
+
+def outcomes(calls: Mapping[str, Call], target: object) -> dict[str, object]:
+    """What each call returns or raises."""
+    return {name: outcome(partial(call, target)) for name, call in calls.items()}
+
+
+def _methods() -> Iterator[tuple[str, str, list[Parameter]]]:
+    """Repository, name and parameters of each method."""
+    for repository, protocol in PROTOCOLS.items():
+        for name, method in vars(protocol).items():
+            if name[0] != "_" and callable(method):
+                yield repository, name, list(signature(method).parameters.values())[1:]
+
+
+def _call(repository: str, method: str, parameters: list[Parameter], **given: Any) -> Call:
+    needed = [parameter.name for parameter in parameters if parameter.default is Parameter.empty]
+    arguments = {name: ARGUMENTS.get(name, "x") for name in needed} | given
+    return lambda target: getattr(getattr(target, repository), method)(**arguments)
+
+
+def _is_id(parameter: Parameter) -> bool:
+    is_text = parameter.annotation in ("str", "str | None")  # as the Protocols spell it
+    return is_text and parameter.name not in ("email", "cursor")
+
+
+CALLS: Mapping[str, Call] = {
+    f"{repository}.{name}": _call(repository, name, parameters)
+    for repository, name, parameters in _methods()
+}
+
+CALLS_WITHOUT_AN_ID: Mapping[str, Call] = {
+    f"{repository}.{name} {wrong.name}": _call(repository, name, parameters, **{wrong.name: NO_ID})
+    for repository, name, parameters in _methods()
+    for wrong in filter(_is_id, parameters)
+}
+"""For each argument that is an id, a call with something else."""
