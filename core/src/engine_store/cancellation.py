@@ -70,13 +70,9 @@ async def shield(coroutine: Coroutine[Any, Any, T]) -> T:
     return await shield_future(asyncio.ensure_future(_rest(coroutine, waits_for)))
 
 
-async def _rest(coroutine: Coroutine[Any, Any, T], waits_for: Any) -> T:
-    """The rest of a coroutine that has begun, and waits for a future, as a task of its own."""
-    return await _resumed(coroutine, waits_for)
-
-
 @types.coroutine
-def _resumed(coroutine: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
+def _rest(coroutine: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
+    """The rest of a coroutine that has begun, and waits for a future, as a task of its own."""
     try:
         while True:
             try:

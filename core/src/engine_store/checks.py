@@ -216,15 +216,3 @@ _FIELDS: Mapping[type[Any], list[tuple[str, tuple[type[Any], ...], Check]]] = {
         *(UserFilter, ApiKeyFilter, WorkflowFilter, TaskFilter),
     )
 }
-
-
-__all__ = [
-    "FINGERPRINT_BYTES",
-    "PURGED_BY_DEFAULT",
-    "check_model",
-    "check_purge",
-    "check_restored",
-    "check_usage",
-    "decode_cursor",
-    "encode_cursor",
-]

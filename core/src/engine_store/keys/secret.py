@@ -9,7 +9,6 @@ import secrets
 import string
 from typing import NoReturn
 
-from engine_store.errors import InvalidValueError
 from engine_store.ids import new_id
 from engine_store.models import ApiKey
 from engine_store.urls import MASK
@@ -77,14 +76,6 @@ def parse(plaintext: object) -> SecretKey | None:
     """Return a presented text as a key, or None if it cannot be one."""
     form = _FORM.fullmatch(plaintext) if isinstance(plaintext, str) else None
     return None if form is None else SecretKey(form[0], form[1])
-
-
-def check_no_plaintext(name: str | None, path: str) -> None:
-    """Raise `InvalidValueError`, which does not quote it, where a key stands for a name of one."""
-    if parse(name) is not None:
-        raise InvalidValueError(
-            path, "expected the id or the prefix of a key, found a whole key; keep it out of here"
-        )
 
 
 def hash_of(secret: SecretKey) -> bytes:

@@ -18,7 +18,7 @@ from engine_store.errors import (
     UserNotFoundError,
 )
 from engine_store.ids import new_id
-from engine_store.keys.secret import SecretKey, check_no_plaintext, new_key, parse, proves
+from engine_store.keys.secret import SecretKey, new_key, parse, proves
 from engine_store.models import ApiKey, Role, User
 from engine_store.protocols import Repositories
 
@@ -75,11 +75,14 @@ def revoke(store: Repositories, key_id: str | None = None, *, prefix: str | None
 
 
 def check_names(key_id: str | None, prefix: str | None) -> None:
-    """Raise `InvalidValueError` unless one of them is given, and is no plaintext."""
+    """Raise `InvalidValueError` unless one of them is given. It does not quote a plaintext."""
     if (key_id is None) == (prefix is None):
         raise InvalidValueError("key_id", "expected either an id or a prefix")
-    check_no_plaintext(key_id, "key_id")
-    check_no_plaintext(prefix, "prefix")
+    if parse(key_id or prefix) is not None:
+        raise InvalidValueError(
+            "key_id" if prefix is None else "prefix",
+            "expected the id or the prefix of a key, found a whole key; keep it out of here",
+        )
 
 
 def _check(store: Repositories, secret: SecretKey | None) -> tuple[User, ApiKey]:

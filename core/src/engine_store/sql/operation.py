@@ -91,34 +91,28 @@ class Pause(NamedTuple):
 Steps: TypeAlias = Generator[Invocation | Pause, Any, T]
 
 
-def read(function: _F) -> _F:
-    """Mark an operation that is one request and writes nothing."""
-    return _mark(function, Mode.READ)
+def _marker(mode: Mode) -> Callable[[_F], _F]:
+    def mark(function: _F) -> _F:
+        function.mode = mode  # type: ignore[attr-defined]
+        return function
+
+    return mark
 
 
-def write(function: _F) -> _F:
-    """Mark an operation whose first statement does all it writes."""
-    return _mark(function, Mode.WRITE)
+read = _marker(Mode.READ)
+"""Marks an operation that is one request and writes nothing."""
 
+write = _marker(Mode.WRITE)
+"""Marks an operation whose first statement does all it writes."""
 
-def transact(function: _F) -> _F:
-    """Mark an operation of several statements that belong together."""
-    return _mark(function, Mode.TRANSACT)
+transact = _marker(Mode.TRANSACT)
+"""Marks an operation of several statements that belong together."""
 
+lock = _marker(Mode.LOCK)
+"""Marks an operation that holds a row until the caller's transaction ends."""
 
-def lock(function: _F) -> _F:
-    """Mark an operation that holds a row until the caller's transaction ends."""
-    return _mark(function, Mode.LOCK)
-
-
-def steps(function: _F) -> _F:
-    """Mark a method that is made of steps."""
-    return _mark(function, Mode.STEPS)
-
-
-def _mark(function: _F, mode: Mode) -> _F:
-    function.mode = mode  # type: ignore[attr-defined]
-    return function
+steps = _marker(Mode.STEPS)
+"""Marks a method that is made of steps."""
 
 
 def mode_of(operation: Callable[..., Any]) -> Mode:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Generator
 from functools import cached_property
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from attrs import frozen
 
@@ -70,23 +70,11 @@ class _Repository:
                 method.__signature__ = inspect.signature(promised)  # type: ignore[attr-defined]
 
 
-def _blocking(
-    operation: Callable[Concatenate[Self_, P], Generator[Any, Any, T]],
-) -> Callable[Concatenate[Any, P], T]:
-    """Return the method that runs an operation and returns its result."""
-    name, mode = operation.__name__, mode_of(operation)
-
-    def method(self: _Repository, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        invocation = _new(Invocation, (mode, getattr(self._operations, name), args, kwargs))
-        result: T = run(self._session.run(invocation))
-        return result
-
-    method.__name__ = name
-    return method
+Operation: TypeAlias = Callable[Concatenate[Self_, P], Generator[Any, Any, T]]
 
 
 def _awaited(
-    operation: Callable[Concatenate[Self_, P], Generator[Any, Any, T]],
+    operation: Operation[Self_, P, T],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
     """Return the method that runs an operation when it is awaited."""
     name, mode = operation.__name__, mode_of(operation)
@@ -94,6 +82,19 @@ def _awaited(
     def method(self: _Repository, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         invocation = _new(Invocation, (mode, getattr(self._operations, name), args, kwargs))
         return self._session.run(invocation)
+
+    method.__name__ = name
+    return method
+
+
+def _blocking(operation: Operation[Self_, P, T]) -> Callable[Concatenate[Any, P], T]:
+    """Return the method that runs an operation and returns its result."""
+    name, mode = operation.__name__, mode_of(operation)
+
+    def method(self: _Repository, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        invocation = _new(Invocation, (mode, getattr(self._operations, name), args, kwargs))
+        result: T = run(self._session.run(invocation))
+        return result
 
     method.__name__ = name
     return method
@@ -262,13 +263,17 @@ class OperationSet:
         )
 
 
-class SqlRepositories:
-    """The repositories of a store or a transaction, each made when first asked for."""
+class _Repositories:
+    """The base of stores and transactions: their repositories, each made when first asked for."""
 
     def __init__(self, operations: OperationSet, session: Runs) -> None:
         """Repositories whose operations are run by `session`."""
         self._operations = operations
         self._runs = session
+
+
+class SqlRepositories(_Repositories):
+    """Repositories whose methods return."""
 
     @cached_property
     def users(self) -> UserRepository:
@@ -291,13 +296,8 @@ class SqlRepositories:
         return SqlTaskRepository(self._operations.tasks, self._runs)
 
 
-class AsyncSqlRepositories:
-    """`SqlRepositories`, with methods that are awaited."""
-
-    def __init__(self, operations: OperationSet, session: Runs) -> None:
-        """Repositories whose operations are run by `session`."""
-        self._operations = operations
-        self._runs = session
+class AsyncSqlRepositories(_Repositories):
+    """Repositories whose methods are awaited."""
 
     @cached_property
     def users(self) -> AsyncUserRepository:

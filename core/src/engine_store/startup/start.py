@@ -14,7 +14,7 @@ from engine_store.models import Health
 from engine_store.opening import open, open_async  # noqa: A004
 from engine_store.plugins import Plugins
 from engine_store.protocols import AsyncStore, Store
-from engine_store.run_context import Context, current
+from engine_store.run_context import current
 from engine_store.startup.loading import load
 from engine_store.startup.logs import listeners
 from engine_store.startup.validation import check
@@ -31,12 +31,10 @@ def start(given: Given = None, *, clock: Clock = utc_now, plugins: Iterable[obje
     Raises `ConfigurationError` with every problem, and what `engine_store.open` does; what was
     opened is closed then.
     """
-    began, config, context = perf_counter(), configuration(given), current()
-    plugins = Plugins((*plugins, *listeners(context)))
-    _check(config, plugins, context)
-    store = open(config.database, clock=clock, plugins=plugins)
+    starting = _Starting(given, plugins)
+    store = open(starting.config.database, clock=clock, plugins=starting.plugins)
     try:
-        _log(context, config, _usable(store.health()), perf_counter() - began)
+        starting.check(store.health())
     except BaseException:
         store.close()
         raise
@@ -47,12 +45,10 @@ async def start_async(
     given: Given = None, *, clock: Clock = utc_now, plugins: Iterable[object] = ()
 ) -> AsyncStore:
     """Start an asynchronous store, as `start` does; it belongs to the running event loop."""
-    began, config, context = perf_counter(), configuration(given), current()
-    plugins = Plugins((*plugins, *listeners(context)))
-    _check(config, plugins, context)
-    store = await open_async(config.database, clock=clock, plugins=plugins)
+    starting = _Starting(given, plugins)
+    store = await open_async(starting.config.database, clock=clock, plugins=starting.plugins)
     try:
-        _log(context, config, _usable(await store.health()), perf_counter() - began)
+        starting.check(await store.health())
     except BaseException:
         await store.close()
         raise
@@ -68,22 +64,23 @@ def configuration(given: Given) -> Config:
     return load(given)
 
 
-def _check(config: Config, plugins: Plugins, context: Context) -> None:
-    for finding in check(config, plugins):
-        context.bound(field=finding.field).warning(finding.message)
+class _Starting:
+    """A start: what is checked and logged before the store is opened, and after."""
 
+    def __init__(self, given: Given, plugins: Iterable[object]) -> None:
+        self._began, self._context = perf_counter(), current()
+        self.config = configuration(given)
+        self.plugins = Plugins((*plugins, *listeners(self._context)))
+        for finding in check(self.config, self.plugins):
+            self._context.bound(field=finding.field).warning(finding.message)
 
-def _usable(health: Health) -> Health:
-    if not health.ok:
-        raise UnavailableError(health.problem or "the database cannot be written")
-    return health
-
-
-def _log(context: Context, config: Config, health: Health, seconds: float) -> None:
-    mode = "auto-migrate" if config.database.auto_migrate else "no migration"
-    context.bound(
-        driver=health.driver,
-        mode=mode,
-        schema_version=health.schema_version,
-        seconds=round(seconds, 3),
-    ).info("store started")
+    def check(self, health: Health) -> None:
+        """Raise `UnavailableError` if the store cannot be used, else log that it can."""
+        if not health.ok:
+            raise UnavailableError(health.problem or "the database cannot be written")
+        self._context.bound(
+            driver=health.driver,
+            mode="auto-migrate" if self.config.database.auto_migrate else "no migration",
+            schema_version=health.schema_version,
+            seconds=round(perf_counter() - self._began, 3),
+        ).info("store started")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from attrs import frozen
@@ -51,39 +52,17 @@ def observe(
 def _make_instruments(provider: MeterProvider | None, meter: Meter) -> None:
     # OpenTelemetry keeps the first instrument of a name, and its callback: so each looks at the
     # stores of every plugin.
-    def measuring(measure: Measure) -> list[Callable[[CallbackOptions], Iterator[Observation]]]:
-        return [lambda options: _measure(provider, measure)]
-
-    meter.create_observable_up_down_counter(
-        "db.client.connection.count",
-        measuring(_connections),
-        unit="{connection}",
-        description="Connections of the pool, by the state they are in.",
-    )
-    meter.create_observable_up_down_counter(
-        "db.client.connection.max",
-        measuring(_of_pool("pool_max")),
-        unit="{connection}",
-        description="Connections that the pool may have.",
-    )
-    meter.create_observable_up_down_counter(
-        "db.client.connection.pending_requests",
-        measuring(_of_pool("requests_waiting")),
-        unit="{request}",
-        description="Operations that wait for a connection.",
-    )
-    for name, stat, unit, description in (
-        ("engine_store.file.size", "file_bytes", "By", "The database's file."),
-        ("engine_store.wal.size", "wal_bytes", "By", "The write-ahead log of the file."),
-        ("engine_store.page.count", "page_count", "{page}", "Pages of the database."),
-        ("engine_store.page.free", "freelist_count", "{page}", "Pages that hold nothing."),
-    ):
-        meter.create_observable_gauge(
-            name, measuring(_of_file(stat)), unit=unit, description=description
+    for name, measure, unit, description in _INSTRUMENTS:
+        of_pool = name.startswith("db.client")
+        create = (
+            meter.create_observable_up_down_counter if of_pool else meter.create_observable_gauge
         )
+        create(name, [partial(_measure, provider, measure)], unit=unit, description=description)
 
 
-def _measure(provider: MeterProvider | None, measure: Measure) -> Iterator[Observation]:
+def _measure(
+    provider: MeterProvider | None, measure: Measure, _: CallbackOptions
+) -> Iterator[Observation]:
     for report in _reports:
         store = report.store()
         if store is not None and _real(report.provider) is _real(provider):
@@ -110,19 +89,11 @@ def _connections(stats: Stats, attributes: Attributes) -> Iterator[Observation]:
 
 
 def _of_pool(stat: str) -> Measure:
-    def measure(stats: Stats, attributes: Attributes) -> Iterator[Observation]:
-        if stat in stats:
-            yield Observation(stats[stat], _pool(attributes))
-
-    return measure
+    return lambda stats, attributes: _of_file(stat)(stats, _pool(attributes))
 
 
 def _of_file(stat: str) -> Measure:
-    def measure(stats: Stats, attributes: Attributes) -> Iterator[Observation]:
-        if stat in stats:
-            yield Observation(stats[stat], attributes)
-
-    return measure
+    return lambda stats, attributes: [Observation(stats[stat], attributes)] if stat in stats else []
 
 
 def _pool(attributes: Attributes) -> Attributes:
@@ -131,3 +102,30 @@ def _pool(attributes: Attributes) -> Attributes:
     server = ":".join(str(part) for part in (address, port) if part is not None)
     name = "/".join(part for part in (server, str(attributes.get("db.namespace", ""))) if part)
     return {**attributes, "db.client.connection.pool.name": name}
+
+
+_INSTRUMENTS = (
+    (
+        "db.client.connection.count",
+        _connections,
+        "{connection}",
+        "Connections of the pool, by the state they are in.",
+    ),
+    (
+        "db.client.connection.max",
+        _of_pool("pool_max"),
+        "{connection}",
+        "Connections that the pool may have.",
+    ),
+    (
+        "db.client.connection.pending_requests",
+        _of_pool("requests_waiting"),
+        "{request}",
+        "Operations that wait for a connection.",
+    ),
+    ("engine_store.file.size", _of_file("file_bytes"), "By", "The database's file."),
+    ("engine_store.wal.size", _of_file("wal_bytes"), "By", "The write-ahead log of the file."),
+    ("engine_store.page.count", _of_file("page_count"), "{page}", "Pages of the database."),
+    ("engine_store.page.free", _of_file("freelist_count"), "{page}", "Pages that hold nothing."),
+)
+"""The instruments: those of the conventions count up and down, the others are gauges."""
