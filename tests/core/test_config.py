@@ -11,7 +11,7 @@ from attrs import field, frozen, validators
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine_store.config import DEFAULT_DRIVER, DatabaseConfig, structure_options
+from engine_store.config import DEFAULT_DRIVER, DatabaseConfig, structure
 from engine_store.errors import ConfigurationError
 
 SECRET_URL = "postgresql://ada:S3CRET@host/db?sslpassword=S3CRET"
@@ -124,7 +124,7 @@ def test_a_driver_may_make_out_itself_what_else_its_url_states() -> None:
         config.settings(Pool, more_in_url=True)
 
 
-# --- structure_options -------------------------------------------------------------------------
+# --- structure -------------------------------------------------------------------------
 
 
 class Mode(StrEnum):
@@ -146,13 +146,13 @@ class Options:
 
 def mistakes(options: dict[str, object], cls: type = Options) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as caught:
-        structure_options(options, cls)
+        structure(options, cls)
     assert caught.value.field == "options"
     return caught.value
 
 
 def test_options_become_the_drivers_own_class():
-    assert structure_options({"path": "x"}, Options) == Options("x")
+    assert structure({"path": "x"}, Options) == Options("x")
     given_all = {
         "path": "x",
         "size": 7,
@@ -163,7 +163,7 @@ def test_options_become_the_drivers_own_class():
         "depth": None,
         "batch": 3,
     }
-    made = structure_options(given_all, Options)
+    made = structure(given_all, Options)
     assert made == Options("x", 7, 2.0, False, Mode.FAST, Path("/data"), None, 3)
     assert type(made.timeout) is float
 
@@ -172,7 +172,7 @@ def test_options_may_come_as_text_from_a_url():
     config = DatabaseConfig(
         url="x:///?path=a&size=7&timeout=0.5&sync=false&mode=fast&base=%2Fdata&depth=-3&batch=2"
     )
-    made = structure_options(config.driver_options(), Options)
+    made = structure(config.driver_options(), Options)
     assert made == Options("a", 7, 0.5, False, Mode.FAST, Path("/data"), -3, 2)
 
 
@@ -186,7 +186,7 @@ def test_options_may_come_as_text_from_a_url():
     ],
 )
 def test_a_truth_value_in_words(text, value):
-    assert structure_options({"path": "x", "sync": text}, Options).sync is value
+    assert structure({"path": "x", "sync": text}, Options).sync is value
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_all_mistakes_are_reported_at_once():
 
 def test_a_mistake_is_reported_under_the_name_of_its_place():
     with pytest.raises(ConfigurationError) as caught:
-        structure_options({}, Options, "database.options")
+        structure({}, Options, "database.options")
     assert caught.value.field == "database.options"
     assert caught.value.reason == "database.options.path: it is missing"
 
@@ -244,7 +244,7 @@ def test_options_that_are_refused_are_not_shown():
 @given(st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.floats()))
 def test_whatever_the_options_the_answer_is_the_class_or_a_configuration_error(options):
     try:
-        made = structure_options(options, Options)
+        made = structure(options, Options)
     except ConfigurationError as error:
         assert error.field == "options"
     else:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from engine_store.config import ServerOptions, structure_options
+from engine_store.config import ServerOptions, structure
 from engine_store.errors import ConfigurationError, StoreClosedError, UnavailableError
 from engine_store.protocols import Endpoint
 from engine_store.sql.blocking import run
@@ -129,15 +129,15 @@ def test_a_text_that_looks_as_if_it_held_a_password_is_refused(name: str) -> Non
     with pytest.raises(
         ConfigurationError, match=rf"^options\.{name}: it looks like a URL"
     ) as caught:
-        structure_options({name: "base://ada:hunter2@one"}, Options)
+        structure({name: "base://ada:hunter2@one"}, Options)
     assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["host", "user", "password"])
 def test_a_text_with_a_nul_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"^options\.{name}: it may not hold NUL"):
-        structure_options({name: "a\0b"}, Options)
+        structure({name: "a\0b"}, Options)
 
 
 def test_a_password_is_not_in_the_repr_of_settings() -> None:
-    assert "hunter2" not in repr(structure_options({"password": "hunter2"}, Options))
+    assert "hunter2" not in repr(structure({"password": "hunter2"}, Options))

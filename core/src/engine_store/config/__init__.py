@@ -19,7 +19,6 @@ from engine_store.config.structure import (
     seconds,
     setting,
     structure,
-    structure_options,
 )
 
 __all__ = [
@@ -40,7 +39,6 @@ __all__ = [
     "seconds",
     "setting",
     "structure",
-    "structure_options",
     "text",
     "without_nul",
 ]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 
-from engine_store.config.structure import Seconds, duration, names_of, setting, structure_options
+from engine_store.config.structure import Seconds, duration, names_of, setting, structure
 from engine_store.urls import mask_url, parse_url
 
 DEFAULT_DRIVER = "postgres"
@@ -81,7 +81,7 @@ class DatabaseConfig:
             known = {*names_of(cls), *self.options}
             options = {name: value for name, value in options.items() if name in known}
         if cls not in self._parsed or self._parsed[cls][0] != options:
-            self._parsed[cls] = options, structure_options(options, cls)
+            self._parsed[cls] = options, structure(options, cls)
         settings: _C = self._parsed[cls][1]
         return settings
 

@@ -100,21 +100,16 @@ def seconds(text: str) -> float:
     return float(text)
 
 
-def structure(data: Any, cls: type[_C], where: str = "") -> _C:
-    """`data` as a `cls`. Raises `ConfigurationError` with every `Problem`, at its path."""
+def structure(data: Any, cls: type[_C], where: str = "options") -> _C:
+    """`data` as a `cls`, such as a driver's options as its own attrs class.
+
+    Raises `ConfigurationError` with every unknown key, wrong type and missing field, at its path.
+    """
     try:
         return _converter.structure(data, cls)
     except Exception as exc:  # noqa: BLE001 - whatever a class thinks wrong with plain data
         problems = tuple(_problems(exc, cls, where, data))
-    raise ConfigurationError.of(where or "configuration", problems) from None
-
-
-def structure_options(options: Mapping[str, Any], cls: type[_C], where: str = "options") -> _C:
-    """`options` as the driver's own attrs class, all mistakes reported at once.
-
-    Raises `ConfigurationError` naming every unknown key, wrong type and missing field.
-    """
-    return structure(dict(options), cls, where)
+    raise ConfigurationError.of(where, problems) from None
 
 
 def unknown(name: str, known: Collection[str]) -> str:

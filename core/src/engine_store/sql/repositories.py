@@ -70,6 +70,7 @@ class _Repository:
                 method.__signature__ = inspect.signature(promised)  # type: ignore[attr-defined]
 
 
+Repository = TypeVar("Repository", bound=_Repository)
 Operation: TypeAlias = Callable[Concatenate[Self_, P], Generator[Any, Any, T]]
 
 
@@ -272,49 +273,32 @@ class _Repositories:
         self._runs = session
 
 
+def _made(repository: type[Repository], name: str) -> cached_property[Repository]:
+    """Return the property that makes a repository of the operations of this name."""
+    return cached_property(lambda self: repository(getattr(self._operations, name), self._runs))
+
+
 class SqlRepositories(_Repositories):
     """Repositories whose methods return."""
 
-    @cached_property
-    def users(self) -> UserRepository:
-        """Users and their roles."""
-        return SqlUserRepository(self._operations.users, self._runs)
-
-    @cached_property
-    def api_keys(self) -> ApiKeyRepository:
-        """API keys."""
-        return SqlApiKeyRepository(self._operations.api_keys, self._runs)
-
-    @cached_property
-    def workflows(self) -> WorkflowRepository:
-        """Workflow executions."""
-        return SqlWorkflowRepository(self._operations.workflows, self._runs)
-
-    @cached_property
-    def tasks(self) -> TaskRepository:
-        """Task executions."""
-        return SqlTaskRepository(self._operations.tasks, self._runs)
+    users = _made(SqlUserRepository, "users")
+    """Users and their roles."""
+    api_keys = _made(SqlApiKeyRepository, "api_keys")
+    """API keys."""
+    workflows = _made(SqlWorkflowRepository, "workflows")
+    """Workflow executions."""
+    tasks = _made(SqlTaskRepository, "tasks")
+    """Task executions."""
 
 
 class AsyncSqlRepositories(_Repositories):
     """Repositories whose methods are awaited."""
 
-    @cached_property
-    def users(self) -> AsyncUserRepository:
-        """Users and their roles."""
-        return AsyncSqlUserRepository(self._operations.users, self._runs)
-
-    @cached_property
-    def api_keys(self) -> AsyncApiKeyRepository:
-        """API keys."""
-        return AsyncSqlApiKeyRepository(self._operations.api_keys, self._runs)
-
-    @cached_property
-    def workflows(self) -> AsyncWorkflowRepository:
-        """Workflow executions."""
-        return AsyncSqlWorkflowRepository(self._operations.workflows, self._runs)
-
-    @cached_property
-    def tasks(self) -> AsyncTaskRepository:
-        """Task executions."""
-        return AsyncSqlTaskRepository(self._operations.tasks, self._runs)
+    users = _made(AsyncSqlUserRepository, "users")
+    """Users and their roles."""
+    api_keys = _made(AsyncSqlApiKeyRepository, "api_keys")
+    """API keys."""
+    workflows = _made(AsyncSqlWorkflowRepository, "workflows")
+    """Workflow executions."""
+    tasks = _made(AsyncSqlTaskRepository, "tasks")
+    """Task executions."""

@@ -19,8 +19,8 @@ from opentelemetry.metrics import (
 
 from engine_store.errors import EngineStoreError
 from engine_store.protocols import Observable
-from engine_store.telemetry.endpoint import Attributes
 
+Attributes = dict[str, str | int]
 Stats = Mapping[str, Any]
 Measure = Callable[[Stats, Attributes], Iterable[Observation]]
 

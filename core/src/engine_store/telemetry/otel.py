@@ -22,8 +22,7 @@ from engine_store.errors import ConfigurationError, VersionConflictError
 from engine_store.migrations import Direction, Migration
 from engine_store.plugins import Hooks, hookimpl
 from engine_store.protocols import AsyncStore, Observable, Store
-from engine_store.telemetry.endpoint import Attributes, attributes_of
-from engine_store.telemetry.gauges import observe
+from engine_store.telemetry.gauges import Attributes, observe
 
 SCOPE = "engine_store"
 
@@ -87,7 +86,7 @@ class OpenTelemetry(Hooks):
 
         Raises `ConfigurationError` if it is another one than before.
         """
-        database = attributes_of(driver, store)
+        database = _attributes_of(driver, store)
         if self._database not in ({}, database):
             raise ConfigurationError(
                 "plugins", "this OpenTelemetry reports on another database; make one for each"
@@ -132,6 +131,20 @@ class OpenTelemetry(Hooks):
 
     def _attributes(self, operation: str) -> Attributes:
         return {**self._database, "db.operation.name": operation}
+
+
+def _attributes_of(driver: str, store: Store | AsyncStore) -> Attributes:
+    """Return `db.system.name` and, if the store has an endpoint, `db.namespace` and `server.*`."""
+    if not isinstance(store, Observable):
+        return {"db.system.name": driver}
+    endpoint = store.endpoint
+    known = {
+        "db.system.name": endpoint.system,
+        "db.namespace": endpoint.namespace,
+        "server.address": endpoint.address,
+        "server.port": endpoint.port,
+    }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 class _Operation:

@@ -18,7 +18,7 @@ from engine_store.config import (
     Text,
     duration,
     setting,
-    structure_options,
+    structure,
     text,
     without_nul,
 )
@@ -156,7 +156,7 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
     separate = {name: value for name, value in asdict(options).items() if value is not None}
     parameters = {name: separate[name] for name in separate.keys() & _PARAMETERS} | stated
     checked = {name: parameters[name] for name in parameters.keys() & fields_dict(Address).keys()}
-    address = structure_options(checked, Address)
+    address = structure(checked, Address)
     parameters["connect_timeout"] = ceil(address.connect_timeout)
     parameters["options"] = _server_settings(options, parameters.get("options"))
     parameters["client_encoding"] = "utf8"

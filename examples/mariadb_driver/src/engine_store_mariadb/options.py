@@ -13,7 +13,7 @@ from engine_store.config import (
     Seconds,
     duration,
     setting,
-    structure_options,
+    structure,
 )
 from engine_store.errors import ConfigurationError
 from engine_store.protocols import Endpoint
@@ -70,7 +70,7 @@ def read_options(config: DatabaseConfig) -> MariadbOptions:
             "database": url.path[1:],
         }
     given = {name: value for name, value in stated.items() if value}
-    options = structure_options({**given, **config.driver_options()}, MariadbOptions)
+    options = structure({**given, **config.driver_options()}, MariadbOptions)
     if not _DATABASE.fullmatch(options.database):
         raise ConfigurationError(
             "options.database",
