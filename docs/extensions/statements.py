@@ -8,17 +8,17 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from engine_store.sql import catalogue
-from engine_store.sql.catalogue import Entry
+from engine_store.sql.catalogue import BY_FILE, Entry
 
 SECTIONS = {
-    "users": "Users",
-    "api_keys": "API keys",
-    "workflows": "Workflows",
-    "tasks": "Tasks",
-    "modify": "Late attempts",
-    "migrations": "Migrations",
+    "Users": "users",
+    "API keys": "api_keys",
+    "Workflows": "workflows",
+    "Tasks": "tasks",
+    "Late attempts": "modify",
+    "Migrations": "migrations",
 }
+"""The headings of the kit's files."""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -38,19 +38,18 @@ class Statements(SphinxDirective):
 def reference() -> str:
     """Return the statements in Markdown, a level below the headings of the page."""
     lines: list[str] = []
-    for section, heading in SECTIONS.items():
+    for heading, file in SECTIONS.items():
         lines += [f"### {heading}", ""]
-        for entry in catalogue.SECTIONS[section]:
+        for entry in BY_FILE[file]:
             lines += [f"**`{entry.name}{'!' * entry.writes} :{entry.result.value}`**", ""]
             lines += [*_facts(entry), ""]
     return "\n".join(lines)
 
 
 def _facts(entry: Entry) -> Iterator[str]:
-    yield f"- {entry.purpose.strip()}"
-    if entry.parameters:
-        marks = {name: "?" * (name in entry.optional) for name in sorted(entry.parameters)}
-        yield f"- Given: {', '.join(f'`{name}{mark}`' for name, mark in marks.items())}."
+    yield f"- {entry.purpose}"
+    if entry.given:
+        yield f"- Takes {', '.join(f'`{name}`' for name in entry.given)}."
     if entry.columns:
         yield f"- Gives {entry.columns}."
     if entry.missing:

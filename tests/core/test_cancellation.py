@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from engine_store.cancellation import shield, shield_future
+from engine_store.cancellation import shield, shield_future, shield_stoppable
 
 
 def test_what_need_not_wait_is_done_before_anything_else_runs() -> None:
@@ -116,3 +116,45 @@ def test_a_future_that_was_cancelled_itself_says_so() -> None:
             await running
 
     asyncio.run(main())
+
+
+def test_a_cancellation_stops_what_is_shielded_once_and_comes_out_when_both_have_ended() -> None:
+    events: list[str] = []
+
+    async def main() -> None:
+        stopped, ended, may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def work() -> None:
+            await stopped.wait()
+            events.append("work ended")
+            ended.set()
+
+        async def stop() -> None:
+            events.append("asked to stop")
+            stopped.set()
+            await may_end.wait()
+            events.append("stop ended")
+            raise OSError("of no account")
+
+        task = asyncio.create_task(shield_stoppable(work(), stop))
+        for _ in range(2):
+            await asyncio.sleep(0)
+            task.cancel()
+        await ended.wait()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert events == ["asked to stop", "work ended", "stop ended"]
+
+
+def test_what_is_not_cancelled_is_not_stopped() -> None:
+    async def work() -> int:
+        await asyncio.sleep(0)
+        return 7
+
+    async def stop() -> None:
+        raise AssertionError
+
+    assert asyncio.run(shield_stoppable(work(), stop)) == 7

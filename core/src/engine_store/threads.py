@@ -13,9 +13,13 @@ import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    ExitStack,
+    asynccontextmanager,
+)
 from functools import partial, wraps
-from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from engine_store.cancellation import shield_future
@@ -52,31 +56,26 @@ class _Calls:
         return call
 
 
-class _Repositories:
-    """The repositories of a store or a transaction, and transactions inside of it."""
+class _ThreadedTransaction:
+    """The repositories of a transaction, and savepoints, all in its own thread."""
 
     def __init__(self, target: Store | Transaction, threads: Executor) -> None:
         self._target = target
+        self._threads = threads
         self.users = _Calls(target.users, threads)
         self.api_keys = _Calls(target.api_keys, threads)
         self.workflows = _Calls(target.workflows, threads)
         self.tasks = _Calls(target.tasks, threads)
 
-
-class _ThreadedTransaction(_Repositories):
-    def __init__(self, transaction: Transaction, thread: Executor) -> None:
-        super().__init__(transaction, thread)
-        self._thread = thread
-
     def transaction(self) -> AbstractAsyncContextManager[AsyncTransaction]:
-        """A savepoint, in the transaction's own thread."""
-        return _entered(self._target.transaction, self._thread)
+        return _entered(self._target.transaction, self._threads)
 
 
-class _ThreadedStore(_Repositories):
+class _ThreadedStore(_ThreadedTransaction):
+    """The repositories of a store, in any thread, and transactions."""
+
     def __init__(self, store: Store) -> None:
-        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="engine-store")
-        super().__init__(store, self._threads)
+        super().__init__(store, ThreadPoolExecutor(MAX_THREADS, "engine-store"))
         self._store = store
         self.migrator = _Calls(store.migrator, self._threads)
         self.health = _Calls(store, self._threads).health
@@ -104,12 +103,7 @@ class _ThreadedStore(_Repositories):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.close()
 
 
@@ -133,30 +127,16 @@ async def _entered(
     begin: Callable[[], AbstractContextManager[Transaction]], thread: Executor
 ) -> AsyncIterator[AsyncTransaction]:
     """A transaction begun and ended in `thread`, however its body ends."""
-    manager: AbstractContextManager[Transaction] | None = None
-
-    def enter() -> Transaction:
-        nonlocal manager
-        entering = begin()
-        transaction = entering.__enter__()
-        manager = entering
-        return transaction
-
-    def leave(exc: BaseException | None) -> bool | None:
-        if manager is None:
-            return None  # the transaction never began
-        if exc is None:
-            return manager.__exit__(None, None, None)
-        return manager.__exit__(type(exc), exc, exc.__traceback__)
-
+    stack = ExitStack()
     try:
-        transaction = await run_in_thread(thread, enter)
+        transaction = await run_in_thread(thread, lambda: stack.enter_context(begin()))
         yield cast("AsyncTransaction", _ThreadedTransaction(transaction, thread))
     except BaseException as exc:
-        if not await run_in_thread(thread, partial(leave, exc)):
+        raised = type(exc), exc, exc.__traceback__
+        if not await run_in_thread(thread, partial(stack.__exit__, *raised)):
             raise
     else:
-        await run_in_thread(thread, partial(leave, None))
+        await run_in_thread(thread, stack.close)
 
 
 async def run_in_thread(threads: Executor | None, call: Callable[[], _T]) -> _T:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import datetime
-from types import TracebackType
 from typing import Self
 
 from engine_store.clock import Clock, utc_now
@@ -94,12 +93,7 @@ class AsyncKeyChecker:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.close()
 
     async def _touch(self, key_id: str, at: datetime) -> None:

@@ -13,7 +13,13 @@ from importlib.resources.abc import Traversable
 
 from attrs import frozen
 
-from engine_store.sql.statements import Result, Statement, blocks_of, parse_statements
+from engine_store.sql.statements import (
+    PARAMETER,
+    Result,
+    Statement,
+    blocks_of,
+    parse_statements,
+)
 
 _LABEL = re.compile(r"^(takes|gives|needed if): ", re.MULTILINE)
 _COLUMNS = re.compile(r"(?:\ASELECT|RETURNING)\s+(.*?)(?:\s+FROM\b|\Z)", re.DOTALL)
@@ -29,14 +35,23 @@ class Entry:
     purpose: str
     missing: str
     """What no row means."""
-    parameters: frozenset[str]
-    optional: frozenset[str]
-    """The parameters without which a part of the text is left out."""
+    given: tuple[str, ...]
+    """The parameters. One that ends in `?` is left out of the text if it is None."""
     columns: str
     needed_if: str
     """What a dialect says that needs it; empty: every driver does."""
     text: str
     """The default text; empty: each driver has its own."""
+
+    @property
+    def optional(self) -> frozenset[str]:
+        """The parameters without which a part of the text is left out."""
+        return frozenset(name[:-1] for name in self.given if name.endswith("?"))
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """All parameters."""
+        return frozenset(name.rstrip("?") for name in self.given)
 
 
 def texts_in(folder: Traversable) -> dict[str, str]:
@@ -51,43 +66,47 @@ DEFAULTS = "\n".join(_TEXTS.values())
 """The kit's files as one text."""
 
 
-def _declared() -> Iterator[Entry]:
-    defaults = {one.name: one for one in parse_statements(DEFAULTS, schema="schema")}
-    blocks = list(blocks_of(DEFAULTS))
-    fragments = {one.name: one.body for one in blocks if one.result is None}
-    for name, result, writes, comment, _ in blocks:
+_STATEMENTS = {one.name: one for one in parse_statements(DEFAULTS, schema="schema")}
+_FRAGMENTS = {block.name: block.body for block in blocks_of(DEFAULTS)}
+
+
+def _declared(text: str) -> Iterator[Entry]:
+    """Yield an entry for each statement of a file."""
+    for name, result, writes, comment, _ in blocks_of(text):
         if result is not None:
-            text = defaults.get(name, Statement(name, result, ()))
+            default = _STATEMENTS.get(name, Statement(name, result, ()))
             about, *labelled = (" ".join(part.split()) for part in _LABEL.split(comment))
             said = dict(zip(labelled[::2], labelled[1::2], strict=True))
             purpose, _, missing = about.partition(" No row: ")
-            takes = re.findall(r"(\w+)(\??)", said.get("takes", ""))
-            read = None if result is Result.NONE else _COLUMNS.search(text.whole)
-            columns = said.get("gives", read[1] if read else "").format_map(fragments)
+            read = None if result is Result.NONE else _COLUMNS.search(default.whole)
+            columns = said.get("gives", read[1] if read else "").format_map(_FRAGMENTS)
             yield Entry(
                 name,
                 result,
                 writes,
                 purpose,
                 missing.rstrip("."),
-                text.parameters | {*text.optional, *(one for one, _ in takes)},
-                frozenset(text.optional) | {one for one, mark in takes if mark},
+                tuple(said["takes"].split(", ")) if "takes" in said else _given(default),
                 " ".join(columns.replace('"', "").split()),
                 said.get("needed if", ""),
-                text.whole,
+                default.whole,
             )
 
 
-STATEMENTS: Mapping[str, Entry] = {entry.name: entry for entry in _declared()}
+def _given(statement: Statement) -> tuple[str, ...]:
+    names = dict.fromkeys([*PARAMETER.findall(statement.whole), *statement.optional])
+    return tuple(f"{name}?" if name in statement.optional else name for name in names)
+
+
+BY_FILE: Mapping[str, tuple[Entry, ...]] = {
+    name.removesuffix(".sql"): tuple(_declared(text)) for name, text in _TEXTS.items()
+}
+"""The statements of each file, in its order."""
+
+STATEMENTS: Mapping[str, Entry] = {
+    entry.name: entry for entries in BY_FILE.values() for entry in entries
+}
 """Every statement by name. A driver may have others, for itself."""
 
-SECTIONS: Mapping[str, tuple[Entry, ...]] = {
-    name.removesuffix(".sql"): tuple(
-        STATEMENTS[block.name] for block in blocks_of(text) if block.result is not None
-    )
-    for name, text in _TEXTS.items()
-}
-"""The statements by what they are about, such as `tasks`."""
-
-MIGRATIONS = SECTIONS["migrations"]
+MIGRATIONS = BY_FILE["migrations"]
 """The statements of the migrator."""

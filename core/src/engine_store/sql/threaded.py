@@ -19,6 +19,7 @@ from engine_store.migrations import MigrationPlan, MigrationStatus
 from engine_store.models import Health
 from engine_store.sql.blocking import run
 from engine_store.sql.connection import STAYS_WITH_LOOP, BlockingPool
+from engine_store.sql.migrator import SqlMigrator
 from engine_store.sql.operation import Invocation, Mode, drive_steps
 from engine_store.sql.session import TransactionSession
 from engine_store.sql.stores import AsyncSqlStore, SqlEngine
@@ -93,7 +94,7 @@ class ThreadedEngine:
         self.pool = pool
         self.operations = engine.operations
         self.session = _ThreadedSession(self)
-        self.migrator = _ThreadedMigrator(self)
+        self.migrator = _ThreadedMigrator(self, engine.migrator)
         self.blocking = engine
         self.write_locks = WriteLocks(pool.writers, pool.timeout)
         self._read_threads = ThreadPoolExecutor(pool.readers, "engine-store-read")
@@ -123,6 +124,11 @@ class ThreadedEngine:
                 ):  # `close` left the threads to this one
                     self._write_threads.shutdown(wait=False)
 
+    async def write_alone(self, work: Work[T]) -> T:
+        """Wait for a turn to write, and run a coroutine that writes in a thread."""
+        async with self.writing():
+            return await self.write(work)
+
     def transaction(
         self, lock: AbstractAsyncContextManager[object] | None, owner: Callable[[], object]
     ) -> _ThreadedTransaction:
@@ -150,18 +156,17 @@ class _ThreadedSession:
     def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
         """Run an operation, or a method made of steps, to its end."""
         if invocation.mode is Mode.STEPS:
-            return drive_steps(invocation.start(), self._attempt, asyncio.sleep)
-        return self._attempt(invocation)
+            return drive_steps(invocation.start(), self.attempt, asyncio.sleep)
+        return self.attempt(invocation)
 
-    async def _attempt(self, invocation: Invocation) -> Any:
+    async def attempt(self, invocation: Invocation) -> Any:
         engine, session = self._engine, self._engine.blocking.session
-        if invocation.mode not in (Mode.WRITE, Mode.TRANSACT):
-            return await engine.read(lambda: session.attempt(invocation))
-        async with engine.writing():
-            return await engine.write(lambda: session.attempt(invocation))
+        if invocation.mode in (Mode.WRITE, Mode.TRANSACT):
+            return await engine.write_alone(lambda: session.attempt(invocation))
+        return await engine.read(lambda: session.attempt(invocation))
 
 
-class _ThreadedTransaction:
+class _ThreadedTransaction(_ThreadedSession):
     """A transaction whose calls run in threads, one at a time."""
 
     def __init__(
@@ -170,17 +175,11 @@ class _ThreadedTransaction:
         session: TransactionSession,
         lock: AbstractAsyncContextManager[object],
     ) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._session = session
         self._lock = lock
 
-    def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
-        """Run an operation, or a method made of steps, to its end."""
-        if invocation.mode is Mode.STEPS:
-            return drive_steps(invocation.start(), self._attempt, asyncio.sleep)
-        return self._attempt(invocation)
-
-    async def _attempt(self, invocation: Invocation) -> Any:
+    async def attempt(self, invocation: Invocation) -> Any:
         return await self._in_thread(lambda: self._session.attempt(invocation))
 
     async def _in_thread(self, work: Work[T]) -> T:
@@ -211,26 +210,21 @@ class _ThreadedTransaction:
 class _ThreadedMigrator:
     """`engine_store.protocols.AsyncMigrator`, in threads."""
 
-    def __init__(self, engine: ThreadedEngine) -> None:
-        self._engine = engine
+    def __init__(self, engine: ThreadedEngine, migrator: SqlMigrator) -> None:
+        self._read, self._write = engine.read, engine.write_alone
+        self._migrator = migrator
 
     async def status(self) -> tuple[MigrationStatus, ...]:
-        return await self._engine.read(self._migrator.status)
+        return await self._read(self._migrator.status)
 
     async def plan(self, target: int | None = None) -> MigrationPlan:
-        return await self._engine.read(lambda: self._migrator.plan(target))
+        return await self._read(lambda: self._migrator.plan(target))
 
     async def up(self, target: int | None = None) -> MigrationPlan:
-        async with self._engine.writing():
-            return await self._engine.write(lambda: self._migrator.up(target))
+        return await self._write(lambda: self._migrator.up(target))
 
     async def down(self, target: int) -> MigrationPlan:
-        async with self._engine.writing():
-            return await self._engine.write(lambda: self._migrator.down(target))
+        return await self._write(lambda: self._migrator.down(target))
 
     async def verify(self) -> None:
-        await self._engine.read(self._migrator.verify)
-
-    @property
-    def _migrator(self) -> Any:
-        return self._engine.blocking.migrator
+        await self._read(self._migrator.verify)

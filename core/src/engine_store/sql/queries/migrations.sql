@@ -40,13 +40,14 @@ VALUES (:version, :name, :checksum, :applied_at)
 DELETE FROM {schema}.engine_store_migrations
 WHERE version = :version
 
--- name: server_state :one
--- Tells the version of the server, and why it cannot be written; null: it can.
--- gives: version, problem
-SELECT NULL, NULL
-
 -- name: list_applied :many
 -- Lists the applied steps by version.
 SELECT version, name, checksum, applied_at
 FROM {schema}.engine_store_migrations
 ORDER BY version
+
+-- name: server_state :one
+-- Reads the version of the server, and why the tables cannot be written; null: they can. Here
+-- nothing is known.
+-- gives: version, problem
+SELECT NULL, NULL
