@@ -218,10 +218,10 @@ def test_drivers_lists_what_is_installed(run: Run, here: Run) -> None:
     found = answered(run("drivers", "--json"), DRIVERS)
     names = ["mariadb", "memory", "postgres", "postgresql", "sqlite"]
     assert [driver["name"] for driver in found] == names
-    assert found[4]["distribution"] == "engine-store-sqlite"
-    assert found[4]["version"] == "0.1.0"
-    assert found[3]["capabilities"]["concurrent_writers"]["supported"] is False
-    assert found[1]["capabilities"]["vectors"] == {"supported": True, "reason": ""}
+    _, _, postgres, _, sqlite = found
+    assert (sqlite["distribution"], sqlite["version"]) == ("engine-store-sqlite", "0.1.0")
+    assert sqlite["capabilities"]["concurrent_writers"]["supported"] is False
+    assert postgres["capabilities"]["vectors"] == {"supported": True, "reason": ""}
     header, *lines = here("drivers").out.splitlines()
     assert header.split() == ["driver", "distribution", "cannot"]
     assert [line.split()[0] for line in lines if line[0] != " "] == names

@@ -32,7 +32,7 @@ ALL = {"user": 2, "api_key": 2, "workflow": 2, "task": 3}
 def file_of(rows: Iterable[Row]) -> io.BytesIO:
     """An export of rows, whatever they are."""
     file = io.BytesIO()
-    export_format.write(rows, file, lambda row: None)
+    export_format.write(rows, file)
     file.seek(0)
     return file
 

@@ -81,7 +81,7 @@ def large(tmp_path: Path) -> Path:
     """An export of many rows."""
     path = tmp_path / "large.jsonl"
     with path.open("wb") as file:
-        export_format.write(many_rows(), file, lambda row: None)
+        export_format.write(many_rows(), file)
     return path
 
 
@@ -153,7 +153,7 @@ def hundred(tmp_path: Path) -> Path:
     """An export of 100 workflows: 2,111 rows."""
     path = tmp_path / "hundred.jsonl"
     with path.open("wb") as file:
-        export_format.write(many_rows(100), file, lambda row: None)
+        export_format.write(many_rows(100), file)
     return path
 
 

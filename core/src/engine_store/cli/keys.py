@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -9,8 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from engine_store import keys
-from engine_store.cli import NO
-from engine_store.cli.run import Run, command, confirmed, group, table
+from engine_store.cli.run import DryRun, Run, Yes, command, group, table
 from engine_store.keys import SecretKey
 from engine_store.models import ApiKey, ApiKeyFilter
 
@@ -62,31 +62,28 @@ def list_keys(
 def revoke(
     run: Run,
     name: Annotated[str, typer.Argument(help="The id of the key, or its prefix.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Delete a key: the next check refuses it."""
     by_prefix = name.startswith("es_")
     with run.store() as store:
         keys.check_names(*((None, name) if by_prefix else (name, None)))
         key = store.api_keys.get_by_prefix(name) if by_prefix else store.api_keys.get(name)
-        if not dry_run:
-            if not confirmed(run, f"Revoke {key.prefix} of {key.user_id}?", yes=yes):
-                raise typer.Exit(NO)
-            keys.revoke(store, key.key_id)
-    verb = "would revoke" if dry_run else "revoked"
-    run.answer({**_described(key), "dry_run": dry_run}, f"{verb} {key.prefix} of {key.user_id}")
+        run.remove(
+            f"{key.prefix} of {key.user_id}",
+            partial(keys.revoke, store, key.key_id),
+            _described(key),
+            yes=yes,
+            dry_run=dry_run,
+            verb="revoke",
+        )
 
 
 def _described(key: ApiKey) -> dict[str, object]:
     """What may be shown of a key."""
-    return {
-        "key_id": key.key_id,
-        "user_id": key.user_id,
-        "prefix": key.prefix,
-        "created_at": key.created_at,
-        "last_used": key.last_used,
-    }
+    shown = ("key_id", "user_id", "prefix", "created_at", "last_used")
+    return {name: getattr(key, name) for name in shown}
 
 
 def _secret(secret: SecretKey, about: str) -> RenderableType:

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from engine_store.cli import NO
-from engine_store.cli.run import Run, command, confirmed, group, table
+from engine_store.cli.run import Run, Yes, command, group, table
 from engine_store.errors import SchemaError
 from engine_store.migrations import MigrationPlan
 
@@ -57,7 +57,7 @@ def up(run: Run, target: Target = None) -> None:
 def down(
     run: Run,
     target: Annotated[int, typer.Argument(help="The step to go back to; 0 reverts them all.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the SQL.")] = False,
 ) -> None:
     """Revert steps. What they hold is lost."""
@@ -67,8 +67,8 @@ def down(
             run.answer(_described(found), _sql(run, found))
             return
         lost = ", ".join(f"{step.version} {step.name}" for step in found.steps)
-        if found.steps and not confirmed(run, f"Revert {lost} and lose their data?", yes=yes):
-            raise typer.Exit(NO)
+        if found.steps:
+            run.confirm(f"Revert {lost} and lose their data?", yes=yes)
         done = store.migrator.down(target)
     run.answer(_described(done), _sentence(done, "reverted"))
 

@@ -7,7 +7,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 import engine_store
+from engine_store.cli import NO
 from engine_store.config import Config
 from engine_store.errors import ConfigurationError
 from engine_store.startup import check, load
@@ -45,6 +46,10 @@ COMMON: dict[str, Any] = {
     "as_json": Annotated[bool, typer.Option("--json", help="Answer in JSON.")],
 }
 """The options of every command."""
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")]
+"""The options of commands that remove something."""
 
 
 _SHOWN_IN_A_PIPE = 10_000
@@ -113,6 +118,34 @@ class Run:
         lines = captured.get().splitlines()
         typer.echo("\n".join(lines if self.console.is_terminal else map(str.rstrip, lines)))
 
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask at a terminal whether to go on, unless an option says so. Raise without either."""
+        if yes:
+            return
+        if not sys.stdin.isatty() or self.as_json:
+            raise ConfigurationError(
+                "--yes", f"{question} Say so with --yes, or look with --dry-run"
+            )
+        if not typer.confirm(question, err=True):
+            raise typer.Exit(NO)
+
+    def remove(
+        self,
+        what: str,
+        remove: Callable[[], object],
+        answer: Mapping[str, object],
+        *,
+        yes: bool,
+        dry_run: bool,
+        verb: str = "delete",
+    ) -> None:
+        """Remove something once that is confirmed, or only say what would go."""
+        if not dry_run:
+            self.confirm(f"{verb.capitalize()} {what}?", yes=yes)
+            remove()
+        done = f"would {verb}" if dry_run else f"{verb}d"
+        self.answer({**answer, "dry_run": dry_run}, f"{done} {what}")
+
     def progress(self, *columns: ProgressColumn) -> Progress:
         """A bar for something that takes its time; at a terminal, and gone afterwards."""
         from rich.progress import Progress  # a good part of the time a short command takes
@@ -169,12 +202,3 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Any], Any]:
 def group(name: str, help: str) -> typer.Typer:  # noqa: A002
     """Return a group of commands."""
     return typer.Typer(name=name, help=help, no_args_is_help=True)
-
-
-def confirmed(run: Run, question: str, *, yes: bool) -> bool:
-    """Ask at a terminal whether to go on, unless an option says so. Raise without either."""
-    if yes:
-        return True
-    if not sys.stdin.isatty() or run.as_json:
-        raise ConfigurationError("--yes", f"{question} Say so with --yes, or look with --dry-run")
-    return typer.confirm(question, err=True)

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from engine_store.cli import NO
-from engine_store.cli.run import PAGE, Run, command, confirmed, group, plain, table
+from engine_store.cli.run import PAGE, DryRun, Run, Yes, command, group, plain, table
 from engine_store.ids import new_id
 from engine_store.models import ApiKeyFilter, Role, User, UserFilter
 from engine_store.models.pages import read_pages
@@ -59,21 +58,21 @@ def create(
 def delete(
     run: Run,
     user_id: Annotated[str, typer.Argument(help="The user's id.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Delete a user with its API keys."""
     with run.store() as store:
         user = store.users.get(user_id)
         read = partial(store.api_keys.list, ApiKeyFilter(user_id))
         keys = sum(1 for _ in read_pages(read, PAGE))
-        what = f"{plain(user.email)} and {keys} keys"
-        if not dry_run:
-            if not confirmed(run, f"Delete {what}?", yes=yes):
-                raise typer.Exit(NO)
-            store.users.delete(user_id)
-    verb = "would delete" if dry_run else "deleted"
-    run.answer({"user_id": user_id, "keys": keys, "dry_run": dry_run}, f"{verb} {what}")
+        run.remove(
+            f"{plain(user.email)} and {keys} keys",
+            partial(store.users.delete, user_id),
+            {"user_id": user_id, "keys": keys},
+            yes=yes,
+            dry_run=dry_run,
+        )
 
 
 def _table(users: list[User]) -> Table:

@@ -15,8 +15,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from engine_store.checks import PURGED_BY_DEFAULT
-from engine_store.cli import NO
-from engine_store.cli.run import PAGE, Run, command, confirmed, group, plain, table
+from engine_store.cli.run import PAGE, DryRun, Run, Yes, command, group, plain, table
 from engine_store.config import seconds
 from engine_store.errors import ConfigurationError
 from engine_store.models import Status, TaskFilter, TaskState, WorkflowFilter, WorkflowState
@@ -34,9 +33,6 @@ _COLOURS = {
 }
 
 _DAYS = re.compile(r"\d+(\.\d+)?d")
-
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")]
 
 
 @command(app, "list")
@@ -95,13 +91,13 @@ def delete(
     with run.store() as store:
         store.workflows.get(workflow_exec_id)
         tasks = sum(1 for _ in _tasks(store, workflow_exec_id))
-        what = f"{plain(workflow_exec_id)} and {tasks} tasks"
-        if not dry_run:
-            if not confirmed(run, f"Delete {what}?", yes=yes):
-                raise typer.Exit(NO)
-            store.workflows.delete(workflow_exec_id)
-    answer = {"workflow_exec_id": workflow_exec_id, "tasks": tasks, "dry_run": dry_run}
-    run.answer(answer, f"{'would delete' if dry_run else 'deleted'} {what}")
+        run.remove(
+            f"{plain(workflow_exec_id)} and {tasks} tasks",
+            partial(store.workflows.delete, workflow_exec_id),
+            {"workflow_exec_id": workflow_exec_id, "tasks": tasks},
+            yes=yes,
+            dry_run=dry_run,
+        )
 
 
 @command(app)
@@ -128,8 +124,8 @@ def purge(
         if dry_run:
             run.answer(doomed, f"would delete {what}")
             return
-        if doomed.workflows and not confirmed(run, f"Delete {what}?", yes=yes):
-            raise typer.Exit(NO)
+        if doomed.workflows:
+            run.confirm(f"Delete {what}?", yes=yes)
         with run.progress() as bar:
             bar.add_task("purging", total=None)
             done = store.workflows.purge(before, statuses=statuses, batch_size=batch_size)

@@ -8,7 +8,6 @@ from typing import get_args
 
 from attrs import frozen
 
-from engine_store.entities import Row
 from engine_store.errors import (
     InvalidExportError,
     InvalidValueError,
@@ -22,7 +21,6 @@ from engine_store.transfer.codec import canonical
 from engine_store.transfer.files import File, InputFile, created, opened
 from engine_store.transfer.importer import Existing, Importer, look_up
 from engine_store.transfer.rows import (
-    PAGE,
     Numbered,
     OnProgress,
     RowCounter,
@@ -64,15 +62,8 @@ def export(store: Store, file: File, *, progress: OnProgress | None = None) -> M
     file is as secret as the database.
     """
     counter = RowCounter(progress)
-
-    def wrote(row: Row) -> None:
-        counter.add(row)
-        if not sum(counter.done.values()) % PAGE:
-            counter.report()
-
     with created(file) as new:
-        export_format.write(rows(store), new, wrote)
-        counter.report()
+        export_format.write(counter.through(rows(store)), new)
     return dict(counter.done)
 
 

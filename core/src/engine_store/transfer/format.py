@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
 
 import orjson
@@ -32,8 +32,8 @@ def footer(counts: Mapping[str, int], checksum: str) -> bytes:
     return orjson.dumps({"kind": "end", "rows": dict(counts), "sha256": checksum})
 
 
-def write(rows: Iterable[Row], file: BinaryIO, wrote: Callable[[Row], None]) -> None:
-    """Write an export of `rows`; call `wrote` after each."""
+def write(rows: Iterable[Row], file: BinaryIO) -> None:
+    """Write an export of `rows`."""
     counts = dict.fromkeys(BY_NAME, 0)
     digest = hashlib.sha256()
 
@@ -45,7 +45,6 @@ def write(rows: Iterable[Row], file: BinaryIO, wrote: Callable[[Row], None]) -> 
     for row in rows:
         put(encode(row))
         counts[BY_MODEL[type(row)].name] += 1
-        wrote(row)
     file.write(footer(counts, digest.hexdigest()) + b"\n")
 
 

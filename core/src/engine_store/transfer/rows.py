@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Protocol, TypeAlias
 
@@ -71,6 +71,15 @@ class RowCounter:
     def add(self, row: Row) -> None:
         """Count a row."""
         self.done[BY_MODEL[type(row)].name] += 1
+
+    def through(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield the same rows; count each when the next one is asked for, and report pages."""
+        for number, row in enumerate(rows, 1):
+            yield row
+            self.add(row)
+            if not number % PAGE:
+                self.report()
+        self.report()
 
     def report(self) -> None:
         """Report the counts that changed since the last report."""
