@@ -228,14 +228,17 @@ def _problems(exc: BaseException, cls: Any, path: str, data: Any) -> Iterator[Pr
         for error, note in noted:
             yield from _problems(error, note.type, _joined(path, note.name), _at(data, note.name))
         for error in other:
-            yield from _of_class(error, cls, path, data)
+            yield from _problems(error, cls, path, data)
+    elif isinstance(exc, ForbiddenExtraKeysError):
+        for name in sorted(map(str, exc.extra_fields)):
+            yield Problem(_joined(path, name), unknown(name, names_of(exc.cl)))
     elif isinstance(exc, IterableValidationError):
         elements, other = exc.group_exceptions()
         for error, element in elements:
             place = f"{path}[{element.index}]"
             yield from _problems(error, element.type, place, _at(data, element.index))
         for error in other:
-            yield Problem(path, _explain(error, cls, data))
+            yield from _problems(error, cls, path, data)
     elif isinstance(exc, ConfigurationError):
         yield from (
             Problem(_joined(path, problem.path), problem.message)
@@ -243,15 +246,6 @@ def _problems(exc: BaseException, cls: Any, path: str, data: Any) -> Iterator[Pr
         )
     else:
         yield Problem(path, _explain(exc, cls, data))
-
-
-def _of_class(exc: BaseException, cls: Any, path: str, data: Any) -> Iterator[Problem]:
-    """What is wrong with a section as a whole."""
-    if isinstance(exc, ForbiddenExtraKeysError):
-        for name in sorted(map(str, exc.extra_fields)):
-            yield Problem(_joined(path, name), unknown(name, names_of(exc.cl)))
-    else:
-        yield from _problems(exc, cls, path, data)
 
 
 def _explain(exc: BaseException, kind: Any, value: object) -> str:
