@@ -62,7 +62,7 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def prove(environment: dict[str, str]) -> Prove:
-    """Run pytest in a folder, on a test module that begins with `HARNESS`, or as it is told."""
+    """Run pytest in a folder, on a test module that begins with `HARNESS`, if one is given."""
 
     def prove(folder: Path, *options: str, module: str | None = None, **variables: str) -> Proof:
         if module is not None:

@@ -46,7 +46,7 @@ def reuse() -> Iterator[Reuse]:
 
 @pytest.fixture
 def case(reuse: Reuse, tmp_path: Path) -> Callable[..., Any]:
-    """A case that writes a user and a workflow, and fails in a phase if it is told to."""
+    """A case that writes a user and a workflow, and fails in a phase if asked to."""
     made: list[Made] = []
 
     def make() -> Made:

@@ -1,4 +1,4 @@
-"""A clock for tests: it stands still until it is told otherwise."""
+"""A clock for tests: it stands still until it is moved."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, Any, pytest.TestReport]:
     """Fail what was skipped, or expected to fail, other than by a capability (contract 9.5).
 
-    Nothing that is told of a failure has the password of the URL.
+    No report of a failure has the password of the URL.
     """
     report: pytest.TestReport = yield
     excused = report.skipped or hasattr(report, "wasxfail")

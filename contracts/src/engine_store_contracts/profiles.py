@@ -25,7 +25,7 @@ class Profile:
     `examples`: sequences of random calls for each face. `steps`: calls of a sequence. `kills`:
     processes killed while they write. `processes`: how many race. `steps_of_workers`: what each
     worker does in a history of concurrent calls. A profile that soaks repeats its sequences, with
-    new seeds, for as many minutes as it is told, each face by itself.
+    new seeds, for as many minutes as it is given, each face by itself.
     """
 
     name: ProfileName

@@ -148,7 +148,7 @@ def is_writable(file: Path) -> bool:
 
 
 def make_printable(report: pytest.TestReport, url: str | None) -> None:
-    """Take the password of `url` out of all that is told of a failure, to people or in files."""
+    """Take the password of `url` out of all that a report says of a failure."""
     if (text := printable(report.longreprtext, url)) != report.longreprtext:
         report.longrepr = text
     report.sections = [(name, printable(text, url)) for name, text in report.sections]

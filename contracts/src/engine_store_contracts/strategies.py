@@ -65,7 +65,7 @@ error_infos = st.builds(ErrorInfo, texts, st.none() | texts, optional_documents)
 
 times = st.integers(-3, 3).map(lambda seconds: START + timedelta(seconds=seconds))
 
-stamps = st.fixed_dictionaries(
+saved_fields = st.fixed_dictionaries(
     {
         "version": st.sampled_from([0, 1, 2, 3, INT_MAX - 1000]),
         "created_at": st.just(UNSAVED) | times,

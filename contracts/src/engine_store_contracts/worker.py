@@ -1,4 +1,4 @@
-"""A process that works on a store as it is told: one JSON object a line, in and out.
+"""A process that works on a store as its input says: one JSON object a line, in and out.
 
 Run as `python -m engine_store_contracts.worker` by the contract cases of several processes. The
 first line it reads is the URL of the store.
@@ -120,7 +120,7 @@ JOBS: dict[str, Callable[..., object]] = {
 
 
 def main() -> None:
-    """Open the store when told to, then do a job for each line of the input."""
+    """Open the store at a first job, then do a job for each line of the input."""
     applied = _AppliedMigrations()
     faulthandler.register(STACKS, file=sys.stdout)
     url = sys.stdin.readline().rstrip("\n")  # arguments are seen by every user of the machine

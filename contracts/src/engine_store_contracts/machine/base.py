@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from engine_store.entities import ENTITIES, Entity
 from engine_store.errors import EngineStoreError
 from engine_store.models import Page
 from engine_store.protocols import Repositories, Store, Transaction
@@ -78,8 +79,8 @@ class Paging:
     """Two lists that are being read, up to the same page."""
 
     call: Callable[[Repositories, str | None], Page[Any]]
-    ours: str | None = None
-    theirs: str | None = None
+    found: str | None = None
+    expected: str | None = None
 
 
 class SideBySide(RuleBasedStateMachine):
@@ -120,13 +121,13 @@ class SideBySide(RuleBasedStateMachine):
 
     @rule(
         target=pagings,
-        kind=st.sampled_from(["users", "api_keys", "workflows", "tasks"]),
+        entity=st.sampled_from(ENTITIES),
         limit=st.integers(1, 2),
     )
-    def begin_paging(self, kind: str, limit: int) -> MultipleResults[Paging]:
+    def begin_paging(self, entity: Entity[Any, Any], limit: int) -> MultipleResults[Paging]:
         """Read the first page; the others follow after other writes."""
         return self.go_on_paging(
-            Paging(lambda s, cursor: getattr(s, kind).list(limit=limit, cursor=cursor))
+            Paging(lambda s, cursor: entity.of(s).list(limit=limit, cursor=cursor))
         )
 
     @rule(target=pagings, paging=consumes(pagings))
@@ -212,12 +213,12 @@ class SideBySide(RuleBasedStateMachine):
         """Read a page of both lists; the rest, if any."""
         name, tested, reference = self._scope
         recorded = cast("Repositories", Recorded(tested, self.script, name))
-        found = paging.call(recorded, paging.ours)
-        expected = paging.call(reference, paging.theirs)
+        found = paging.call(recorded, paging.found)
+        expected = paging.call(reference, paging.expected)
         self._check_same(found.items, expected.items)
-        following = attrs.evolve(paging, ours=found.next_cursor, theirs=expected.next_cursor)
-        self._check_same(following.ours is None, following.theirs is None)
-        return None if following.ours is None else following
+        following = attrs.evolve(paging, found=found.next_cursor, expected=expected.next_cursor)
+        self._check_same(following.found is None, following.expected is None)
+        return None if following.found is None else following
 
     def _compared(
         self,
@@ -249,9 +250,4 @@ def _result(call: Callable[[], Any]) -> Result:
 
 
 def _everything(repositories: Repositories) -> list[object]:
-    return [
-        repositories.users.list(limit=1000).items,
-        repositories.api_keys.list(limit=1000).items,
-        repositories.workflows.list(limit=1000).items,
-        repositories.tasks.list(limit=1000).items,
-    ]
+    return [entity.of(repositories).list(limit=1000).items for entity in ENTITIES]

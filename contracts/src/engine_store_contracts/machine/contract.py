@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
+from engine_store.entities import BY_MODEL, Row
 from engine_store.models import Role, Status
 from engine_store.protocols import Repositories
 from engine_store_contracts import recording
@@ -40,24 +41,20 @@ class StoreMachine(UserRules, WorkflowRules, TaskRules):
     def populate(self, first: Role, statuses: list[Status]) -> None:
         """Two users, a key, two workflows, and a tree of tasks in one of them."""
         w, other, root, part, again, deep, lone = statuses
-        rows: list[Callable[[Repositories], object]] = [
-            lambda s: s.users.create(samples.user("ann", "ann@example.org", role=first)),
-            lambda s: s.users.create(samples.user("b", "I@x")),
-            lambda s: s.api_keys.create(samples.api_key("key", "ann", prefix="p1")),
-            lambda s: s.workflows.create(samples.workflow("w", status=w)),
-            lambda s: s.workflows.create(samples.workflow("W", status=other)),
-            lambda s: s.tasks.create(samples.task("t1", task_id="draft", status=root, output={})),
-            lambda s: s.tasks.create(
-                samples.child("t2", "t1", task_id="check", status=part, output={})
-            ),
-            lambda s: s.tasks.create(samples.child("t3", "t1", task_id="check", status=again)),
-            lambda s: s.tasks.create(samples.child("\uff5a", "t2", task_id="check", status=deep)),
-            lambda s: s.tasks.create(
-                samples.task("\U00010000", "W", task_id="draft", tool_id="search", status=lone)
-            ),
+        rows: list[Row] = [
+            samples.user("ann", "ann@example.org", role=first),
+            samples.user("b", "I@x"),
+            samples.api_key("key", "ann", prefix="p1"),
+            samples.workflow("w", status=w),
+            samples.workflow("W", status=other),
+            samples.task("t1", task_id="draft", status=root, output={}),
+            samples.child("t2", "t1", task_id="check", status=part, output={}),
+            samples.child("t3", "t1", task_id="check", status=again),
+            samples.child("\uff5a", "t2", task_id="check", status=deep),
+            samples.task("\U00010000", "W", task_id="draft", tool_id="search", status=lone),
         ]
-        for create in rows:
-            assert self.both(create).error is None
+        for row in rows:
+            assert self.both(partial(_create, row)).error is None
 
     @precondition(lambda self: self._subject.elsewhere is not None and not self._levels)
     @rule()
@@ -66,6 +63,10 @@ class StoreMachine(UserRules, WorkflowRules, TaskRules):
         assert self._subject.elsewhere is not None
         self.script.add("# here another process, which writes nothing, reads every row")
         self._check_same(self._subject.elsewhere(self._reference), [])
+
+
+def _create(row: Row, repositories: Repositories) -> object:
+    return BY_MODEL[type(row)].of(repositories).create(row)
 
 
 def run_machine(

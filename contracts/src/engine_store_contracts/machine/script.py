@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from engine_store.entities import ENTITIES
 from engine_store.protocols import Repositories
 
 HEADER = '''\
@@ -121,10 +122,9 @@ class Recorded:
     """Repositories whose calls are noted under the name that a variable has in the script."""
 
     def __init__(self, repositories: Repositories, script: Script, name: str) -> None:
-        self.users = _Recorded(repositories.users, script, f"{name}.users")
-        self.api_keys = _Recorded(repositories.api_keys, script, f"{name}.api_keys")
-        self.workflows = _Recorded(repositories.workflows, script, f"{name}.workflows")
-        self.tasks = _Recorded(repositories.tasks, script, f"{name}.tasks")
+        for repository in (entity.repository for entity in ENTITIES):
+            target = getattr(repositories, repository)
+            setattr(self, repository, _Recorded(target, script, f"{name}.{repository}"))
 
 
 class _Recorded:

@@ -81,9 +81,9 @@ class TaskRules(SideBySide):
     ) -> MultipleResults[Any]:
         return self.state(lambda s: getattr(s.tasks, write)(attrs.evolve(state, **changes)))
 
-    @rule(target=seen_tasks, state=some.tasks | seen_tasks, stamps=some.stamps)
-    def restore_task(self, state: TaskState, stamps: dict[str, Any]) -> MultipleResults[Any]:
-        return self.state(lambda s: s.tasks.restore(attrs.evolve(state, **stamps)))
+    @rule(target=seen_tasks, state=some.tasks | seen_tasks, saved=some.saved_fields)
+    def restore_task(self, state: TaskState, saved: dict[str, Any]) -> MultipleResults[Any]:
+        return self.state(lambda s: s.tasks.restore(attrs.evolve(state, **saved)))
 
     @rule(target=seen_tasks, key=some.task_exec_ids, changes=st.none() | changes)
     def modify_task(self, key: str, changes: dict[str, Any] | None) -> MultipleResults[Any]:

@@ -49,9 +49,9 @@ class UserRules(SideBySide):
     def rewrite_user(self, user: User, changes: dict[str, Any], write: str) -> MultipleResults[Any]:
         return self.state(lambda s: getattr(s.users, write)(attrs.evolve(user, **changes)))
 
-    @rule(target=seen_users, user=some.users | seen_users, stamps=some.stamps)
-    def restore_user(self, user: User, stamps: dict[str, Any]) -> MultipleResults[Any]:
-        return self.state(lambda s: s.users.restore(attrs.evolve(user, **stamps)))
+    @rule(target=seen_users, user=some.users | seen_users, saved=some.saved_fields)
+    def restore_user(self, user: User, saved: dict[str, Any]) -> MultipleResults[Any]:
+        return self.state(lambda s: s.users.restore(attrs.evolve(user, **saved)))
 
     @rule(target=seen_users, user_id=some.user_ids, changes=st.none() | changes)
     def modify_user(self, user_id: str, changes: dict[str, Any] | None) -> MultipleResults[Any]:

@@ -77,11 +77,9 @@ class WorkflowRules(SideBySide):
     ) -> MultipleResults[Any]:
         return self.state(lambda s: getattr(s.workflows, write)(attrs.evolve(state, **changes)))
 
-    @rule(target=seen_workflows, state=some.workflows | seen_workflows, stamps=some.stamps)
-    def restore_workflow(
-        self, state: WorkflowState, stamps: dict[str, Any]
-    ) -> MultipleResults[Any]:
-        return self.state(lambda s: s.workflows.restore(attrs.evolve(state, **stamps)))
+    @rule(target=seen_workflows, state=some.workflows | seen_workflows, saved=some.saved_fields)
+    def restore_workflow(self, state: WorkflowState, saved: dict[str, Any]) -> MultipleResults[Any]:
+        return self.state(lambda s: s.workflows.restore(attrs.evolve(state, **saved)))
 
     @rule(target=seen_workflows, key=some.workflow_exec_ids, changes=st.none() | changes)
     def modify_workflow(self, key: str, changes: dict[str, Any] | None) -> MultipleResults[Any]:

@@ -7,17 +7,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-import attrs
 import pytest
 
-from engine_store.errors import UserNotFoundError, WorkflowNotFoundError
+from engine_store.errors import WorkflowNotFoundError
 from engine_store.models import Status, WorkflowState
 from engine_store.protocols import AsyncStore
 from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.faces import Face
 from engine_store_contracts.hanging import run_in_loop
 from engine_store_contracts.harness import Harness
-from engine_store_contracts.suite.case import ContractCase, clause, raises
+from engine_store_contracts.suite.case import ContractCase, clause
 from engine_store_contracts.suite.samples import task, user, workflow
 
 
@@ -146,17 +145,6 @@ class AsyncCases(ContractCase, faces=(Face.ASYNC,)):
                 assert await is_there(str(turns))
         assert (await store.health()).ok
 
-    @clause("9.3")
-    @asynchronous
-    async def test_a_timeout_ends_a_transaction(self, store: AsyncStore) -> None:
-        with pytest.raises(TimeoutError):  # noqa: PT012
-            async with asyncio.timeout(0.02), store.transaction() as tx:
-                await tx.users.create(user("ann"))
-                await asyncio.Event().wait()
-        with raises(UserNotFoundError("ann")):
-            await store.users.get("ann")
-        assert (await store.users.create(user("ann"))).version == 1
-
     @clause("9.3", "3.2")
     @asynchronous
     async def test_a_cancelled_savepoint_may_be_caught_and_the_transaction_goes_on(
@@ -170,23 +158,6 @@ class AsyncCases(ContractCase, faces=(Face.ASYNC,)):
                     await asyncio.Event().wait()
             await tx.users.create(user("cleo"))
         assert await users_of(store) == {"ann", "cleo"}
-
-    @clause("9.3", "2.6")
-    @asynchronous
-    async def test_many_tasks_lose_no_increment(self, store: AsyncStore) -> None:
-        await store.workflows.create(workflow(input={"n": 0}))
-
-        def increment(state: WorkflowState) -> WorkflowState:
-            assert state.input is not None
-            return attrs.evolve(state, input={"n": state.input["n"] + 1})
-
-        async def increment_often() -> None:
-            for _ in range(10):
-                await store.workflows.modify("w", increment)
-
-        await asyncio.gather(*(increment_often() for _ in range(8)))
-        found = await store.workflows.get("w")
-        assert (found.input, found.version) == ({"n": 80}, 81)
 
     @clause("9.3", "3.4")
     @asynchronous

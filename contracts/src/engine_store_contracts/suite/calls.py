@@ -13,7 +13,15 @@ from engine_store.models import Role, Status
 from engine_store.protocols import sync
 from engine_store_contracts.clock import START
 from engine_store_contracts.suite.case import outcome
-from engine_store_contracts.suite.samples import API_KEYS, TASKS, USAGE, USERS, WORKFLOWS
+from engine_store_contracts.suite.samples import (
+    API_KEYS,
+    KINDS,
+    TASKS,
+    USAGE,
+    USERS,
+    WORKFLOWS,
+    Kind,
+)
 
 Call: TypeAlias = Callable[[Any], object]
 """A call on a store or a transaction."""
@@ -70,6 +78,14 @@ CALLS: Mapping[str, Call] = {
     f"{repository}.{name}": _call(repository, name, parameters)
     for repository, name, parameters in _methods()
 }
+
+CALLS_BY_KEY: Mapping[str, Kind] = {
+    f"{kind.name}.{name}": kind
+    for kind in KINDS
+    for repository, name, parameters in _methods()
+    if repository == kind.name and parameters and parameters[0].name == kind.entity.key_field
+}
+"""Of `CALLS`, those that need the row x of the kind."""
 
 CALLS_WITHOUT_AN_ID: Mapping[str, Call] = {
     f"{repository}.{name} {wrong.name}": _call(repository, name, parameters, **{wrong.name: NO_ID})

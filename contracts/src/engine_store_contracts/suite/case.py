@@ -100,7 +100,7 @@ class ContractCase:
 
     @pytest.fixture
     def clock(self) -> ManualClock:
-        """The clock of `store`. It stands still until told otherwise."""
+        """The clock of `store`. It stands still until it is moved."""
         return ManualClock()
 
     @pytest.fixture

@@ -39,16 +39,6 @@ class DeletionCases(ContractCase):
         assert_same(store.workflows.list().items, (kept,))
         assert_same(store.tasks.list().items, (kept_task,))
 
-    @clause("5.6", "2.1")
-    def test_deleted_ids_can_be_used_again(self, store: Store) -> None:
-        store.workflows.create(workflow())
-        store.workflows.set_status("w", Status.RUNNING)
-        store.tasks.create(task())
-        store.workflows.delete("w")
-        assert store.workflows.create(workflow(workflow_id="another")).version == 1
-        assert store.tasks.create(task(input={"again": True})).version == 1
-        assert store.tasks.get("t").input == {"again": True}
-
     @clause("5.6")
     def test_purge_takes_terminal_workflows_unless_told_otherwise(
         self, store: Store, clock: ManualClock

@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias
 
 import attrs
-import hypothesis
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from engine_store.models import (
     ApiKey,
     Component,
-    ErrorInfo,
     ExecutionType,
     Role,
     Status,
@@ -31,17 +27,15 @@ from engine_store.protocols import Repositories, Store
 from engine_store.transfer.rows import named
 from engine_store.transfer.rows import rows as rows_of
 from engine_store.values import Document
-from engine_store_contracts import strategies as some
 from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.exact import exact_fields
 from engine_store_contracts.faces import Face
 from engine_store_contracts.harness import Database
 from engine_store_contracts.suite.case import ContractCase, clause
-from engine_store_contracts.suite.hostile import DOCUMENTS, IDS, TIMES, TWINS
+from engine_store_contracts.suite.hostile import DOCUMENTS, IDS, TIMES, TWINS, in_every_field
 from engine_store_contracts.suite.processes import Worker, at_once, workers
 from engine_store_contracts.suite.samples import (
     KINDS,
-    METERED,
     VERSIONED,
     api_key,
     child,
@@ -55,10 +49,6 @@ from engine_store_contracts.suite.samples import (
 )
 from engine_store_contracts.suite.usage import FULL
 from engine_store_memory.store import MemoryStore
-
-T = TypeVar("T")
-
-RANDOM_ROWS = 100
 
 EVERY_BYTE = bytes(range(256))
 
@@ -118,40 +108,10 @@ class ElsewhereCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reop
     @clause("1.2", "1.3")
     def test_another_process_reads_documents_to_the_type(self, check: Check) -> None:
         def write(store: Repositories) -> None:
-            for name, document in DOCUMENTS.items():
-                fields = _all_documents(document)
+            for name, document in {**DOCUMENTS, "absent": None}.items():
+                fields = in_every_field(document)
                 store.workflows.create(workflow(name, **fields))
                 store.tasks.create(task(name, name, **fields))
-
-        check(write)
-
-    @clause("1.2", "1.3")
-    def test_another_process_reads_random_documents_to_the_type(
-        self, check: Check, seed: int
-    ) -> None:
-        drawn = _drawn(st.tuples(some.optional_documents, some.error_infos), RANDOM_ROWS, seed)
-
-        def write(store: Repositories) -> None:
-            with store.transaction() as tx:
-                for number, (document, error) in enumerate(drawn):
-                    fields = {"input": document, "output": error.details, "error": error}
-                    tx.workflows.create(workflow(str(number), **fields))
-                    tx.tasks.create(task(str(number), str(number), **fields))
-
-        check(write)
-
-    @clause("1.2")
-    def test_absent_and_empty_documents_stay_apart_in_another_process(self, check: Check) -> None:
-        def write(store: Repositories) -> None:
-            for kind in METERED:
-                repository = kind.repository(store)
-                absent, empty = map(_all_documents, (None, {}))
-                repository.create(attrs.evolve(kind.make("absent"), **absent))
-                repository.create(attrs.evolve(kind.make("empty"), **empty))
-                emptied = repository.create(attrs.evolve(kind.make("emptied"), **absent))
-                repository.update(attrs.evolve(emptied, **empty))
-                removed = repository.create(attrs.evolve(kind.make("removed"), **empty))
-                repository.update(attrs.evolve(removed, **absent))
 
         check(write)
 
@@ -245,34 +205,5 @@ class ElsewhereCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reop
         check(write)
 
 
-def _drawn(strategy: st.SearchStrategy[T], number: int, seed: int) -> list[T]:
-    """So many examples at most, the same for a seed."""
-    drawn: list[T] = []
-
-    @hypothesis.seed(seed)
-    @settings(
-        max_examples=number,
-        phases=(Phase.generate,),
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(strategy)
-    def draw(example: T) -> None:
-        drawn.append(example)
-
-    draw()
-    return drawn
-
-
 def _raise(state: WorkflowState) -> Document:
     raise LookupError(state.workflow_exec_id)
-
-
-def _all_documents(document: Document | None) -> dict[str, Any]:
-    """The fields that hold documents, with this one in each."""
-    return {
-        "input": document,
-        "output": document,
-        "error": ErrorInfo("it broke", details=document),
-    }

@@ -49,7 +49,7 @@ EACH_PROGRAM = pytest.mark.parametrize(
         pytest.param(
             "registers",
             [check_registers],
-            marks=clause("2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "5.4"),
+            marks=clause("2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "5.4", "9.1"),
         ),
         pytest.param("usage", [check_registers, check_usage], marks=clause("2.7")),
         pytest.param(

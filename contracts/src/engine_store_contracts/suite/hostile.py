@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from engine_store.models import ErrorInfo
 from engine_store.values import Document
 from engine_store_contracts.clock import START
 
@@ -129,3 +130,12 @@ BAD_DOCUMENTS: dict[str, tuple[Any, str]] = {
     "text": ("{}", ""),
     "101 levels": ({"a": nested(100)}, ".a" + ".k[0]" * 49 + ".k"),
 }
+
+
+def in_every_field(document: Document | None) -> dict[str, Any]:
+    """Return the fields that hold documents, with this one in each."""
+    return {
+        "input": document,
+        "output": document,
+        "error": ErrorInfo("it broke", details=document),
+    }

@@ -8,29 +8,25 @@ from collections.abc import Callable
 
 import pytest
 
-from engine_store.protocols import asynchronous, sync
+from engine_store.protocols import Migrator, asynchronous
 from engine_store_contracts.faces import Face
 from engine_store_contracts.harness import Harness
+from engine_store_contracts.suite import calls
 from engine_store_contracts.suite.case import ContractCase, clause
 
-REPOSITORIES: dict[str, tuple[type, type]] = {
-    "users": (sync.UserRepository, asynchronous.AsyncUserRepository),
-    "api_keys": (sync.ApiKeyRepository, asynchronous.AsyncApiKeyRepository),
-    "workflows": (sync.WorkflowRepository, asynchronous.AsyncWorkflowRepository),
-    "tasks": (sync.TaskRepository, asynchronous.AsyncTaskRepository),
-    "migrator": (sync.Migrator, asynchronous.AsyncMigrator),
-}
+PROTOCOLS = {**calls.PROTOCOLS, "migrator": Migrator}
 
 
 class InterfaceCases(ContractCase):
     """What type checkers do not look at in a Protocol: the names of positional arguments."""
 
     @clause("9", "9.3")
-    @pytest.mark.parametrize("name", REPOSITORIES)
+    @pytest.mark.parametrize("name", PROTOCOLS)
     def test_methods_have_the_arguments_of_the_protocol(
         self, harness: Harness, face: Face, name: str
     ) -> None:
-        of_sync, of_async = REPOSITORIES[name]
+        of_sync = PROTOCOLS[name]
+        of_async = getattr(asynchronous, f"Async{of_sync.__name__}")
         if face is Face.SYNC:
             with harness.open() as store:
                 assert arguments(getattr(store, name), of_sync) == arguments(of_sync, of_sync)

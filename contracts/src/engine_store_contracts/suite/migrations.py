@@ -26,8 +26,6 @@ from engine_store_contracts.suite.case import (
 from engine_store_contracts.suite.samples import (
     KINDS,
     Kind,
-    full_task,
-    full_workflow,
     user,
     workflow,
 )
@@ -163,15 +161,6 @@ class MigrationCases(ContractCase, needs=("migrations", "reopen"), fresh=True):
                 run(target)
             assert caught.value.field == "target"
         assert_same(store.migrator.status(), before)
-
-    @clause("8.3")
-    def test_opening_again_keeps_data_and_steps(self, store: Store, database: Database) -> None:
-        before = store.migrator.status()
-        written = store.workflows.create(full_workflow()), store.tasks.create(full_task())
-        store.close()
-        with database.open() as again:
-            assert_same(again.migrator.status(), before)
-            assert_same((again.workflows.get("w"), again.tasks.get("t")), written)
 
     @clause("8.4")
     def test_a_schema_that_is_behind_is_refused_where_migrating_is_off(

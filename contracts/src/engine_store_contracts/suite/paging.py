@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 import pytest
 
 from engine_store.checks import encode_cursor
-from engine_store.models import Page
+from engine_store.models import Page, Status
 from engine_store.protocols import Store
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.suite.case import ContractCase, assert_same, clause, refuses
-from engine_store_contracts.suite.samples import ALPHABET, KINDS, TASKS, Kind, each
+from engine_store_contracts.suite.samples import (
+    ALPHABET,
+    API_KEYS,
+    KINDS,
+    TASKS,
+    USERS,
+    WORKFLOWS,
+    Kind,
+    each,
+)
 
 BAD_CURSORS: dict[str, Any] = {
     "empty": "",
@@ -22,6 +32,22 @@ BAD_CURSORS: dict[str, Any] = {
     "base64 of JSON": "WzFd",
     "non-ASCII": "\u00e9",
     "an integer": 7,
+}
+
+# By what is wrong with it: arguments of a filter.
+BAD_FILTERS: dict[str, tuple[Kind, dict[str, Any]]] = {
+    "role": (USERS, {"role": "admin"}),
+    "user_id": (API_KEYS, {"user_id": ""}),
+    "workflow_id": (WORKFLOWS, {"workflow_id": ""}),
+    "statuses[0]": (WORKFLOWS, {"statuses": ["RUNNING"]}),
+    "statuses": (WORKFLOWS, {"statuses": Status.RUNNING}),
+    "workflow_exec_ids": (WORKFLOWS, {"workflow_exec_ids": "abc"}),
+    "created_from": (WORKFLOWS, {"created_from": datetime(2024, 1, 1)}),
+    "created_before": (WORKFLOWS, {"created_before": "2024-01-01"}),
+    "parent_state_id": (TASKS, {"parent_state_id": ""}),
+    "agent_id": (TASKS, {"agent_id": "a\0"}),
+    "task_exec_ids[0]": (TASKS, {"task_exec_ids": [None]}),
+    "execution_type": (TASKS, {"execution_type": "wait"}),
 }
 
 MOST_PAGES = 200
@@ -144,6 +170,23 @@ class PagingCases(ContractCase):
     def test_what_is_no_cursor_is_refused(self, store: Store, bad: Any) -> None:
         with refuses("cursor"):
             store.workflows.list(cursor=bad)
+
+    @clause("1.4", "5.2", "6.3")
+    @pytest.mark.parametrize("field", BAD_FILTERS)
+    def test_what_is_no_filter_is_refused_by_its_field(self, store: Store, field: str) -> None:
+        kind, given = BAD_FILTERS[field]
+        with refuses(f"filter.{field}"):
+            kind.entity.of(store).list(type(kind.entity.everything)(**given))
+        with refuses("filter"):
+            kind.entity.of(store).list(None)
+
+    @clause("5.2", "6.3")
+    @each([WORKFLOWS, TASKS])
+    def test_a_filter_takes_any_number_of_ids(self, store: Store, kind: Kind) -> None:
+        fill(store, kind, ["7", "-1"])
+        ids = [str(number) for number in range(40_000)]
+        given = {f"{kind.entity.key_field}s": ids, "statuses": list(Status)}
+        assert_lists(store, kind, type(kind.entity.everything)(**given), "7")
 
     @clause("5.2")
     @each(KINDS)

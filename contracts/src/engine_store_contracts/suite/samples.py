@@ -69,12 +69,12 @@ def fingerprint(text: str) -> bytes:
 
 
 def workflow(workflow_exec_id: str = "w", **fields: Any) -> WorkflowState:
-    """An execution of the workflow `report` unless told otherwise."""
+    """An execution of the workflow `report` by default."""
     return WorkflowState(workflow_exec_id, **{"workflow_id": "report", **fields})
 
 
 def task(task_exec_id: str = "t", workflow_exec_id: str = "w", **fields: Any) -> TaskState:
-    """An execution of a task that is named as the execution is, unless told otherwise."""
+    """An execution of a task, by default one with the same name."""
     given = {"task_id": task_exec_id, "workflow_id": "report"}
     return TaskState(workflow_exec_id, task_exec_id, **{**given, **fields})
 
@@ -111,6 +111,11 @@ def full_task(task_exec_id: str = "t", workflow_exec_id: str = "w") -> TaskState
     )
 
 
+def increment(state: Any) -> Any:
+    """The state with 1 more in its input."""
+    return attrs.evolve(state, input={"n": state.input["n"] + 1})
+
+
 @frozen
 class Kind:
     """A kind of row, with what the cases write of it: for what holds of several kinds."""
@@ -118,7 +123,7 @@ class Kind:
     entity: Entity[Any, Any]
     make: Callable[[str], Any]
     change: Callable[[Any, int], Any]
-    """The row changed into one of many, told apart by the number."""
+    """The row changed into one of many, by the number."""
 
     @property
     def name(self) -> str:

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-
-from engine_store.errors import TransactionClosedError
 from engine_store.models import Status
 from engine_store.protocols import Store
-from engine_store_contracts.suite.case import ContractCase, clause, raises
+from engine_store_contracts.suite.case import ContractCase, clause
 from engine_store_contracts.suite.samples import task, user, workflow
 from engine_store_contracts.suite.transactions import NOTHING, aborted, everything
 
 
 class SavepointCases(ContractCase):
     """Contract 3.2."""
-
-    @clause("3.2")
-    def test_a_savepoint_keeps_its_writes_with_the_transaction(self, store: Store) -> None:
-        with store.transaction() as tx:
-            tx.workflows.create(workflow())
-            with tx.transaction() as inner:
-                inner.tasks.create(task())
-                assert inner.workflows.get("w").version == 1
-            assert tx.tasks.get("t").version == 1
-        assert store.tasks.get("t").version == 1
 
     @clause("3.2")
     def test_a_failed_savepoint_undoes_only_itself(self, store: Store) -> None:
@@ -62,27 +49,3 @@ class SavepointCases(ContractCase):
             with aborted(tx) as second, second.transaction() as third:
                 third.users.create(user("six"))
         assert {u.user_id for u in store.users.list().items} == {"one", "two", "five"}
-
-    @clause("3.2")
-    def test_the_exception_of_a_savepoint_may_end_the_transaction_too(self, store: Store) -> None:
-        error = RuntimeError("through both")
-        with pytest.raises(RuntimeError) as caught, store.transaction() as tx:  # noqa: PT012
-            tx.users.create(user())
-            with tx.transaction() as inner:
-                inner.workflows.create(workflow())
-                raise error
-        assert caught.value is error
-        assert everything(store) == NOTHING
-
-    @clause("3.5")
-    @pytest.mark.parametrize("end", ["commit", "rollback"])
-    def test_a_savepoint_cannot_be_used_after_its_end(self, store: Store, end: str) -> None:
-        with store.transaction() as tx:
-            with tx.transaction() if end == "commit" else aborted(tx) as inner:
-                inner.workflows.upsert(workflow())
-            with raises(TransactionClosedError()):
-                inner.workflows.create(workflow("x"))
-            with raises(TransactionClosedError()):
-                inner.users.list()
-            tx.workflows.upsert(workflow())
-        assert [w.workflow_exec_id for w in store.workflows.list().items] == ["w"]

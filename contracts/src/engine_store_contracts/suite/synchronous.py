@@ -28,11 +28,10 @@ from engine_store_contracts.patience import PATIENCE
 from engine_store_contracts.suite.calls import outcomes
 from engine_store_contracts.suite.case import (
     ContractCase,
-    all_at_once,
     assert_same,
     clause,
 )
-from engine_store_contracts.suite.samples import task, user, workflow
+from engine_store_contracts.suite.samples import user, workflow
 from engine_store_contracts.suite.transactions import CALLS_OF_A_TRANSACTION
 
 T = TypeVar("T")
@@ -91,19 +90,6 @@ class SyncCases(ContractCase, faces=(Face.SYNC,)):
                 assert exact(in_another_thread(calls)) == expected
                 inner.users.create(user("bob"))  # its own thread goes on
         assert {u.user_id for u in store.users.list().items} == {"ann", "bob"}
-
-    @clause("9.1")
-    def test_many_threads_share_a_store(self, store: Store) -> None:
-        def work(number: int) -> list[int]:
-            key = str(number)
-            store.workflows.create(workflow(key))
-            for count in range(10):
-                store.tasks.create(task(f"{key}-{count}", key))
-                store.workflows.modify(key, lambda w: attrs.evolve(w, input={"n": w.version}))
-            return [len(store.tasks.in_workflow(key)), store.workflows.get(key).version]
-
-        outcomes = all_at_once([partial(work, number) for number in range(8)])
-        assert outcomes == [[10, 11]] * 8
 
     @clause("9.1")
     def test_closing_the_store_does_not_hang_on_other_threads(self, store: Store) -> None:

@@ -59,29 +59,24 @@ class TreeCases(ContractCase):
         assert_same(store.tasks.children("parent", workflow_exec_id="w"), found)
 
     @clause("6.4")
-    @pytest.mark.parametrize("parent", ["missing", "leaf", "Parent"])
-    def test_who_has_no_children(self, store: Store, parent: str) -> None:
+    @pytest.mark.parametrize(
+        ("parent", "given"),
+        [
+            *((parent, {}) for parent in ("missing", "leaf", "Parent")),
+            *(("parent", {"workflow_exec_id": key}) for key in ("other", "missing")),
+        ],
+        ids=["missing", "leaf", "in another case", "in another workflow", "in no workflow"],
+    )
+    def test_who_has_no_children(self, store: Store, parent: str, given: dict[str, Any]) -> None:
         _family(store)
-        assert store.tasks.children(parent) == ()
-        assert store.tasks.children_outputs(parent) == {}
-        assert store.tasks.progress(parent).total == 0
+        assert store.tasks.children(parent, **given) == ()
+        assert store.tasks.children_outputs(parent, **given) == {}
+        assert store.tasks.progress(parent, **given).total == 0
         with raises(TaskNotFoundError("part", "task_id")):
-            store.tasks.child(parent, "part")
-
-    @clause("6.4")
-    @pytest.mark.parametrize("workflow_exec_id", ["other", "missing"])
-    def test_a_parent_is_not_found_in_another_workflow(
-        self, store: Store, workflow_exec_id: str
-    ) -> None:
-        _family(store)
-        elsewhere: dict[str, Any] = {"workflow_exec_id": workflow_exec_id}
-        assert store.tasks.children("parent", **elsewhere) == ()
-        assert store.tasks.children_outputs("parent", **elsewhere) == {}
-        assert store.tasks.progress("parent", **elsewhere).total == 0
-        with raises(TaskNotFoundError("part", "task_id")):
-            store.tasks.child("parent", "part", **elsewhere)
-        with raises(TaskNotFoundError("parent")):
-            store.tasks.tree("parent", **elsewhere)
+            store.tasks.child(parent, "part", **given)
+        if parent != "leaf":
+            with raises(TaskNotFoundError(parent)):
+                store.tasks.tree(parent, **given)
 
     @clause("6.4")
     def test_a_child_is_the_latest_execution(self, store: Store, clock: ManualClock) -> None:
@@ -180,18 +175,17 @@ class TreeCases(ContractCase):
         assert below == ["a", "a1", "a0", "a2"]
 
     @clause("6.5")
-    @pytest.mark.parametrize(("depth", "rows"), [(0, 1), (1, 2), (99, 100), (1000, 121)])
-    def test_a_tree_ends_at_its_depth(self, store: Store, depth: int, rows: int) -> None:
+    @pytest.mark.parametrize(
+        ("given", "rows"),
+        [({}, 101), *(({"max_depth": n}, rows) for n, rows in ((0, 1), (99, 100), (1000, 121)))],
+        ids=["by default", "0", "99", "1000"],
+    )
+    def test_a_tree_ends_at_its_depth_or_100_levels_below_the_root(
+        self, store: Store, given: dict[str, Any], rows: int
+    ) -> None:
         _chain(store, 121)
-        found = store.tasks.tree("000", max_depth=depth)
+        found = store.tasks.tree("000", **given)
         assert [row.task_exec_id for row in found] == [f"{level:03}" for level in range(rows)]
-
-    @clause("6.5")
-    def test_a_tree_has_100_levels_below_the_root_unless_told(self, store: Store) -> None:
-        _chain(store, 121)
-        assert len(store.tasks.tree("000")) == 101
-        assert len(store.tasks.tree("020")) == 101
-        assert len(store.tasks.tree("021")) == 100
 
     @clause("6.5")
     def test_a_long_chain_is_read_whole(self, store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -18,10 +19,11 @@ from engine_store.errors import (
     VersionConflictError,
 )
 from engine_store.models import ApiKeyFilter, Role, User, UserFilter
-from engine_store.protocols import Store
+from engine_store.protocols import Store, UserRepository
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.suite.case import ContractCase, assert_same, clause, raises, refuses
-from engine_store_contracts.suite.samples import ADMIN, api_key, user
+from engine_store_contracts.suite.paging import assert_lists
+from engine_store_contracts.suite.samples import ADMIN, SAVED_FIELDS, USERS, api_key, user
 
 SAME_EMAILS = {
     "ASCII case": ("ann@example.org", "ANN@Example.ORG"),
@@ -43,6 +45,18 @@ OTHER_EMAILS = {
     "tag": ("a+b@example.org", "a@example.org"),
 }
 
+NEW = user("new", "ANN@example.org", **SAVED_FIELDS)
+
+TAKING: dict[str, Callable[[UserRepository, User], object]] = {
+    "create": lambda users, changed: users.create(NEW),
+    "restore": lambda users, changed: users.restore(NEW),
+    "upsert new": lambda users, changed: users.upsert(NEW),
+    "update": lambda users, changed: users.update(changed),
+    "upsert": lambda users, changed: users.upsert(changed),
+    "modify": lambda users, changed: users.modify("bob", lambda bob: changed),
+}
+"""Writes of a user with the email of another: of a new one, or of bob, changed."""
+
 BAD_EMAILS: dict[str, Any] = {
     "no at": "ann",
     "no name": "@example.org",
@@ -60,22 +74,11 @@ class UserCases(ContractCase):
     """Contract 4.1 to 4.3, for users."""
 
     @clause("4.1")
-    @pytest.mark.parametrize("role", Role)
-    def test_a_user_is_read_as_it_was_written(self, store: Store, role: Role) -> None:
-        created = store.users.create(user("ann", "Ann@Example.org", role=role))
-        assert_same(created, User("ann", "Ann@Example.org", role, 1, START, START))
-        assert_same(store.users.get("ann"), created)
+    def test_a_user_is_found_by_its_email(self, store: Store) -> None:
+        created = store.users.create(user("ann", "Ann@Example.org"))
         assert_same(store.users.get_by_email("Ann@Example.org"), created)
-
-    @clause("4.1")
-    def test_a_missing_user_is_named_in_the_error(self, store: Store) -> None:
-        store.users.create(user())
-        with raises(UserNotFoundError("Ann")):
-            store.users.get("Ann")
         with raises(UserNotFoundError("Bob@Example.org", "email")):
             store.users.get_by_email("Bob@Example.org")
-        with raises(UserNotFoundError("bob")):
-            store.users.delete("bob")
 
     @clause("4.1")
     @pytest.mark.parametrize(("stored", "other"), SAME_EMAILS.values(), ids=SAME_EMAILS)
@@ -102,21 +105,15 @@ class UserCases(ContractCase):
         assert store.users.get_by_email(one).user_id == "one"
         assert store.users.get_by_email(other).user_id == "other"
 
-    @clause("4.1")
-    @pytest.mark.parametrize("write", ["create", "update", "upsert", "modify", "upsert new"])
-    def test_no_write_takes_the_email_of_another(self, store: Store, write: str) -> None:
+    @clause("4.1", "2.9")
+    @pytest.mark.parametrize("write", TAKING.values(), ids=TAKING)
+    def test_no_write_takes_the_email_of_another(
+        self, store: Store, write: Callable[[UserRepository, User], object]
+    ) -> None:
         ann = store.users.create(user("ann"))
         bob = store.users.create(user("bob"))
-        taken = attrs.evolve(bob, email="ANN@example.org", role=Role.ADMIN)
         with raises(EmailExistsError("user", "email", "ANN@example.org")):
-            if write == "modify":
-                store.users.modify("bob", lambda u: attrs.evolve(u, email="ANN@example.org"))
-            elif write == "update":
-                store.users.update(taken)
-            elif write == "upsert":
-                store.users.upsert(taken)
-            else:
-                getattr(store.users, write.split()[0])(user("new", "ANN@example.org"))
+            write(store.users, bob.evolve(email="ANN@example.org", role=Role.ADMIN))
         assert_same(store.users.list().items, (ann, bob))
 
     @clause("4.1")
@@ -152,8 +149,6 @@ class UserCases(ContractCase):
     def test_a_role_is_a_role(self, store: Store) -> None:
         with refuses("user.role"):
             store.users.create(user(role="admin"))
-        with refuses("filter.role"):
-            store.users.list(UserFilter(role="admin"))  # type: ignore[arg-type]
         assert store.users.list().items == ()
 
     @clause("4.1", "2.2")
@@ -245,9 +240,7 @@ class UserCases(ContractCase):
         for number, role in enumerate([Role.USER, Role.ADMIN, Role.USER, Role.ADMIN]):
             store.users.create(user(str(number), role=role))
             clock.tick()
-        admins = store.users.list(UserFilter(role=Role.ADMIN))
-        assert [u.user_id for u in admins.items] == ["1", "3"]
-        assert len(store.users.list(UserFilter()).items) == 4
-        store.users.modify("1", lambda u: attrs.evolve(u, role=Role.USER))
-        found = store.users.list(UserFilter(role=Role.USER)).items
-        assert [u.user_id for u in found] == ["0", "1", "2"]
+        assert_lists(store, USERS, UserFilter(role=Role.ADMIN), "13")
+        assert_lists(store, USERS, UserFilter(), "0123")
+        store.users.modify("1", lambda u: u.evolve(role=Role.USER))
+        assert_lists(store, USERS, UserFilter(role=Role.USER), "012")

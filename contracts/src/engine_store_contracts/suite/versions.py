@@ -8,9 +8,10 @@ from typing import Any
 import attrs
 import pytest
 
-from engine_store.models import Status
 from engine_store.protocols import Store
 from engine_store_contracts.clock import START, ManualClock
+from engine_store_contracts.exact import exact
+from engine_store_contracts.suite.calls import CALLS, CALLS_BY_KEY, outcomes
 from engine_store_contracts.suite.case import (
     ContractCase,
     assert_same,
@@ -119,7 +120,15 @@ class VersionCases(ContractCase):
             repository.get("x")
         assert called == []
 
-    @clause("2.3")
+    @clause("4.1", "4.4", "5.1", "6.3", "3.5")
+    def test_what_is_missing_is_named_in_the_error(self, store: Store) -> None:
+        for kind in KINDS:
+            kind.repository(store).create(kind.make("X"))
+        with store.transaction() as tx:
+            found = outcomes({name: CALLS[name] for name in CALLS_BY_KEY}, tx)
+        assert exact(found) == exact({name: kind.missing() for name, kind in CALLS_BY_KEY.items()})
+
+    @clause("2.3", "5.6")
     @each(VERSIONED)
     def test_update_of_what_was_deleted_and_made_again_is_a_conflict(
         self, store: Store, kind: Kind
@@ -153,10 +162,11 @@ class VersionCases(ContractCase):
 
     @clause("2.1", "1.5")
     @each(VERSIONED)
-    def test_every_write_adds_1_and_sets_no_time_back(
+    def test_every_write_adds_1_and_sets_no_time_back_and_leaves_other_rows_alone(
         self, store: Store, clock: ManualClock, kind: Kind
     ) -> None:
-        repository = kind.repository(store)
+        others = [other.repository(store).create(other.make("y")) for other in KINDS]
+        repository = kind.entity.of(store)
         repository.create(kind.make("x"))
         clock.tick(-3600)
         for version, (_, write) in enumerate(writes_of(kind), start=2):
@@ -164,6 +174,7 @@ class VersionCases(ContractCase):
             found = (written.version, written.created_at, written.updated_at)
             assert found == (version, START, START)
         assert repository.get("x").version == version
+        assert_same([other.entity.of(store).get("y") for other in KINDS], others)
 
     @clause("2.6")
     @each(VERSIONED)
@@ -267,15 +278,3 @@ class VersionCases(ContractCase):
             given = attrs.evolve(given, **{field: getattr(created, field)})
         with raises(kind.conflict(expected=9, actual=1)):
             repository.update(given)
-
-    @clause("2.1")
-    def test_writes_to_one_row_leave_the_others_alone(self, store: Store) -> None:
-        store.workflows.create(workflow("other"))
-        store.workflows.create(workflow())
-        store.tasks.create(task("other"))
-        others = (store.workflows.get("other"), store.workflows.get("w"), store.tasks.get("other"))
-        store.tasks.create(task())
-        store.tasks.modify("t", lambda t: t.evolve(status=Status.SUCCESS))
-        store.tasks.merge_usage("t", USAGE)
-        found = (store.workflows.get("other"), store.workflows.get("w"), store.tasks.get("other"))
-        assert_same(found, others)

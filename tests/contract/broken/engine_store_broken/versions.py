@@ -225,7 +225,7 @@ def merge_usage_reads_before_it_writes() -> None:
 
 @mutant("2.8", base="sqlite")
 def another_parent_is_ignored() -> None:
-    """A field that never changes is left out of the UPDATE, and nobody is told."""
+    """A field that never changes is left out of the UPDATE, and no error says so."""
     rewrite("update_task", "AND parent_state_id IS :parent_state_id", "")
 
 

@@ -202,7 +202,7 @@ def a_write_of_two_statements() -> None:
 
 @mutant("5.6", base="sqlite")
 def purge_takes_running_workflows() -> None:
-    """Purging by age alone, unless told otherwise."""
+    """Purging by age alone, unless statuses are given."""
 
     @replace(f"{OPERATIONS}.purge")
     def purge(original: Any, workflows: Any, older_than: Any, **given: Any) -> Any:
