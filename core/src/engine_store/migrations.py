@@ -116,11 +116,7 @@ class NoMigrations:
         self._check_open()
         return plan((), (), target)
 
-    def up(self, target: int | None = None) -> MigrationPlan:
-        return self.plan(target)
-
-    def down(self, target: int) -> MigrationPlan:
-        return self.plan(target)
+    up = down = plan
 
     def verify(self) -> None:
         self._check_open()

@@ -49,12 +49,10 @@ def check_text(value: object, path: str) -> None:
     """A string without NUL and without lone surrogates."""
     if type(value) is not str:
         raise InvalidValueError(path, f"expected str, found {_kind(value)}")
-    if value.isascii():
-        if "\0" in value:
-            raise InvalidValueError(path, "a string may not hold NUL")
-        return
     if "\0" in value:
         raise InvalidValueError(path, "a string may not hold NUL")
+    if value.isascii():
+        return
     try:
         value.encode()
     except UnicodeEncodeError:
