@@ -206,3 +206,5 @@ def writes_of(kind: Kind) -> Iterator[tuple[str, Callable[[Any], Any]]]:
     if kind is WORKFLOWS:
         yield "set_status", lambda rows: rows.set_status("x", Status.PAUSED)
         yield "complete", lambda rows: rows.complete("x")
+    if kind is API_KEYS:
+        yield "touch", lambda rows: rows.touch("x")

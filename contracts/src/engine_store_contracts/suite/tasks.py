@@ -95,22 +95,17 @@ class TaskCases(ContractCase):
         self, store: Store, clock: ManualClock
     ) -> None:
         store.workflows.create(workflow())
-        created = store.tasks.create(full_task())
+        store.tasks.create(full_task())
         now = clock.tick()
-        given = attrs.evolve(
-            created,
+        given = task(
+            version=1,
+            created_at=START,
             task_id="renamed",
             workflow_id="renamed",
             component=Component.TOOL,
             execution_type=ExecutionType.COMPOSITE,
             status=Status.WAITING,
-            agent_id=None,
-            action_id=None,
             tool_id="search",
-            input=None,
-            output=None,
-            error=None,
-            usage=UsageSummary(),
         )
         expected = attrs.evolve(given, version=2, updated_at=now)
         assert_same(store.tasks.update(given), expected)
