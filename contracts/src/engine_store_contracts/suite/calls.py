@@ -77,7 +77,7 @@ def _is_id(parameter: Parameter) -> bool:
 CALLS: Mapping[str, Call] = {
     f"{repository}.{name}": _call(repository, name, parameters)
     for repository, name, parameters in _methods()
-}
+} | {"transaction": lambda target: target.transaction().__enter__()}
 
 CALLS_BY_KEY: Mapping[str, Kind] = {
     f"{kind.name}.{name}": kind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import attrs
@@ -20,7 +21,9 @@ from engine_store.errors import (
 )
 from engine_store.models import (
     ApiKey,
+    Component,
     ErrorInfo,
+    ExecutionType,
     Role,
     Status,
     TaskState,
@@ -208,3 +211,19 @@ def writes_of(kind: Kind) -> Iterator[tuple[str, Callable[[Any], Any]]]:
         yield "complete", lambda rows: rows.complete("x")
     if kind is API_KEYS:
         yield "touch", lambda rows: rows.touch("x")
+
+
+CHOICES: list[tuple[Kind, str, type[StrEnum]]] = [
+    (USERS, "role", Role),
+    (WORKFLOWS, "status", Status),
+    (TASKS, "status", Status),
+    (TASKS, "component", Component),
+    (TASKS, "execution_type", ExecutionType),
+]
+
+
+def rows_of_choices(kind: Kind, field: str, choices: type[StrEnum]) -> Iterator[Any]:
+    """Yield a row for each choice of a field, with ids of their own."""
+    for choice in choices:
+        row = kind.evolve(kind.make(f"{field} {choice}"), agent_id=None, action_id=None)
+        yield attrs.evolve(row, **{field: choice})
