@@ -42,7 +42,7 @@ ROOTS: dict[str, tuple[list[Status], Status]] = {
 def shown(
     output: Document | None, parent: str | None = None, *, execution_type: str = "basic"
 ) -> Document:
-    """A task in the default output."""
+    """Return a task as the default output has it."""
     return {"output": output, "parent_state_id": parent, "execution_type": execution_type}
 
 

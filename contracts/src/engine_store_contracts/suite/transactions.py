@@ -149,8 +149,8 @@ class TransactionCases(ContractCase):
     def test_each_write_is_undone_by_a_rollback(
         self, store: Store, kind: Kind, write: Call
     ) -> None:
-        for each_kind in KINDS:
-            each_kind.repository(store).create(each_kind.make("x"))
+        for each in KINDS:
+            each.repository(store).create(each.make("x"))
         before = everything(store)
         with aborted(store) as tx:
             write(kind.entity.of(tx))
