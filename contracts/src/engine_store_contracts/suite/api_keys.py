@@ -72,11 +72,13 @@ class ApiKeyCases(ContractCase):
     ) -> None:
         one = store.api_keys.create(api_key("one"))
         two = store.api_keys.create(api_key("two"))
-        given = attrs.evolve(one, user_id="nobody", prefix=two.prefix)
+        new = api_key("new", "bob", created_at=START)
+        taken = given = attrs.evolve(one, user_id="nobody", prefix=two.prefix)
         for field, shown in (("key_id", "one"), ("fingerprint", MASK), ("prefix", two.prefix)):
-            with raises(AlreadyExistsError("api key", field, shown)):
-                getattr(store.api_keys, write)(given)
-            given = attrs.evolve(given, **{field: getattr(api_key("new"), field)})
+            for refused in (attrs.evolve(new, **{field: getattr(taken, field)}), given):
+                with raises(AlreadyExistsError("api key", field, shown)):
+                    getattr(store.api_keys, write)(refused)
+            given = attrs.evolve(given, **{field: getattr(new, field)})
         with raises(InvalidReferenceError("api key", "user_id", "nobody")):
             getattr(store.api_keys, write)(given)
         assert_same(store.api_keys.list().items, (one, two))
