@@ -54,7 +54,7 @@ class StoreMachine(UserRules, WorkflowRules, TaskRules):
             samples.task("\U00010000", "W", task_id="draft", tool_id="search", status=lone),
         ]
         for row in rows:
-            assert self.both(partial(_create, row)).error is None
+            assert isinstance(self.both(partial(_create, row)), type(row))
 
     @precondition(lambda self: self._subject.elsewhere is not None and not self._levels)
     @rule()

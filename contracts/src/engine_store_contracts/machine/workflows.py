@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, rule
 
 from engine_store.clock import UNSAVED
+from engine_store.errors import EngineStoreError
 from engine_store.models import Status, UsageSummary, WorkflowFilter, WorkflowState
 from engine_store_contracts import strategies as some
 from engine_store_contracts.machine.base import SideBySide, limits
@@ -88,7 +89,8 @@ class WorkflowRules(SideBySide):
     @rule(state=some.workflows, bad=some.illegal_documents(), field=st.sampled_from(["in", "out"]))
     def write_illegal_document(self, state: WorkflowState, bad: Any, field: str) -> None:
         illegal = attrs.evolve(state, **{f"{field}put": bad})
-        assert self.both(lambda s: s.workflows.upsert(illegal)).error is not None
+        outcome = self.both(lambda s: s.workflows.upsert(illegal))
+        assert isinstance(outcome, EngineStoreError)
 
     @rule(
         key=some.workflow_exec_ids,
@@ -129,7 +131,7 @@ class WorkflowRules(SideBySide):
             lambda s: s.workflows.delete(key),
             lambda s: s.tasks.tree(key),
         ):
-            assert self.both(call).error is not None
+            assert isinstance(self.both(call), EngineStoreError)
 
     @rule(
         workflow_id=some.workflow_ids,
