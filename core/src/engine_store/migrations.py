@@ -116,7 +116,10 @@ class NoMigrations:
         self._check_open()
         return plan((), (), target)
 
-    up = down = plan
+    up = plan
+
+    def down(self, target: int) -> MigrationPlan:
+        return self.plan(target)
 
     def verify(self) -> None:
         self._check_open()
