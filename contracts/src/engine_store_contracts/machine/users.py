@@ -10,65 +10,40 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, rule
 
 from engine_store.clock import UNSAVED
-from engine_store.models import ApiKey, ApiKeyFilter, Role, User, UserFilter
+from engine_store.entities import API_KEY, USER
+from engine_store.models import ApiKey, User
 from engine_store_contracts import strategies as some
-from engine_store_contracts.machine.base import SideBySide, limits
-from engine_store_contracts.machine.script import change
+from engine_store_contracts.machine.base import SideBySide
+from engine_store_contracts.machine.rows import listing, writing
 
-changes = st.fixed_dictionaries(
-    {},
-    optional={
-        "email": some.emails,
-        "role": st.sampled_from(Role),
-        "version": st.integers(0, 4),
-        "created_at": st.just(UNSAVED) | some.times,
-    },
-)
+seen = Bundle("seen_users")
 
 
 class UserRules(SideBySide):
     """Users and API keys."""
 
-    seen_users = Bundle("seen_users")
-    """Users as they once were: live ones, stale ones, deleted ones."""
-
-    @rule(
-        target=seen_users,
-        user=some.users,
-        write=st.sampled_from(["create", "create_initial_admin_if_none", "update", "upsert"]),
+    write_user, rewrite_user, restore_user, modify_user = writing(
+        USER,
+        seen,
+        some.users,
+        some.user_ids,
+        ["email", "role"],
+        ["create", "create_initial_admin_if_none", "update", "upsert"],
     )
-    def write_user(self, user: User, write: str) -> MultipleResults[Any]:
-        return self.state(lambda s: getattr(s.users, write)(user))
+    list_users = listing(USER)
+    list_keys = listing(API_KEY)
 
-    @rule(
-        target=seen_users,
-        user=seen_users,
-        changes=changes,
-        write=st.sampled_from(["create", "update", "upsert"]),
-    )
-    def rewrite_user(self, user: User, changes: dict[str, Any], write: str) -> MultipleResults[Any]:
-        return self.state(lambda s: getattr(s.users, write)(attrs.evolve(user, **changes)))
-
-    @rule(target=seen_users, user=some.users | seen_users, saved=some.saved_fields)
-    def restore_user(self, user: User, saved: dict[str, Any]) -> MultipleResults[Any]:
-        return self.state(lambda s: s.users.restore(attrs.evolve(user, **saved)))
-
-    @rule(target=seen_users, user_id=some.user_ids, changes=st.none() | changes)
-    def modify_user(self, user_id: str, changes: dict[str, Any] | None) -> MultipleResults[Any]:
-        return self.state(lambda s: s.users.modify(user_id, change(changes)))
-
-    @rule(target=seen_users, user_id=some.user_ids)
+    @rule(target=seen, user_id=some.user_ids)
     def get_user(self, user_id: str) -> MultipleResults[Any]:
         return self.state(lambda s: s.users.get(user_id))
 
-    @rule(user=seen_users)
+    @rule(user=seen)
     def delete_user(self, user: User) -> None:
         self.both(lambda s: s.users.delete(user.user_id))
 
-    @rule(email=some.emails, role=st.none() | st.sampled_from(Role), limit=limits)
-    def find_users(self, email: str, role: Role | None, limit: int) -> None:
+    @rule(email=some.emails)
+    def find_user(self, email: str) -> None:
         self.both(lambda s: s.users.get_by_email(email))
-        self.pages(lambda s, cursor: s.users.list(UserFilter(role), limit=limit, cursor=cursor))
 
     @rule(key=some.api_keys)
     def create_key(self, key: ApiKey) -> None:
@@ -86,11 +61,8 @@ class UserRules(SideBySide):
     def delete_key(self, key_id: str) -> None:
         self.both(lambda s: s.api_keys.delete(key_id))
 
-    @rule(key=some.api_keys, user_id=st.none() | some.user_ids, limit=limits)
-    def find_keys(self, key: ApiKey, user_id: str | None, limit: int) -> None:
+    @rule(key=some.api_keys)
+    def find_key(self, key: ApiKey) -> None:
         self.both(lambda s: s.api_keys.get(key.key_id))
         self.both(lambda s: s.api_keys.get_by_prefix(key.prefix))
         self.both(lambda s: s.api_keys.get_by_fingerprint(key.fingerprint))
-        self.pages(
-            lambda s, cursor: s.api_keys.list(ApiKeyFilter(user_id), limit=limit, cursor=cursor)
-        )

@@ -10,35 +10,14 @@ import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, rule
 
-from engine_store.clock import UNSAVED
-from engine_store.models import Status, UsageSummary, WorkflowFilter, WorkflowState
+from engine_store.entities import WORKFLOW
+from engine_store.models import Status, UsageSummary, WorkflowState
 from engine_store_contracts import strategies as some
-from engine_store_contracts.machine.base import SideBySide, limits
-from engine_store_contracts.machine.script import Written, change
+from engine_store_contracts.machine.base import SideBySide
+from engine_store_contracts.machine.rows import FIELDS, listing, writing
+from engine_store_contracts.machine.script import Written
 
-changes = st.fixed_dictionaries(
-    {},
-    optional={
-        "workflow_id": some.workflow_ids,
-        "status": some.statuses,
-        "output": some.optional_documents,
-        "usage": some.usages,
-        "version": st.integers(0, 4),
-        "created_at": st.just(UNSAVED) | some.times,
-    },
-)
-
-statuses = st.none() | st.lists(some.statuses, max_size=3)
-
-filters = st.builds(
-    WorkflowFilter,
-    workflow_id=st.none() | some.workflow_ids,
-    statuses=statuses,
-    workflow_exec_ids=st.none() | st.lists(some.workflow_exec_ids, max_size=3),
-    created_from=st.none() | some.times,
-    created_before=st.none() | some.times,
-)
-
+seen = Bundle("seen_workflows")
 
 TRANSFORMS = [
     None,
@@ -55,35 +34,14 @@ TRANSFORMS = [
 class WorkflowRules(SideBySide):
     """Workflow executions."""
 
-    seen_workflows = Bundle("seen_workflows")
-    """States as they once were: live ones, stale ones, deleted ones."""
-
-    @rule(
-        target=seen_workflows,
-        state=some.workflows,
-        write=st.sampled_from(["create", "create", "update", "upsert"]),
+    write_workflow, rewrite_workflow, restore_workflow, modify_workflow = writing(
+        WORKFLOW,
+        seen,
+        some.workflows,
+        some.workflow_exec_ids,
+        ["workflow_id", "status", "output", "usage"],
     )
-    def write_workflow(self, state: WorkflowState, write: str) -> MultipleResults[Any]:
-        return self.state(lambda s: getattr(s.workflows, write)(state))
-
-    @rule(
-        target=seen_workflows,
-        state=seen_workflows,
-        changes=changes,
-        write=st.sampled_from(["create", "update", "update", "upsert"]),
-    )
-    def rewrite_workflow(
-        self, state: WorkflowState, changes: dict[str, Any], write: str
-    ) -> MultipleResults[Any]:
-        return self.state(lambda s: getattr(s.workflows, write)(attrs.evolve(state, **changes)))
-
-    @rule(target=seen_workflows, state=some.workflows | seen_workflows, saved=some.saved_fields)
-    def restore_workflow(self, state: WorkflowState, saved: dict[str, Any]) -> MultipleResults[Any]:
-        return self.state(lambda s: s.workflows.restore(attrs.evolve(state, **saved)))
-
-    @rule(target=seen_workflows, key=some.workflow_exec_ids, changes=st.none() | changes)
-    def modify_workflow(self, key: str, changes: dict[str, Any] | None) -> MultipleResults[Any]:
-        return self.state(lambda s: s.workflows.modify(key, change(changes)))
+    list_workflows = listing(WORKFLOW)
 
     @rule(state=some.workflows, bad=some.illegal_documents(), field=st.sampled_from(["in", "out"]))
     def write_illegal_document(self, state: WorkflowState, bad: Any, field: str) -> None:
@@ -94,7 +52,7 @@ class WorkflowRules(SideBySide):
         key=some.workflow_exec_ids,
         status=some.statuses,
         version=st.none() | st.integers(0, 4),
-        expected=statuses,
+        expected=st.none() | FIELDS["statuses"],
     )
     def set_status(
         self,
@@ -117,7 +75,7 @@ class WorkflowRules(SideBySide):
     def complete(self, key: str, transform: Callable[[WorkflowState], Any] | None) -> None:
         self.both(lambda s: s.workflows.complete(key, transform))
 
-    @rule(target=seen_workflows, key=some.workflow_exec_ids, with_tasks=st.booleans())
+    @rule(target=seen, key=some.workflow_exec_ids, with_tasks=st.booleans())
     def get_workflow(self, key: str, with_tasks: bool) -> MultipleResults[Any]:
         self.both(lambda s: s.workflows.get_for_update(key))
         return self.state(lambda s: s.workflows.get(key, with_tasks=with_tasks))
@@ -140,11 +98,7 @@ class WorkflowRules(SideBySide):
     def latest(self, workflow_id: str, **having: str | None) -> None:
         self.both(lambda s: s.workflows.latest(workflow_id, **having))
 
-    @rule(filter=filters, limit=limits)
-    def list_workflows(self, filter: WorkflowFilter, limit: int) -> None:
-        self.pages(lambda s, cursor: s.workflows.list(filter, limit=limit, cursor=cursor))
-
-    @rule(state=seen_workflows)
+    @rule(state=seen)
     def delete_workflow(self, state: WorkflowState) -> None:
         self.both(lambda s: s.workflows.delete(state.workflow_exec_id))
 
