@@ -157,7 +157,7 @@ class TestAPartOfTheContract:
 
 
 def wait_for_cases(folder: Path, databases: int) -> None:
-    """Wait until cases have run, each on a scratch database."""
+    """Wait until so many scratch databases were made; the cases of a process share one."""
     seen: set[Path] = set()
     end = time.monotonic() + PATIENCE
     while len(seen) < databases:
@@ -171,9 +171,8 @@ def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
-# One of the databases is only opened and closed, before there are cases.
-@pytest.mark.parametrize(("jobs", "databases"), [(1, 2), (2, 10)])
-def test_ctrl_c_ends_it_and_leaves_nothing_behind(environment, tmp_path, jobs, databases) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_ends_it_and_leaves_nothing_behind(environment, tmp_path, jobs) -> None:
     report_file = tmp_path / "report.json"
     folder = tmp_path / "databases"
     folder.mkdir()
@@ -188,13 +187,14 @@ def test_ctrl_c_ends_it_and_leaves_nothing_behind(environment, tmp_path, jobs, d
         start_new_session=True,
     )
     try:
-        wait_for_cases(folder, databases)
+        wait_for_cases(folder, 1 + jobs)  # one is opened and closed before there are cases
         started = children(process)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
     assert process.returncode == 130
     assert "engine-store: interrupted\n" in err
     assert "the run was interrupted: by the keyboard\n" in out

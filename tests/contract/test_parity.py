@@ -9,6 +9,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,8 @@ from engine_store.values import INT_MAX, INT_MIN, Document
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.exact import exact
 from engine_store_contracts.machine import StoreMachine, Subject, run_machine
-from engine_store_contracts.machine.base import Result
 from engine_store_contracts.suite import hostile
+from engine_store_contracts.suite.case import outcome
 from engine_store_contracts.suite.samples import api_key, child, task, user, workflow
 
 ROOT = Path(__file__).parents[2]
@@ -97,22 +98,22 @@ class Pair:
     postgres: Store
     clock: ManualClock
 
-    def both(self, call: Callable[[Repositories], Any]) -> Result:
-        """What a call does on both, which must be the same."""
-        ours, theirs = outcome(call, self.sqlite), outcome(call, self.postgres)
-        assert exact(theirs) == exact(ours)
-        return ours
+    def both(self, call: Callable[[Repositories], Any]) -> Any:
+        """What a call returns or raises on both, which must be the same."""
+        found, expected = (outcome(partial(call, s)) for s in (self.postgres, self.sqlite))
+        assert exact(found) == exact(expected)
+        return expected
 
     def done(self, call: Callable[[Repositories], Any]) -> Any:
         """What a call that succeeds returns on both."""
         did = self.both(call)
-        assert did.error is None
-        return did.value
+        assert not isinstance(did, EngineStoreError)
+        return did
 
     def refused(self, call: Callable[[Repositories], Any]) -> EngineStoreError:
         """What a call raises on both."""
-        error = self.both(call).error
-        assert error is not None
+        error = self.both(call)
+        assert isinstance(error, EngineStoreError)
         return error
 
     def clear(self) -> None:
@@ -122,14 +123,6 @@ class Pair:
                 store.workflows.delete(state.workflow_exec_id)
             for holder in store.users.list(limit=1000).items:
                 store.users.delete(holder.user_id)
-
-
-def outcome(call: Callable[[Repositories], Any], store: Store) -> Result:
-    """What a call does."""
-    try:
-        return Result(value=call(store))
-    except EngineStoreError as error:
-        return Result(error=error)
 
 
 @pytest.fixture(scope="module")
@@ -329,7 +322,7 @@ def test_a_text_does_what_any_other_does_wherever_it_stands(pair: Pair, name: st
     usual = [pair.both(call) for call in everywhere("usual")]
     pair.clear()
     found = [pair.both(call) for call in everywhere(TEXTS[name])]
-    assert [type(did.error) for did in found] == [type(did.error) for did in usual]
+    assert [type(did) for did in found] == [type(did) for did in usual]
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -382,10 +375,10 @@ def test_emails_are_the_same_where_their_case_foldings_are(pair: Pair, emails: l
         given = user(f"u{number}", email)
         did = pair.both(lambda s, given=given: s.users.create(given))
         if email.casefold() in holders:
-            assert isinstance(did.error, EmailExistsError)
+            assert isinstance(did, EmailExistsError)
         else:
-            assert did.value.email == email
-            holders[email.casefold()] = did.value.user_id
+            assert did.email == email
+            holders[email.casefold()] = did.user_id
     for email in emails:
         found = pair.done(lambda s, email=email: s.users.get_by_email(email))
         assert found.user_id == holders[email.casefold()]

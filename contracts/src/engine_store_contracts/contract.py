@@ -23,7 +23,7 @@ from engine_store_contracts.suite.case import ContractCase
 
 
 def _sections() -> Iterator[type[ContractCase]]:
-    """Every class with cases of the suite."""
+    """Yield every class with cases of the suite."""
     for module in iter_modules(suite.__path__, f"{suite.__name__}."):
         for found in vars(import_module(module.name)).values():
             is_its_own = isinstance(found, type) and found.__module__ == module.name

@@ -6,7 +6,6 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from types import TracebackType
 from typing import Any, Self, cast
 
 import attrs
@@ -100,14 +99,9 @@ class _TransactionFace(AbstractContextManager[Transaction]):
         self._entered = self._portal.wrap_async_context_manager(manager)
         return cast("Transaction", _Face(self._portal, self._entered.__enter__()))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool | None:
+    def __exit__(self, *error: Any) -> bool | None:
         assert self._entered is not None
-        return self._entered.__exit__(kind, error, traceback)
+        return self._entered.__exit__(*error)
 
 
 class _StoreFace(_Face):
@@ -124,10 +118,5 @@ class _StoreFace(_Face):
         self._enter()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._exit(kind, error, traceback)
+    def __exit__(self, *error: object) -> None:
+        self._exit(*error)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial, wraps
-from types import TracebackType
 from typing import Any, Self, TypeAlias, cast
 
 from attrs import frozen
@@ -64,12 +63,8 @@ class _Operation:
         CURRENT.set(self)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: Any) -> None:
+        error: BaseException | None = raised[1]
         CURRENT.set(self._outer)  # no token: a coroutine may end in another context
         try:
             if isinstance(error, VersionConflictError) and error is not self._reported:
@@ -77,7 +72,7 @@ class _Operation:
         finally:
             self._reported = None  # its traceback refers to this operation
             if self._managers is not None:
-                self._managers.__exit__(kind, error, traceback)
+                self._managers.__exit__(*raised)
             seconds = time.perf_counter() - self._started
             self._plugins.hook.engine_store_operation_finished(
                 driver=self._driver, operation=self._name, seconds=seconds, error=error

@@ -26,7 +26,6 @@ from engine_store_contracts.suite.migrations import MigrationCases
 from engine_store_contracts.suite.paging import PagingCases
 from engine_store_contracts.suite.reopening import ReopenCases
 from engine_store_contracts.suite.samples import user, workflow
-from engine_store_contracts.suite.savepoints import SavepointCases
 from engine_store_contracts.suite.transactions import TransactionCases
 from engine_store_contracts.suite.trees import TreeCases
 from engine_store_contracts.suite.users import UserCases
@@ -75,7 +74,6 @@ class TestPgBouncer(
     VersionCases,
     ConcurrencyCases,
     TransactionCases,
-    SavepointCases,
     UserCases,
     CompletionCases,
     DeletionCases,

@@ -30,6 +30,7 @@ from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.exact import exact
 from engine_store_contracts.harness import delete_everything
 from engine_store_contracts.machine.script import Recorded, Script
+from engine_store_contracts.suite.case import outcome
 from engine_store_memory.store import MemoryStore
 
 DEEPEST = 3
@@ -40,14 +41,6 @@ limits = st.sampled_from([1, 2, 3, 100])
 
 class Rollback(Exception):
     """Ends a transaction."""
-
-
-@frozen
-class Result:
-    """What a call did: it returned `value`, or raised `error`."""
-
-    value: Any = None
-    error: EngineStoreError | None = None
 
 
 @frozen
@@ -103,14 +96,14 @@ class SideBySide(RuleBasedStateMachine):
         self._clock = clock
         self._clock.time = START
 
-    def both(self, call: Callable[[Repositories], Any]) -> Result:
-        """Make the call on both; what it did, which must be the same."""
+    def both(self, call: Callable[[Repositories], Any]) -> Any:
+        """Make the call on both, and return the outcome, which must be the same."""
         return self._compared(call, self._recorded, self._scope.reference)
 
     def state(self, call: Callable[[Repositories], Any]) -> MultipleResults[Any]:
-        """`both`, for a bundle: the state returned, or nothing where the call failed."""
+        """Make the call on both, for a bundle: with the state returned, if there is one."""
         done = self.both(call)
-        return multiple() if done.value is None else multiple(done.value)
+        return multiple() if isinstance(done, EngineStoreError) else multiple(done)
 
     def pages(self, call: Callable[[Repositories, str | None], Page[Any]]) -> None:
         """Read both lists to their end, page by page, each with its own cursors."""
@@ -229,10 +222,10 @@ class SideBySide(RuleBasedStateMachine):
         tested: Repositories,
         reference: Repositories,
         shown: str | None = None,
-    ) -> Result:
+    ) -> Any:
         self._subject.calls += 1
-        found = _result(partial(call, tested))
-        expected = _result(partial(call, reference))
+        found = outcome(partial(call, tested))
+        expected = outcome(partial(call, reference))
         self._check_same(found, expected, shown)
         return expected
 
@@ -241,15 +234,8 @@ class SideBySide(RuleBasedStateMachine):
             return
         if shown is not None:
             self.script.add(shown)
-        self.script.end(f"the store:     {found}", f"the reference: {expected}")
-        pytest.fail(f"the store: {found}\nthe reference: {expected}")
-
-
-def _result(call: Callable[[], Any]) -> Result:
-    try:
-        return Result(value=call())
-    except EngineStoreError as exc:
-        return Result(error=exc)
+        self.script.end(f"the store:     {found!r}", f"the reference: {expected!r}")
+        pytest.fail(f"the store: {found!r}\nthe reference: {expected!r}")
 
 
 def _everything(repositories: Repositories) -> list[object]:

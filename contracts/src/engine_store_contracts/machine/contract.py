@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 )
 
 from engine_store.entities import BY_MODEL, ENTITIES, TASK, Row
+from engine_store.errors import EngineStoreError
 from engine_store.models import Role, Status, TaskState, WorkflowState
 from engine_store.protocols import Repositories
 from engine_store_contracts import recording
@@ -60,7 +61,7 @@ class StoreMachine(SideBySide):
             samples.task("\U00010000", "W", task_id="draft", tool_id="search", status=lone),
         ]
         for row in rows:
-            assert self.both(partial(_create, row)).error is None
+            assert isinstance(self.both(partial(_create, row)), type(row))
 
     @rule(target=SEEN[TASK], parent=SEEN[TASK], state=some.tasks)
     def create_child(self, parent: TaskState, state: TaskState) -> MultipleResults[Any]:
@@ -78,7 +79,8 @@ class StoreMachine(SideBySide):
     @rule(state=some.workflows, bad=some.illegal_documents(), field=st.sampled_from(["in", "out"]))
     def write_illegal_document(self, state: WorkflowState, bad: Any, field: str) -> None:
         illegal = attrs.evolve(state, **{f"{field}put": bad})
-        assert self.both(lambda s: s.workflows.upsert(illegal)).error is not None
+        written = self.both(lambda s: s.workflows.upsert(illegal))
+        assert isinstance(written, EngineStoreError)
 
     @rule(key=some.illegal_ids)
     def use_an_illegal_id(self, key: Any) -> None:
@@ -87,7 +89,7 @@ class StoreMachine(SideBySide):
             lambda s: s.workflows.delete(key),
             lambda s: s.tasks.tree(key),
         ):
-            assert self.both(call).error is not None
+            assert isinstance(self.both(call), EngineStoreError)
 
     @precondition(lambda self: self._subject.elsewhere is not None and not self._levels)
     @rule()

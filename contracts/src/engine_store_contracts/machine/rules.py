@@ -184,7 +184,7 @@ def _calling(kind: Kind, methods: Methods) -> Rule:
             if method == "list":
                 self.pages(made)
             else:
-                found.append(self.both(made).value)
+                found.append(self.both(made))
         return multiple(*(value for value in found if isinstance(value, kind.model)))
 
     return call

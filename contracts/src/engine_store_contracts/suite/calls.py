@@ -45,25 +45,25 @@ ARGUMENTS: Mapping[str, Any] = {
     "usage": USAGE,
     "older_than": START,
 }
-"""An argument that every store takes, by its name; others are ids."""
+"""Arguments that every store takes, by name; all others are ids."""
 
 NO_ID = "a\0b"
 
 
 def outcomes(calls: Mapping[str, Call], target: object) -> dict[str, object]:
-    """What each call returns or raises."""
+    """Return what each call returns or raises."""
     return {name: outcome(partial(call, target)) for name, call in calls.items()}
 
 
 def methods_of(repository: str) -> Iterator[tuple[str, list[Parameter]]]:
-    """Name and parameters of each method of a repository."""
+    """Yield name and parameters of each method of a repository."""
     for name, method in vars(PROTOCOLS[repository]).items():
         if name[0] != "_" and callable(method):
             yield name, list(signature(method).parameters.values())[1:]
 
 
 def _methods() -> Iterator[tuple[str, str, list[Parameter]]]:
-    """Repository, name and parameters of each method of all."""
+    """Yield repository, name and parameters of each method of all."""
     for repository in PROTOCOLS:
         for name, parameters in methods_of(repository):
             yield repository, name, parameters
@@ -83,7 +83,7 @@ def _is_id(parameter: Parameter) -> bool:
 CALLS: Mapping[str, Call] = {
     f"{repository}.{name}": _call(repository, name, parameters)
     for repository, name, parameters in _methods()
-}
+} | {"transaction": lambda target: target.transaction().__enter__()}
 
 CALLS_BY_KEY: Mapping[str, Kind] = {
     f"{kind.name}.{name}": kind
@@ -98,4 +98,4 @@ CALLS_WITHOUT_AN_ID: Mapping[str, Call] = {
     for repository, name, parameters in _methods()
     for wrong in filter(_is_id, parameters)
 }
-"""For each argument that is an id, a call with something else."""
+"""For each argument that is an id, a call with something else in its place."""

@@ -142,7 +142,7 @@ def assert_same(found: object, expected: object) -> None:
 
 
 def outcome(call: Callable[[], T]) -> T | EngineStoreError:
-    """What the call returns, or the error of the store that it raises."""
+    """Return what the call returns, or the error of the store that it raises."""
     try:
         return call()
     except EngineStoreError as error:
@@ -150,7 +150,7 @@ def outcome(call: Callable[[], T]) -> T | EngineStoreError:
 
 
 def all_at_once(calls: Sequence[Callable[[], T]]) -> list[T | EngineStoreError]:
-    """The outcomes of calls that begin at the same moment, each in its own thread."""
+    """Return the outcomes of calls that begin at once, each in its own thread."""
     start = Barrier(len(calls))
 
     def wait_and(call: Callable[[], T]) -> T | EngineStoreError:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import wait
 from functools import partial
 from threading import Event
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 import pytest
 
+from engine_store.entities import BY_MODEL
 from engine_store.errors import (
     AlreadyBootstrappedError,
     EmailExistsError,
@@ -19,7 +20,7 @@ from engine_store.errors import (
     UnavailableError,
 )
 from engine_store.models import Role, Status, UsageEntry, UsageSummary
-from engine_store.protocols import Store, Transaction
+from engine_store.protocols import Repositories, Store, Transaction
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.hanging import Threads
 from engine_store_contracts.patience import PATIENCE
@@ -33,7 +34,6 @@ from engine_store_contracts.suite.case import (
     successes,
 )
 from engine_store_contracts.suite.samples import (
-    ADMIN,
     METERED,
     VERSIONED,
     Kind,
@@ -66,6 +66,36 @@ def begun_beside(
             wait([rival], timeout=0.05)
         error = rival.exception(PATIENCE.seconds)
         return error if isinstance(error, EngineStoreError) else rival.result()
+
+
+Race: TypeAlias = Callable[[Repositories, int], Any]
+"""A call of which one at most is done, whoever makes it."""
+
+RACES = pytest.mark.parametrize(
+    ("call", "lost"),
+    [
+        pytest.param(
+            lambda s, n: s.users.create_initial_admin_if_none(user(str(n), role=Role.ADMIN)),
+            AlreadyBootstrappedError(),
+            marks=clause("4.2"),
+            id="first admins",
+        ),
+        pytest.param(
+            lambda s, n: s.users.create(user(str(n), "ann@example.org")),
+            EmailExistsError("user", "email", "ann@example.org"),
+            marks=clause("4.1"),
+            id="emails",
+        ),
+        pytest.param(
+            lambda s, n: s.workflows.set_status(
+                "w", Status.RUNNING, expected_statuses={Status.PENDING}
+            ),
+            StatusConflictError("w", frozenset({"PENDING"}), "RUNNING"),
+            marks=clause("5.4"),
+            id="claims by status",
+        ),
+    ],
+)
 
 
 class ConcurrencyCases(ContractCase):
@@ -160,15 +190,6 @@ class ConcurrencyCases(ContractCase):
         stored = repository.get("x")
         assert (stored.usage, stored.version) == (one.merge(other), 3)
 
-    @clause("3.4")
-    def test_a_reader_does_not_wait_for_an_open_transaction(self, store: Store) -> None:
-        created = store.workflows.create(workflow())
-        with store.transaction() as tx:
-            tx.workflows.set_status("w", Status.RUNNING)
-            [seen] = all_at_once([partial(store.workflows.get, "w")])
-            assert_same(seen, created)
-        assert store.workflows.get("w").status is Status.RUNNING
-
     @clause("3.5", "2.5")
     @each(METERED)
     def test_get_for_update_holds_the_row_until_the_end(self, store: Store, kind: Kind) -> None:
@@ -254,63 +275,25 @@ class ConcurrencyCases(ContractCase):
         assert [pair for pair in seen if pair[0] != pair[1]] == []
         assert store.workflows.get("w", with_tasks=True).tasks["t"].version == 60
 
-    @clause("4.2")
-    def test_of_many_first_admins_one_wins(self, store: Store) -> None:
-        admins = [user(f"admin-{number}", role=Role.ADMIN) for number in range(8)]
-        create = store.users.create_initial_admin_if_none
-        outcomes = all_at_once([partial(create, admin) for admin in admins])
-        [winner] = successes(outcomes)
-        assert_same(failures(outcomes), [AlreadyBootstrappedError()] * 7)
-        assert_same(store.users.list().items, (winner,))
-
-    @clause("4.2")
-    def test_beside_a_transaction_with_the_first_admin_there_is_no_other(
-        self, store: Store
+    @RACES
+    def test_of_many_who_race_one_wins(
+        self, store: Store, call: Race, lost: EngineStoreError
     ) -> None:
-        refused = begun_beside(
-            store,
-            lambda tx: tx.users.create_initial_admin_if_none(ADMIN),
-            partial(store.users.create_initial_admin_if_none, user(role=Role.ADMIN)),
-        )
-        assert_same(refused, AlreadyBootstrappedError())
-        assert [found.user_id for found in store.users.list().items] == ["root"]
-
-    @clause("4.1")
-    def test_of_many_users_with_one_email_one_wins(self, store: Store) -> None:
-        users = [user(str(n), "ann@example.org" if n % 2 else "ANN@EXAMPLE.ORG") for n in range(8)]
-        outcomes = all_at_once([partial(store.users.create, given) for given in users])
-        [winner] = successes(outcomes)
-        lost = [u for u in users if u.user_id != winner.user_id]
-        assert_same(failures(outcomes), [EmailExistsError("user", "email", u.email) for u in lost])
-        assert_same(store.users.list().items, (winner,))
-
-    @clause("5.4")
-    def test_of_many_claims_by_status_one_wins(self, store: Store) -> None:
         store.workflows.create(workflow())
-        claim = partial(
-            store.workflows.set_status, "w", Status.RUNNING, expected_statuses={Status.PENDING}
-        )
-        outcomes = all_at_once([claim] * 8)
+        outcomes = all_at_once([partial(call, store, number) for number in range(8)])
         [winner] = successes(outcomes)
-        lost = StatusConflictError("w", frozenset({"PENDING"}), "RUNNING")
         assert_same(failures(outcomes), [lost] * 7)
-        assert (winner.version, store.workflows.get("w").version) == (2, 2)
+        assert_same(BY_MODEL[type(winner)].of(store).list().items, (winner,))
 
-    @clause("5.4")
-    def test_a_guard_holds_beside_a_transaction_that_changes_the_status(self, store: Store) -> None:
+    @RACES
+    def test_who_races_a_transaction_loses_to_it(
+        self, store: Store, call: Race, lost: EngineStoreError
+    ) -> None:
         store.workflows.create(workflow())
-        refused = begun_beside(
-            store,
-            lambda tx: tx.workflows.set_status("w", Status.RUNNING),
-            partial(
-                store.workflows.set_status, "w", Status.PAUSED, expected_statuses=[Status.PENDING]
-            ),
-        )
-        assert_same(refused, StatusConflictError("w", frozenset({"PENDING"}), "RUNNING"))
-        assert (store.workflows.get("w").status, store.workflows.get("w").version) == (
-            Status.RUNNING,
-            2,
-        )
+        won: list[Any] = []
+        rival = partial(call, store, 1)
+        assert_same(begun_beside(store, lambda tx: won.append(call(tx, 0)), rival), lost)
+        assert_same(BY_MODEL[type(won[0])].of(store).list().items, tuple(won))
 
     @clause("5.5")
     def test_beside_a_transaction_that_completes_nothing_is_completed_again(

@@ -16,9 +16,6 @@ import pytest
 
 from engine_store.models import (
     ApiKey,
-    Component,
-    ExecutionType,
-    Role,
     Status,
     UsageSummary,
     WorkflowState,
@@ -35,13 +32,14 @@ from engine_store_contracts.suite.case import ContractCase, clause
 from engine_store_contracts.suite.hostile import DOCUMENTS, IDS, TIMES, TWINS, in_every_field
 from engine_store_contracts.suite.processes import Worker, at_once, workers
 from engine_store_contracts.suite.samples import (
+    CHOICES,
     KINDS,
-    VERSIONED,
     api_key,
     child,
     fingerprint,
     full_task,
     full_workflow,
+    rows_of_choices,
     task,
     user,
     workflow,
@@ -118,11 +116,10 @@ class ElsewhereCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reop
     @clause("2.1", "1.3")
     def test_another_process_reads_every_field_of_every_kind(self, check: Check) -> None:
         def write(store: Repositories) -> None:
-            for role in Role:
-                store.users.create(user(role.value, role=role))
-            store.api_keys.create(api_key("used", "user"))
-            store.api_keys.touch("used")
-            for kind in VERSIONED:
+            for kind, field, choices in CHOICES:
+                for row in rows_of_choices(kind, field, choices):
+                    kind.repository(store).create(row)
+            for kind in KINDS:
                 repository = kind.repository(store)
                 repository.create(kind.make("x"))
                 for _, write in writes_of(kind):
@@ -130,17 +127,9 @@ class ElsewhereCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reop
             usage = UsageSummary.of([FULL])
             store.workflows.create(full_workflow("full"))
             store.workflows.merge_usage("full", usage)
-            for status in Status:
-                store.workflows.set_status("full", status)
-                store.tasks.create(task(status.value, status=status))
             store.tasks.create(full_task("full"))
             store.tasks.merge_usage("full", usage)
             store.tasks.create(child("tool", "full", tool_id="search"))
-            for component in Component:
-                store.tasks.create(task(f"component {component.value}", component=component))
-            for execution_type in ExecutionType:
-                key = f"type {execution_type.value}"
-                store.tasks.create(task(key, execution_type=execution_type))
             for key, transform in (("done", None), ("not transformed", _raise)):
                 output: Document = {"zero": -0.0, "none": None, "empty": {}}
                 store.workflows.create(workflow(key))

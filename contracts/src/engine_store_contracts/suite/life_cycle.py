@@ -15,7 +15,6 @@ from engine_store_contracts.suite.transactions import everything, write_everywhe
 
 CALLS_OF_A_STORE: dict[str, Call] = {
     **{name: call for name, call in CALLS.items() if not name.endswith("get_for_update")},
-    "transaction": lambda s: s.transaction().__enter__(),
     "health": lambda s: s.health(),
     "migrator.status": lambda s: s.migrator.status(),
     "migrator.up": lambda s: s.migrator.up(),

@@ -110,21 +110,14 @@ class MigrationCases(ContractCase, needs=("migrations", "reopen"), fresh=True):
             return [step.version for step in steps]
 
         for target in range(newest - 1, -1, -1):
-            assert versions(store.migrator.down(target).steps) == [target + 1]
-            assert applied() == list(range(1, target + 1))
+            for _ in range(2):
+                assert versions(store.migrator.down(target).steps) == [target + 1]
+                assert applied() == list(range(1, target + 1))
+                store.migrator.up(target + 1)
+            store.migrator.down(target)
         for target in range(1, newest + 1):
             assert versions(store.migrator.up(target).steps) == [target]
             assert applied() == list(range(1, target + 1))
-        store.migrator.verify()
-
-    @clause("8.1", "8.3")
-    def test_each_step_can_be_reverted_and_applied_again_by_itself(self, store: Store) -> None:
-        for step in reversed(store.migrator.status()):
-            for _ in range(2):
-                store.migrator.down(step.version - 1)
-                store.migrator.up(step.version)
-            store.migrator.down(step.version - 1)
-        store.migrator.up()
         store.migrator.verify()
 
     @clause("8.1", "8.3")

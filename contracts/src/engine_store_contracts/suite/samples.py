@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 import attrs
@@ -20,7 +21,9 @@ from engine_store.errors import (
 )
 from engine_store.models import (
     ApiKey,
+    Component,
     ErrorInfo,
+    ExecutionType,
     Role,
     Status,
     TaskState,
@@ -112,7 +115,7 @@ def full_task(task_exec_id: str = "t", workflow_exec_id: str = "w") -> TaskState
 
 
 def increment(state: Any) -> Any:
-    """The state with 1 more in its input."""
+    """Return the state with 1 added to its input."""
     return attrs.evolve(state, input={"n": state.input["n"] + 1})
 
 
@@ -127,20 +130,20 @@ class Kind:
 
     @property
     def name(self) -> str:
-        """The name of its repository."""
+        """Return the name of its repository."""
         return self.entity.repository
 
     def evolve(self, row: Any, **fields: Any) -> Any:
-        """The row with these fields, but for those that rows of the kind do not have."""
+        """Return the row with these fields, except those that rows of the kind do not have."""
         known = {name: value for name, value in fields.items() if name in self.entity.fields}
         return attrs.evolve(row, **known)
 
     def exported(self, key: str = "x") -> Any:
-        """A row as another store has returned it."""
+        """Return a row as another store has returned it."""
         return self.evolve(self.make(key), **SAVED_FIELDS, last_used=UPDATED)
 
     def repository(self, store: Repositories) -> Any:
-        """Its repository; for API keys and tasks with the user or workflow they need."""
+        """Return its repository, with the user or workflow that API keys and tasks need."""
         if self.entity is API_KEY:
             store.users.upsert(user("ann"))
         if self.entity is TASK:
@@ -148,19 +151,19 @@ class Kind:
         return self.entity.of(store)
 
     def missing(self, key: str = "x") -> NotFoundError:
-        """The error about a row that is not there."""
+        """Return the error about a row that is not there."""
         return self.entity.not_found(key)
 
     def taken(self) -> AlreadyExistsError:
-        """The error about the key x that is taken."""
+        """Return the error about the key x that is taken."""
         return AlreadyExistsError(self.entity.label, self.entity.key_field, "x")
 
     def conflict(self, expected: int, actual: int) -> VersionConflictError:
-        """The error about a version of x that differs."""
+        """Return the error about a version of x that differs."""
         return VersionConflictError(self.entity.label, "x", expected=expected, actual=actual)
 
     def immutable(self, field: str) -> ImmutableFieldError:
-        """The error about a field of x that never changes."""
+        """Return the error about a field of x that never changes."""
         return ImmutableFieldError(self.entity.label, "x", field)
 
 
@@ -196,7 +199,7 @@ def each(kinds: Sequence[Kind]) -> pytest.MarkDecorator:
 
 
 def writes_of(kind: Kind) -> Iterator[tuple[str, Callable[[Any], Any]]]:
-    """Every way to write the row x of the kind, which is stored, by its repository."""
+    """Yield every way to write the stored row x of the kind by its repository."""
     if kind in VERSIONED:
         yield "update", lambda rows: rows.update(kind.change(rows.get("x"), 1))
         yield "upsert", lambda rows: rows.upsert(kind.make("x"))
@@ -206,3 +209,21 @@ def writes_of(kind: Kind) -> Iterator[tuple[str, Callable[[Any], Any]]]:
     if kind is WORKFLOWS:
         yield "set_status", lambda rows: rows.set_status("x", Status.PAUSED)
         yield "complete", lambda rows: rows.complete("x")
+    if kind is API_KEYS:
+        yield "touch", lambda rows: rows.touch("x")
+
+
+CHOICES: list[tuple[Kind, str, type[StrEnum]]] = [
+    (USERS, "role", Role),
+    (WORKFLOWS, "status", Status),
+    (TASKS, "status", Status),
+    (TASKS, "component", Component),
+    (TASKS, "execution_type", ExecutionType),
+]
+
+
+def rows_of_choices(kind: Kind, field: str, choices: type[StrEnum]) -> Iterator[Any]:
+    """Yield a row for each choice of a field, each with another id."""
+    for choice in choices:
+        row = kind.evolve(kind.make(f"{field} {choice}"), agent_id=None, action_id=None)
+        yield attrs.evolve(row, **{field: choice})

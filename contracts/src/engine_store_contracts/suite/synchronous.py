@@ -25,14 +25,13 @@ from engine_store_contracts.exact import exact
 from engine_store_contracts.faces import Face
 from engine_store_contracts.hanging import Threads
 from engine_store_contracts.patience import PATIENCE
-from engine_store_contracts.suite.calls import outcomes
+from engine_store_contracts.suite.calls import CALLS, outcomes
 from engine_store_contracts.suite.case import (
     ContractCase,
     assert_same,
     clause,
 )
 from engine_store_contracts.suite.samples import user, workflow
-from engine_store_contracts.suite.transactions import CALLS_OF_A_TRANSACTION
 
 T = TypeVar("T")
 
@@ -80,13 +79,13 @@ class SyncCases(ContractCase, faces=(Face.SYNC,)):
     def test_a_transaction_and_a_savepoint_belong_to_the_thread_that_began_them(
         self, store: Store
     ) -> None:
-        expected = exact(dict.fromkeys(CALLS_OF_A_TRANSACTION, TransactionClosedError()))
+        expected = exact(dict.fromkeys(CALLS, TransactionClosedError()))
         with store.transaction() as tx:
             tx.users.create(user("ann"))
-            calls = partial(outcomes, CALLS_OF_A_TRANSACTION, tx)
+            calls = partial(outcomes, CALLS, tx)
             assert exact(in_another_thread(calls)) == expected
             with tx.transaction() as inner:
-                calls = partial(outcomes, CALLS_OF_A_TRANSACTION, inner)
+                calls = partial(outcomes, CALLS, inner)
                 assert exact(in_another_thread(calls)) == expected
                 inner.users.create(user("bob"))  # its own thread goes on
         assert {u.user_id for u in store.users.list().items} == {"ann", "bob"}

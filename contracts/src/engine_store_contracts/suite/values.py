@@ -13,11 +13,7 @@ import pytest
 
 from engine_store.errors import WorkflowNotFoundError
 from engine_store.models import (
-    Component,
     ErrorInfo,
-    ExecutionType,
-    Role,
-    Status,
     TaskFilter,
     TaskState,
     WorkflowFilter,
@@ -38,29 +34,20 @@ from engine_store_contracts.suite.hostile import (
     in_every_field,
 )
 from engine_store_contracts.suite.samples import (
+    CHOICES,
     KINDS,
     METERED,
     SAVED_FIELDS,
-    TASKS,
-    USERS,
-    WORKFLOWS,
     Kind,
     api_key,
     child,
     each,
     fingerprint,
+    rows_of_choices,
     task,
     user,
     workflow,
 )
-
-CHOICES: list[tuple[Kind, str, type[StrEnum]]] = [
-    (USERS, "role", Role),
-    (WORKFLOWS, "status", Status),
-    (TASKS, "status", Status),
-    (TASKS, "component", Component),
-    (TASKS, "execution_type", ExecutionType),
-]
 
 BAD_FIELDS: dict[str, tuple[Any, str]] = {
     "error message with NUL": (workflow(error=ErrorInfo("a\0")), "workflow.error.message"),
@@ -208,10 +195,9 @@ class ValueCases(ContractCase):
         self, store: Store, kind: Kind, field: str, choices: type[StrEnum]
     ) -> None:
         repository = kind.repository(store)
-        for choice in choices:
-            row = kind.evolve(kind.make(choice.value), agent_id=None, action_id=None)
-            repository.create(attrs.evolve(row, **{field: choice}))
-            assert getattr(repository.get(choice.value), field) is choice
+        for row, choice in zip(rows_of_choices(kind, field, choices), choices, strict=True):
+            repository.create(row)
+            assert getattr(repository.get(kind.entity.key(row)), field) is choice
 
     @clause("1.3", "2.3")
     def test_what_is_stored_shares_nothing_with_what_was_given(self, store: Store) -> None:

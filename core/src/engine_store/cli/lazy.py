@@ -18,8 +18,7 @@ MODULES = {
     "users": ("users",),
     "keys": ("keys",),
     "workflows": ("workflows",),
-    "transfer": ("export", "import", "copy"),
-    "backup": ("backup",),
+    "transfer": ("export", "import", "copy", "backup"),
 }
 """The commands of each module here, in the order of the help."""
 

@@ -1,4 +1,4 @@
-"""export, import, copy: moving the rows of a store."""
+"""export, import, copy, backup: the rows of a store, or all of its database, elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from engine_store import transfer
 from engine_store.cli import NO
 from engine_store.cli.run import Run, command
 from engine_store.config import Config, DatabaseConfig
+from engine_store.discovery import load_driver
 from engine_store.errors import ConfigurationError, NotEmptyError
+from engine_store.protocols import BackupCapable
 from engine_store.startup import check
 from engine_store.transfer import OnProgress, TransferReport
 
@@ -96,6 +98,30 @@ def copy(
             from_, to, existing="skip" if skip_existing else "refuse", progress=progress
         )
     _answer(run, report)
+
+
+@command(app)
+def backup(
+    run: Run, target: Annotated[Path, typer.Argument(help="The file to make; it must not exist.")]
+) -> None:
+    """Copy the database into a file.
+
+    It may be in use. Not every driver can; what else to do is said then.
+    """
+    config = run.config().database
+    driver = load_driver(config.driver_name)
+    if not isinstance(driver, BackupCapable):
+        raise ConfigurationError("database.driver", f"{driver.name} offers no backup; use export")
+    if target.exists():
+        raise ConfigurationError("target", f"{target} exists already; name a new file")
+    with run.progress() as bar:
+        task = bar.add_task("backup", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        size = driver.backup(config, target, progress)
+    run.answer({"target": str(target), "bytes": size}, f"{target}: {size} bytes")
 
 
 def _answer(run: Run, report: TransferReport) -> None:

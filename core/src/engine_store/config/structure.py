@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 import attrs
 import cattrs
@@ -46,23 +46,23 @@ def setting(
     also: str | None = None,
     minimum: float | None = None,
     maximum: float | None = None,
+    unit: str = "",
     replaces: Collection[str] = (),
     **field: Any,
 ) -> Any:
     """An attrs field that can be configured. `help` says what it is for, in a sentence.
 
-    `also` is another name under which it may be given; a number lies between `minimum` and
-    `maximum`. One that says where the database is names in `replaces` what else says so: given by
-    a stronger source, it takes the place of those. A field with `repr=False` is a secret: its
+    `also` is another name under which it may be given; a number, of `unit`, lies between `minimum`
+    and `maximum`. One that says where the database is names in `replaces` what else says so: given
+    by a stronger source, it takes the place of those. A field with `repr=False` is a secret: its
     value is never shown.
     """
-    bounds = {"minimum": minimum, "maximum": maximum}
+    bounds = {"minimum": minimum, "maximum": maximum, "unit": unit}
     metadata = {"help": help, "also": also, "replaces": replaces, **bounds}
 
     def validate(made: Any, field: attrs.Attribute[Any], value: Any) -> None:
-        if not _fits(field, value):
-            kind = get_type_hints(type(made), include_extras=True)[field.name]
-            raise ConfigurationError(field.name, _bounds(field, kind))
+        if problem := _out_of_bounds(field, value):
+            raise ConfigurationError(field.name, problem)
 
     if minimum is not None or maximum is not None:
         field["validator"] = validate
@@ -75,22 +75,19 @@ DAY = 86_400
 
 def duration(default: float | None, help: str, *, minimum: float = 0) -> Any:  # noqa: A002
     """Return a setting of `Seconds`, from `minimum` to a day."""
-    return setting(default=default, minimum=minimum, maximum=DAY, help=help)
+    return setting(default=default, minimum=minimum, maximum=DAY, unit="seconds", help=help)
 
 
-def _fits(field: attrs.Attribute[Any], value: Any) -> bool:
-    """Whether a number lies between the bounds of its setting."""
-    minimum, maximum = field.metadata.get("minimum"), field.metadata.get("maximum")
-    if value is None:
-        return True
-    return (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
-
-
-def _bounds(field: attrs.Attribute[Any], kind: Any) -> str:
-    """The numbers that a setting takes, in words."""
-    minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
+def _out_of_bounds(field: attrs.Attribute[Any], value: Any) -> str | None:
+    """Return the numbers that a setting takes, in words, if this is none of them."""
+    known = field.metadata
+    minimum, maximum = known.get("minimum"), known.get("maximum")
+    if value is None or (
+        (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
+    ):
+        return None
     bounds = f"{minimum} or more" if maximum is None else f"{minimum} to {maximum}"
-    return f"expected {bounds}{' seconds' if Seconds in (kind, *get_args(kind)) else ''}"
+    return f"expected {bounds} {known['unit']}".rstrip()
 
 
 def seconds(text: str) -> float:
@@ -175,8 +172,8 @@ def _bounded(field: attrs.Attribute[Any]) -> Callable[[Any, Any], Any]:
 
     def structured(data: Any, kind: Any) -> Any:
         value = _converter.structure(data, kind)
-        if not _fits(field, value):
-            raise _OutOfBoundsError(_bounds(field, kind))
+        if problem := _out_of_bounds(field, value):
+            raise _OutOfBoundsError(problem)
         return value
 
     return structured

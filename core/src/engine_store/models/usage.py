@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TypeVar
 
+import attrs
 from attrs import frozen
 
 _T = TypeVar("_T", int, datetime)
@@ -78,26 +79,21 @@ def _is_canonical(entry: UsageEntry, key: tuple[str, str, str]) -> bool:
         key == (entry.provider, entry.model, entry.source or "")
         and entry.source != ""
         and entry.total_tokens is not None
-        and (len(agent_ids) < 2 or agent_ids == tuple(sorted(set(agent_ids))))
+        and (agent_ids == () or agent_ids == tuple(sorted(set(agent_ids))))
     )
 
 
 def _canonical(entry: UsageEntry) -> UsageEntry:
+    if _is_canonical(entry, entry.key):
+        return entry
     provider, model, source = entry.key
     total = entry.total_tokens
-    return UsageEntry(
+    return attrs.evolve(
+        entry,
         provider=provider,
         model=model,
-        prompt_tokens=entry.prompt_tokens,
-        completion_tokens=entry.completion_tokens,
         total_tokens=entry.prompt_tokens + entry.completion_tokens if total is None else total,
-        reasoning_tokens=entry.reasoning_tokens,
-        cached_prompt_tokens=entry.cached_prompt_tokens,
-        input_audio_tokens=entry.input_audio_tokens,
-        output_audio_tokens=entry.output_audio_tokens,
         agent_ids=tuple(sorted(set(entry.agent_ids))),
-        captured_at=entry.captured_at,
-        updated_at=entry.updated_at,
         source=source or None,
     )
 

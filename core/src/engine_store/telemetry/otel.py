@@ -29,6 +29,12 @@ SCOPE = "engine_store"
 BOUNDARIES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
 """The buckets of the conventions for the duration of operations, in seconds."""
 
+_COUNTERS = (
+    ("conflicts", "{conflict}", "Compare-and-sets that were lost, also if they were tried again."),
+    ("retries", "{retry}", "Attempts that lost to concurrent operations and were made again."),
+    ("migrations", "{step}", "Steps of the schema that were applied or reverted."),
+)
+
 
 class OpenTelemetry(Hooks):
     """A plugin that makes a span of each operation, and metrics.
@@ -63,20 +69,9 @@ class OpenTelemetry(Hooks):
             description="Duration of database client operations.",
             explicit_bucket_boundaries_advisory=BOUNDARIES,
         )
-        self._conflicts = self._meter.create_counter(
-            "engine_store.conflicts",
-            unit="{conflict}",
-            description="Compare-and-sets that were lost, also where they were tried again.",
-        )
-        self._retries = self._meter.create_counter(
-            "engine_store.retries",
-            unit="{retry}",
-            description="Attempts that lost to concurrent operations and were made again.",
-        )
-        self._migrations = self._meter.create_counter(
-            "engine_store.migrations",
-            unit="{step}",
-            description="Steps of the schema that were applied or reverted.",
+        self._conflicts, self._retries, self._migrations = (
+            self._meter.create_counter(f"engine_store.{name}", unit, description)
+            for name, unit, description in _COUNTERS
         )
         self._database: Attributes = {}
 

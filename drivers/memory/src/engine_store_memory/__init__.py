@@ -33,6 +33,7 @@ class MemoryOptions:
         default=BUSY_TIMEOUT,
         minimum=0,
         maximum=int(threading.TIMEOUT_MAX),
+        unit="seconds",
         help="How long a write waits for another thread's transaction.",
     )
 

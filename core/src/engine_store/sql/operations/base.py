@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
-from enum import Enum
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import attrs
 from attrs import frozen
@@ -97,12 +96,8 @@ class Operations(Generic[R]):
         return Page(items, encode_cursor(self.entity.repository, *last))
 
 
-class Action(Enum):
-    """How a state is written."""
-
-    CREATE = "create"
-    UPDATE = "update"
-    UPSERT = "upsert"
+Action: TypeAlias = Literal["create", "update", "upsert"]
+"""How a state is written."""
 
 
 class StateOperations(Operations[S]):
@@ -111,23 +106,21 @@ class StateOperations(Operations[S]):
     def _create(self, statement: Statement, state: S) -> Op[S]:
         self.entity.check(state)
         now = self._now()
-        return self._write(
-            statement, state, Action.CREATE, version=1, created_at=now, updated_at=now
-        )
+        return self._write(statement, state, "create", version=1, created_at=now, updated_at=now)
 
     def _restore(self, statement: Statement, state: S) -> Op[S]:
         self.entity.check(state)
         check_restored(state, self.entity.argument)
         saved = self._rows.as_saved(self.entity, state)
-        return self._write(statement, state, Action.CREATE, **saved)
+        return self._write(statement, state, "create", **saved)
 
     def _update(self, statement: Statement, state: S) -> Op[S]:
         self.entity.check(state)
-        return self._write(statement, state, Action.UPDATE, now=self._now())
+        return self._write(statement, state, "update", now=self._now())
 
     def _upsert(self, statement: Statement, state: S) -> Op[S]:
         self.entity.check(state)
-        return self._write(statement, state, Action.UPSERT, now=self._now())
+        return self._write(statement, state, "upsert", now=self._now())
 
     def _write(self, statement: Statement, state: S, action: Action, **stamps: Any) -> Op[S]:
         row = yield statement(**self._encode(state) | stamps)
@@ -141,14 +134,14 @@ class StateOperations(Operations[S]):
         key = self.entity.key(given)
         row, *others = yield (self._stored(key), *self._others(given, action))
         stored = None if row is None else self._decode(row)
-        if stored is None and action is Action.UPDATE:
+        if stored is None and action == "update":
             return self.entity.not_found(key)
         if stored is not None:
-            if action is Action.CREATE:
+            if action == "create":
                 return AlreadyExistsError(label, key_field, key)
             if (field := _changed_field(self.entity, stored, given)) is not None:
                 return ImmutableFieldError(label, key, field)
-            if action is Action.UPDATE and given.version != stored.version:
+            if action == "update" and given.version != stored.version:
                 return VersionConflictError(label, key, given.version, stored.version)
         if (obstacle := self._obstacle(given, stored, others)) is not None:
             return obstacle

@@ -184,7 +184,7 @@ class TaskOperations(StateOperations[TaskState]):
         return self._q.get_task(task_exec_id=key, workflow_exec_id=workflow_exec_id)
 
     def _others(self, given: TaskState, action: Action) -> Sequence[Call]:
-        if action is Action.UPDATE:  # what is stored refers to what is there
+        if action == "update":  # what is stored refers to what is there
             return ()
         workflow = self._q.get_workflow(workflow_exec_id=given.workflow_exec_id)
         if given.parent_state_id is None:
