@@ -17,7 +17,7 @@ from engine_store_contracts import report
 from engine_store_contracts.clauses import clauses_of
 from engine_store_contracts.display import Display, print_run
 from engine_store_contracts.harness import driver_of, why_unreachable
-from engine_store_contracts.recorder import is_writable
+from engine_store_contracts.recorder import why_unwritable
 from engine_store_contracts.report import Level, Report, Run
 
 CASE_TIMEOUT = 300
@@ -43,7 +43,9 @@ def prove(
     console = Console()
     _check_writable(json, html)
     for url in urls:
-        _check_reachable(url)
+        if (reason := why_unreachable(url)) is not None:
+            typer.echo(f"engine-store: {reason}", err=True)
+            raise typer.Exit(NOTHING_RUN)
     runs: list[Run] = []
     code: int = pytest.ExitCode.OK
     timeout = f"--timeout={CASE_TIMEOUT + 60 * case_minutes:.0f}"
@@ -58,7 +60,7 @@ def prove(
             runs.append(run)
         if code == pytest.ExitCode.INTERRUPTED:
             break
-    _write(report.made_now(runs), json, html)
+    report.save(report.made_now(runs), json=json, html=html)
     if code == pytest.ExitCode.INTERRUPTED:
         raise typer.Abort
     if not runs or any(run.level is Level.NONE for run in runs):
@@ -69,7 +71,7 @@ def put_together(reports: Sequence[Path], *, json: Path | None, html: Path | Non
     """One report of several. Raises `ConfigurationError` for a file that is none."""
     _check_writable(json, html)
     made = report.merge(map(_read, reports))
-    _write(made, json, html)
+    report.save(made, json=json, html=html)
     for run in made.runs:
         print_run(Console(), run)
 
@@ -104,25 +106,9 @@ def _run_suite(options: list[str], jobs: int, display: Display) -> int:
         )
 
 
-def _check_reachable(url: str) -> None:
-    """That the driver can open its database: else nothing can be run."""
-    if (reason := why_unreachable(url)) is not None:
-        typer.echo(f"engine-store: {reason}", err=True)
-        raise typer.Exit(NOTHING_RUN)
-
-
 def _check_writable(*files: Path | None) -> None:
-    """Say so now, and not after minutes, where a report cannot be written."""
-    for file in filter(None, files):
-        if not is_writable(file):
-            raise ConfigurationError("report", f"{file} cannot be written")
-
-
-def _write(made: Report, json: Path | None, html: Path | None) -> None:
-    if json is not None:
-        json.write_text(report.write(made), "utf-8")
-    if html is not None:
-        html.write_text(report.render(made), "utf-8")
+    if reason := why_unwritable(*files):
+        raise ConfigurationError("report", reason)
 
 
 def _read(file: Path) -> Report:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from inspect import getattr_static
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pytest
@@ -18,7 +17,7 @@ import pytest
 from engine_store_contracts import recording
 from engine_store_contracts.clauses import clauses_of
 from engine_store_contracts.profiles import ProfileName
-from engine_store_contracts.recorder import Recorder, is_writable, make_printable, printable
+from engine_store_contracts.recorder import Recorder, make_printable, printable, why_unwritable
 
 if TYPE_CHECKING:
     from engine_store_contracts.reuse import Reuse
@@ -77,9 +76,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make `clause` known, also under `--strict-markers`; choose a seed; record the outcomes."""
-    for file in filter(None, (config.option.contract_json, config.option.contract_html)):
-        if not is_writable(Path(file)):  # now, and not after minutes
-            raise pytest.UsageError(f"{file} cannot be written")
+    if reason := why_unwritable(config.option.contract_json, config.option.contract_html):
+        raise pytest.UsageError(reason)
     try:
         config.stash[_WANTED] = {
             known for number in config.option.contract_clauses for known in clauses_of(number)

@@ -28,7 +28,6 @@ class Profile:
     new seeds, for as many minutes as it is given, each face by itself.
     """
 
-    name: ProfileName
     examples: Mapping[Face, int]
     steps: int
     kills: int
@@ -38,7 +37,6 @@ class Profile:
 
 
 QUICK = Profile(
-    ProfileName.QUICK,
     examples={Face.SYNC: 40, Face.ASYNC: 12},
     steps=50,
     kills=50,
@@ -47,7 +45,6 @@ QUICK = Profile(
 )
 
 THOROUGH = Profile(
-    ProfileName.THOROUGH,
     examples={Face.SYNC: 400, Face.ASYNC: 200},
     steps=80,
     kills=200,
@@ -55,6 +52,10 @@ THOROUGH = Profile(
     steps_of_workers=800,
 )
 
-SOAK = evolve(QUICK, name=ProfileName.SOAK, examples=dict.fromkeys(Face, 100), steps=80, soaks=True)
+SOAK = evolve(QUICK, examples=dict.fromkeys(Face, 100), steps=80, soaks=True)
 
-PROFILES: dict[str, Profile] = {profile.name: profile for profile in (QUICK, THOROUGH, SOAK)}
+PROFILES = {
+    ProfileName.QUICK: QUICK,
+    ProfileName.THOROUGH: THOROUGH,
+    ProfileName.SOAK: SOAK,
+}

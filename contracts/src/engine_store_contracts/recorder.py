@@ -20,7 +20,10 @@ from engine_store_contracts import recording
 if TYPE_CHECKING:
     from engine_store_contracts.report import Case, Run
 
-_SEVERITY = ["", "passed", "skipped", "failed"]
+_OUTCOMES = {"passed": "passed", "skipped": "unsupported"}
+"""Of what pytest says. What other plugins make of a failure, such as a rerun, is a failure."""
+
+_SEVERITY = ["not run", "passed", "unsupported", "failed"]
 
 
 class Recorder:
@@ -48,11 +51,10 @@ class Recorder:
             )
         case["properties"] = properties
         case["seconds"] += report.duration
-        # What other plugins make of a failure, such as that the case runs again, is none the less.
-        outcome = report.outcome if report.outcome in _SEVERITY else "failed"
+        outcome = _OUTCOMES.get(report.outcome, "failed")
         # A case that was only set up, since its process died, has not passed.
         if report.when == "call" or not report.passed:
-            case["outcome"] = max(case["outcome"] or "", outcome, key=_SEVERITY.index)
+            case["outcome"] = max(case["outcome"], outcome, key=_SEVERITY.index)
         if outcome == "failed":
             case["failure"] = "\n".join(filter(None, [case["failure"], report.longreprtext]))
 
@@ -83,15 +85,11 @@ class Recorder:
         for case in session.config.stash.get(recording.COLLECTED, []):
             self._case(case)
         option = session.config.option
-        if not (option.contract_json or option.contract_html):
-            return
-        from engine_store_contracts import report
+        if option.contract_json or option.contract_html:
+            from engine_store_contracts import report
 
-        made = report.made_now(self.runs())
-        if option.contract_json:
-            Path(option.contract_json).write_text(report.write(made), "utf-8")
-        if option.contract_html:
-            Path(option.contract_html).write_text(report.render(made), "utf-8")
+            made = report.made_now(self.runs())
+            report.save(made, json=option.contract_json, html=option.contract_html)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """One line for each driver: what it has earned."""
@@ -135,16 +133,20 @@ class Recorder:
 
     def _case(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """What is known of a case, from now on."""
-        fresh = {"found": found, "properties": {}, "outcome": None, "seconds": 0.0, "failure": None}
+        fresh = {"found": found, "properties": {}, "seconds": 0.0, "failure": None}
+        fresh["outcome"] = _SEVERITY[0]
         return self._cases[found["subject"]].setdefault(found["id"], fresh)
 
     def _note_problem(self, text: str) -> None:
         self._problems.append(printable(text, self._config.option.store_url))
 
 
-def is_writable(file: Path) -> bool:
-    """Whether a report can be written there."""
-    return not file.is_dir() and os.access(file if file.exists() else file.parent, os.W_OK)
+def why_unwritable(*files: Path | str | None) -> str | None:
+    """Why a report cannot be written to one of the files: to say so now, and not after minutes."""
+    for file in [Path(file) for file in files if file]:
+        if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+            return f"{file} cannot be written"
+    return None
 
 
 def make_printable(report: pytest.TestReport, url: str | None) -> None:
@@ -188,18 +190,12 @@ def _place(known: Mapping[str, Any]) -> int:
 def _case(known: Mapping[str, Any]) -> Case:
     from engine_store_contracts.report.model import Case, Outcome
 
-    outcomes = {
-        "passed": Outcome.PASSED,
-        "failed": Outcome.FAILED,
-        "skipped": Outcome.UNSUPPORTED,
-        None: Outcome.NOT_RUN,
-    }
     properties = known["properties"]
     capability, reason = properties.get(recording.UNSUPPORTED, (None, None))
     return Case(
         id=known["found"]["id"],
         clauses=tuple(known["found"]["clauses"]),
-        outcome=outcomes[known["outcome"]],
+        outcome=Outcome(known["outcome"]),
         seconds=round(known["seconds"], 3),
         capability=capability,
         reason=reason,

@@ -83,6 +83,8 @@ key_ids = st.sampled_from(["key", "KEY", "k\u00e9"])
 workflow_exec_ids = st.sampled_from(["w", "W", "w", "W", "\U0001f600"])
 workflow_ids = st.sampled_from(["report", "Report"])
 task_exec_ids = st.sampled_from(["t1", "t2", "t3", "t4", "T1", "\uff5a", "\U00010000"])
+prefixes = st.sampled_from(["p1", "p2", "P1"])
+fingerprints = st.sampled_from([b"\x00" * 32, b"\xff" * 32, bytes(range(32))])
 task_ids = st.sampled_from(["draft", "check"])
 agent_ids = st.sampled_from(["writer", "Writer"])
 action_ids = st.just("write")
@@ -100,8 +102,8 @@ api_keys = st.builds(
     ApiKey,
     key_ids,
     user_ids,
-    prefix=st.sampled_from(["p1", "p2", "P1"]),
-    fingerprint=st.sampled_from([b"\x00" * 32, b"\xff" * 32, bytes(range(32))]),
+    prefix=prefixes,
+    fingerprint=fingerprints,
     hash=st.binary(min_size=1, max_size=4),
     last_used=st.none() | times,
 )

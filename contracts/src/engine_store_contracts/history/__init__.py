@@ -10,7 +10,7 @@ make the question so easy that a search over all orders, as the general ones do,
 
 from engine_store_contracts.history.events import Event
 from engine_store_contracts.history.paging import check_pages
-from engine_store_contracts.history.registers import check_registers, check_usage
+from engine_store_contracts.history.registers import check_registers
 from engine_store_contracts.history.runners import run
 from engine_store_contracts.history.transactions import check_transactions
 
@@ -19,6 +19,5 @@ __all__ = [
     "check_pages",
     "check_registers",
     "check_transactions",
-    "check_usage",
     "run",
 ]

@@ -141,6 +141,11 @@ class Event:
             return inf
         return self.returned
 
+    @property
+    def observed(self) -> tuple[Observe, ...]:
+        """What it returned; nothing where it did not."""
+        return self.completion.observed if isinstance(self.completion, Ok) else ()
+
     def __str__(self) -> str:
         end = "" if self.returned is None else self.returned
         return f"{self.worker}: {self.call} -> {self.completion} [{self.invoked}..{end}]"

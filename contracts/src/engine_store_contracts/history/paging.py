@@ -22,17 +22,17 @@ def check_pages(history: Iterable[Event]) -> list[str]:
     events = list(history)
     births = _calls(events, "create", "upsert")
     deaths = _calls(events, "delete")
-    violations: list[str] = []
-    for run in events:
-        if run.call.is_paging and isinstance(run.completion, Ok):
-            seen = run.completion.observed
-            violations += [
-                *_repeated(run, seen),
-                *_skipped(run, seen, births, deaths),
-                *_not_there(run, seen, births, deaths),
-                *_disordered(run, seen),
-            ]
-    return violations
+    return [
+        violation
+        for run in events
+        if run.call.is_paging and isinstance(run.completion, Ok)
+        for violation in (
+            *_repeated(run),
+            *_skipped(run, births, deaths),
+            *_not_there(run, births, deaths),
+            *_disordered(run),
+        )
+    ]
 
 
 def _calls(events: Iterable[Event], *kinds: str) -> Calls:
@@ -53,14 +53,14 @@ def _may_be_done_by_the_end(calls: Iterable[Event], run: Event) -> bool:
     return any(event.invoked <= run.ended for event in calls)
 
 
-def _repeated(run: Event, seen: Sequence[Observe]) -> Iterator[str]:
-    for entity, times in Counter(row.entity for row in seen).items():
+def _repeated(run: Event) -> Iterator[str]:
+    for entity, times in Counter(row.entity for row in run.observed).items():
         if times > 1:
             yield f"{entity} is shown {times} times: {run}"
 
 
-def _skipped(run: Event, seen: Sequence[Observe], births: Calls, deaths: Calls) -> Iterator[str]:
-    repository, shown = run.call.repository, {row.entity for row in seen}
+def _skipped(run: Event, births: Calls, deaths: Calls) -> Iterator[str]:
+    repository, shown = run.call.repository, {row.entity for row in run.observed}
     for entity, calls in births.items():
         if entity in shown or not entity.startswith(f"{repository}/"):
             continue
@@ -69,8 +69,8 @@ def _skipped(run: Event, seen: Sequence[Observe], births: Calls, deaths: Calls) 
             yield f"{entity} is skipped: {run}; it is there since {born}"
 
 
-def _not_there(run: Event, seen: Sequence[Observe], births: Calls, deaths: Calls) -> Iterator[str]:
-    for entity in dict.fromkeys(row.entity for row in seen):
+def _not_there(run: Event, births: Calls, deaths: Calls) -> Iterator[str]:
+    for entity in dict.fromkeys(row.entity for row in run.observed):
         dead = _was_done_before(deaths.get(entity, ()), run)
         if dead is not None:
             yield f"{entity} is shown: {run}; it was gone since {dead}"
@@ -78,8 +78,8 @@ def _not_there(run: Event, seen: Sequence[Observe], births: Calls, deaths: Calls
             yield f"{entity} is shown before it was created: {run}"
 
 
-def _disordered(run: Event, seen: Sequence[Observe]) -> Iterator[str]:
-    for one, other in pairwise(seen):
+def _disordered(run: Event) -> Iterator[str]:
+    for one, other in pairwise(run.observed):
         before, after = _position(one), _position(other)
         if run.call.repository in NEWEST_FIRST:
             before, after = after, before

@@ -28,45 +28,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from engine_store_contracts.history.events import Event, Fail, Write
-from engine_store_contracts.history.replay import Followed, Value, replay
+from engine_store_contracts.history.events import Event, Fail
+from engine_store_contracts.history.replay import replay
 from engine_store_contracts.history.sights import Register, registers_of
 
 EXPECTED_FAILURES = {"AlreadyExistsError", "RolledBack", "VersionConflictError"}
 
 
 def check_registers(history: Iterable[Event]) -> list[str]:
-    """Why the tags and statuses read and written are not linearizable, entity by entity."""
+    """Why what was read and written is not linearizable, entity by entity.
+
+    Usage is what the version before had and what its write added. So what was seen last is the sum
+    of all that was acknowledged, and of some that is unknown.
+    """
     events = list(history)
     violations = list(_failures(events))
     for register in registers_of(events):
-        violations += [*_real_time(register), *replay(register, CONTENT)]
+        violations += [*_real_time(register), *replay(register)]
     return violations
-
-
-def check_usage(history: Iterable[Event]) -> list[str]:
-    """Where the usage at a version is not that at the version before and what its write added.
-
-    So what was seen last is the sum of all that was acknowledged, and of some that is unknown.
-    """
-    return [text for register in registers_of(history) for text in replay(register, USAGE)]
-
-
-def _after_setting(value: Value, write: Write) -> Value:
-    tag, status = value
-    return (
-        tag if write.tag is None else write.tag,
-        status if write.status is None else write.status,
-    )
-
-
-def _after_adding(value: Value, write: Write) -> Value:
-    [usage] = value if write.usage is None else (write.usage,)
-    return (usage + write.adds if isinstance(usage, int) else None,)
-
-
-CONTENT = Followed((None, None), lambda seen: (seen.tag, seen.status), _after_setting)
-USAGE = Followed((None,), lambda seen: (seen.usage,), _after_adding)
 
 
 def _failures(history: Iterable[Event]) -> Iterator[str]:

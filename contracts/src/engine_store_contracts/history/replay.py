@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import TypeAlias
 
-from attrs import frozen
-
-from engine_store_contracts.history.events import Observe, Write
+from engine_store_contracts.history.events import Write
 from engine_store_contracts.history.sights import Register, Sight
 
-Value: TypeAlias = tuple[object, ...]
-"""What is followed from version to version, with None in it for what is not known."""
+Value: TypeAlias = tuple[str | None, str | None, int | None]
+"""The tag, the status and the usage of an entity at a version; None for what is not known."""
 
 State: TypeAlias = tuple[frozenset[int], Value]
 """Where a replay has come: the doubtful writes it took as done, by number, and the value."""
 
-
-@frozen
-class Followed:
-    """What a replay follows: the value of an entity, and what a write makes of it."""
-
-    unknown: Value
-    value: Callable[[Observe], Value]
-    after: Callable[[Value, Write], Value]
+UNKNOWN: Value = (None, None, None)
 
 
-def replay(register: Register, followed: Followed) -> Iterator[str]:
+def replay(register: Register) -> Iterator[str]:
     """Where no sequence of writes, one for each version, leads to what was seen.
 
     Every choice of doubtful writes that agrees with what was seen so far is followed at once.
@@ -41,30 +32,30 @@ def replay(register: Register, followed: Followed) -> Iterator[str]:
     sights: dict[int, list[Sight]] = defaultdict(list)
     for sight in register.sights:
         sights[sight.version].append(sight)
-    states: Collection[State] = {(frozenset(), followed.unknown)}
+    states: Collection[State] = {(frozenset(), UNKNOWN)}
     for version in range(1, register.last + 1):
         writers = [sight for sight in sights[version] if sight.write is not None]
         writer = writers[0] if writers else None
         for other in writers[1:]:
             yield f"{register.entity}: version {version} was stored twice: {writer} and {other}"
-        shown, differing = _shown(sights[version], followed)
+        shown, differing = _shown(sights[version])
         yield from (f"{register.entity}: {text}" for text in differing)
         reached = {
             (used, after if shown is None else shown)
             for state in states
-            for used, after in _next_states(register, version, writer, state, followed)
+            for used, after in _next_states(register, version, writer, state)
             if shown is None or _agree(after, shown)
         }
         if not reached:
             yield _unexplained(register, version, writer, sights)
-            reached = {(used, shown or followed.unknown) for used, _ in states}
+            reached = {(used, shown or UNKNOWN) for used, _ in states}
         states = reached
 
 
-def _shown(sights: list[Sight], followed: Followed) -> tuple[Value | None, list[str]]:
+def _shown(sights: list[Sight]) -> tuple[Value | None, list[str]]:
     """The value at a version, as its writer saw it or else the first, and who saw another."""
     seen = sorted((s for s in sights if s.seen is not None), key=lambda s: s.write is None)
-    values = [followed.value(s.seen) for s in seen if s.seen is not None]
+    values = [(s.seen.tag, s.seen.status, s.seen.usage) for s in seen if s.seen is not None]
     differing = [
         f"one version, two values: {seen[0]} and {sight}"
         for sight, value in zip(seen, values, strict=True)
@@ -74,19 +65,30 @@ def _shown(sights: list[Sight], followed: Followed) -> tuple[Value | None, list[
 
 
 def _next_states(
-    register: Register, version: int, writer: Sight | None, state: State, followed: Followed
+    register: Register, version: int, writer: Sight | None, state: State
 ) -> Iterator[State]:
     """What one write can make of `state`: the acknowledged one, or else a doubtful one."""
     used, value = state
     if writer is not None and writer.write is not None:
         if _is_possible(writer.write, version):
-            yield used, followed.after(value, writer.write)
+            yield used, _after(value, writer.write)
         return
     for number, (event, write) in enumerate(register.doubtful):
         earlier = register.before(event.invoked)
         in_time = earlier is None or earlier.version < version
         if number not in used and in_time and _is_possible(write, version):
-            yield used | {number}, followed.after(value, write)
+            yield used | {number}, _after(value, write)
+
+
+def _after(value: Value, write: Write) -> Value:
+    """What the write makes of the value."""
+    tag, status, usage = value
+    usage = usage if write.usage is None else write.usage
+    return (
+        tag if write.tag is None else write.tag,
+        status if write.status is None else write.status,
+        None if usage is None else usage + write.adds,
+    )
 
 
 def _is_possible(write: Write, version: int) -> bool:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from engine_store.errors import EngineStoreError
+from engine_store.models.pages import read_pages
 from engine_store.protocols import Repositories, Store
 from engine_store_contracts.history.events import Event, settled
 from engine_store_contracts.history.programs import Call, Pages, Program, Request, Transaction
@@ -46,12 +47,7 @@ def _answer(store: Store, request: Request) -> Any:
                         raise RolledBack
                 return answers
             case Pages(repository, limit):
-                page = getattr(store, repository).list(limit=limit)
-                rows = list(page.items)
-                while page.next_cursor is not None:
-                    page = getattr(store, repository).list(limit=limit, cursor=page.next_cursor)
-                    rows += page.items
-                return rows
+                return list(read_pages(getattr(store, repository).list, limit))
     except (EngineStoreError, RolledBack) as exc:
         return exc
 

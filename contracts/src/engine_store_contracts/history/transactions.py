@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
-from engine_store_contracts.history.events import Event, Fail, Info, Ok
+from engine_store_contracts.history.events import Event, Fail, Info
 from engine_store_contracts.history.sights import Register, registers_of
 
 Versions = Mapping[str, int]
@@ -38,10 +38,8 @@ def check_transactions(history: Iterable[Event]) -> list[str]:
 
 def _stored(transaction: Event, registers: Mapping[str, Register]) -> Versions:
     """The version it stored of each entity, as far as it was acknowledged or seen."""
-    if isinstance(transaction.completion, Ok):
-        return {seen.entity: seen.version for seen in transaction.completion.observed}
-    if isinstance(transaction.completion, Fail):
-        return {}
+    if not isinstance(transaction.completion, Info):
+        return _versions(transaction)
     stored = {}
     for write in transaction.call.writes:
         sights = registers[write.entity].sights
@@ -49,6 +47,11 @@ def _stored(transaction: Event, registers: Mapping[str, Register]) -> Versions:
         if versions:
             stored[write.entity] = min(versions)
     return stored
+
+
+def _versions(event: Event) -> Versions:
+    """The version it returned of each entity."""
+    return {seen.entity: seen.version for seen in event.observed}
 
 
 def _undone_but_seen(events: Sequence[Event]) -> Iterator[str]:
@@ -60,16 +63,16 @@ def _undone_but_seen(events: Sequence[Event]) -> Iterator[str]:
         if write.tag is not None
     }
     for event in events:
-        for seen in event.completion.observed if isinstance(event.completion, Ok) else ():
+        for seen in event.observed:
             if (seen.entity, seen.tag) in undone:
                 yield f"{seen} was undone and seen: {undone[seen.entity, seen.tag]} by {event}"
 
 
 def _torn(transactions: Sequence[tuple[Event, Versions]], events: Sequence[Event]) -> Iterator[str]:
     for event in events:
-        if not isinstance(event.completion, Ok) or event.call.is_paging:
+        if event.call.is_paging:
             continue
-        view = {seen.entity: seen.version for seen in event.completion.observed}
+        view = _versions(event)
         for transaction, stored in transactions:
             common = sorted(view.keys() & stored.keys())
             done = [entity for entity in common if view[entity] >= stored[entity]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, cast
@@ -44,13 +44,13 @@ class Rollback(Exception):
 
 
 @frozen
-class _Level:
-    """A transaction or savepoint, open on both stores, and its name in the script."""
+class _Scope:
+    """Both stores, or a transaction or savepoint open on both, and its name in the script."""
 
-    managers: tuple[AbstractContextManager[Transaction], AbstractContextManager[Transaction]]
-    tested: Transaction
-    reference: Transaction
     name: str
+    tested: Repositories
+    reference: Repositories
+    managers: Sequence[AbstractContextManager[Transaction]] = ()
 
 
 @define
@@ -92,14 +92,13 @@ class SideBySide(RuleBasedStateMachine):
         self.script = Script()
         self._subject = subject
         self._reference: Store = MemoryStore(clock) if reference is None else reference
-        self._levels: list[_Level] = []
+        self._levels: list[_Scope] = []
         self._clock = clock
         self._clock.time = START
 
     def both(self, call: Callable[[Repositories], Any]) -> Any:
         """Make the call on both, and return the outcome, which must be the same."""
-        name, tested, reference = self._scope
-        return self._compared(call, Recorded(tested, self.script, name), reference)
+        return self._compared(call, self._recorded, self._scope.reference)
 
     def state(self, call: Callable[[Repositories], Any]) -> MultipleResults[Any]:
         """Make the call on both, for a bundle: with the state returned, if there is one."""
@@ -156,27 +155,21 @@ class SideBySide(RuleBasedStateMachine):
     @precondition(lambda self: self._levels)
     @rule()
     def commit(self) -> None:
-        level = self._levels.pop()
-        self.script.add(f"{level.name}_manager.__exit__(None, None, None)")
-        for manager in level.managers:
-            assert not manager.__exit__(None, None, None)
+        self._end("None, None, None", None, None)
 
     @precondition(lambda self: self._levels)
     @rule()
     def roll_back(self) -> None:
-        level = self._levels.pop()
-        self.script.add(f"{level.name}_manager.__exit__(LookupError, LookupError(), None)")
-        error = Rollback()
-        for manager in level.managers:
-            assert not manager.__exit__(Rollback, error, None)
+        self._end("LookupError, LookupError(), None", Rollback, Rollback())
 
     @invariant()
     def every_row_is_the_same(self) -> None:
-        name, tested, reference = self._scope
-        self._compared(_everything, tested, reference, f"show(lambda: everything({name}))")
-        if self._levels:  # and what the others see of it
-            shown = "show(lambda: everything(store))"
-            self._compared(_everything, self._subject.store, self._reference, shown)
+        for scope in (
+            *self._levels[-1:],
+            self._outside,
+        ):  # a transaction, and what others see of it
+            shown = f"show(lambda: everything({scope.name}))"
+            self._compared(_everything, scope.tested, scope.reference, shown)
 
     def teardown(self) -> None:
         """Leave the stores empty for the next example."""
@@ -187,27 +180,37 @@ class SideBySide(RuleBasedStateMachine):
             delete_everything(store)
 
     @property
-    def _scope(self) -> tuple[str, Repositories, Repositories]:
-        """Where calls are made, the innermost transaction or the stores; its name in the script."""
-        if not self._levels:
-            return "store", self._subject.store, self._reference
-        return self._levels[-1].name, self._levels[-1].tested, self._levels[-1].reference
+    def _outside(self) -> _Scope:
+        return _Scope("store", self._subject.store, self._reference)
+
+    @property
+    def _scope(self) -> _Scope:
+        """Where calls are made: the innermost transaction, or the stores."""
+        return self._levels[-1] if self._levels else self._outside
+
+    @property
+    def _recorded(self) -> Repositories:
+        """What is tested, with every call noted in the script."""
+        return cast("Repositories", Recorded(self._scope.tested, self.script, self._scope.name))
 
     def _begin(self) -> None:
-        outer, *scopes = self._scope
-        name = f"tx{len(self._levels) + 1}"
-        self.script.add(f"{name}_manager = {outer}.transaction()")
+        outer, name = self._scope, f"tx{len(self._levels) + 1}"
+        self.script.add(f"{name}_manager = {outer.name}.transaction()")
         self.script.add(f"{name} = {name}_manager.__enter__()")
-        managers = scopes[0].transaction(), scopes[1].transaction()
+        managers = outer.tested.transaction(), outer.reference.transaction()
         tested, reference = (manager.__enter__() for manager in managers)
-        self._levels.append(_Level(managers, tested, reference, name))
+        self._levels.append(_Scope(name, tested, reference, managers))
+
+    def _end(self, shown: str, kind: type[Rollback] | None, error: Rollback | None) -> None:
+        level = self._levels.pop()
+        self.script.add(f"{level.name}_manager.__exit__({shown})")
+        for manager in level.managers:
+            assert not manager.__exit__(kind, error, None)
 
     def _next_page(self, paging: Paging) -> Paging | None:
         """Read a page of both lists; the rest, if any."""
-        name, tested, reference = self._scope
-        recorded = cast("Repositories", Recorded(tested, self.script, name))
-        found = paging.call(recorded, paging.found)
-        expected = paging.call(reference, paging.expected)
+        found = paging.call(self._recorded, paging.found)
+        expected = paging.call(self._scope.reference, paging.expected)
         self._check_same(found.items, expected.items)
         following = attrs.evolve(paging, found=found.next_cursor, expected=expected.next_cursor)
         self._check_same(following.found is None, following.expected is None)
@@ -216,12 +219,12 @@ class SideBySide(RuleBasedStateMachine):
     def _compared(
         self,
         call: Callable[[Repositories], Any],
-        tested: Repositories | Recorded,
+        tested: Repositories,
         reference: Repositories,
         shown: str | None = None,
     ) -> Any:
         self._subject.calls += 1
-        found = outcome(partial(call, cast("Repositories", tested)))
+        found = outcome(partial(call, tested))
         expected = outcome(partial(call, reference))
         self._check_same(found, expected, shown)
         return expected

@@ -7,32 +7,39 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import count
 from time import monotonic
-from typing import cast
+from typing import Any, cast
 
+import attrs
 import hypothesis
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    MultipleResults,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from engine_store.entities import BY_MODEL, Row
-from engine_store.models import Role, Status
+from engine_store.entities import BY_MODEL, ENTITIES, TASK, Row
+from engine_store.errors import EngineStoreError
+from engine_store.models import Role, Status, TaskState, WorkflowState
 from engine_store.protocols import Repositories
 from engine_store_contracts import recording
 from engine_store_contracts import strategies as some
 from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.harness import Database
 from engine_store_contracts.machine.base import SideBySide, Subject
-from engine_store_contracts.machine.tasks import TaskRules
-from engine_store_contracts.machine.users import UserRules
-from engine_store_contracts.machine.workflows import WorkflowRules
+from engine_store_contracts.machine.rules import SEEN, with_rules
 from engine_store_contracts.profiles import Profile
 from engine_store_contracts.suite import samples
 from engine_store_contracts.suite.case import ContractCase, clause
 from engine_store_contracts.suite.elsewhere import differences, reader_of
 
 
-class StoreMachine(UserRules, WorkflowRules, TaskRules):
+@with_rules(*ENTITIES)
+class StoreMachine(SideBySide):
     """Everything at once, beginning with a few rows so that most calls find something."""
 
     @initialize(
@@ -55,6 +62,34 @@ class StoreMachine(UserRules, WorkflowRules, TaskRules):
         ]
         for row in rows:
             assert isinstance(self.both(partial(_create, row)), type(row))
+
+    @rule(target=SEEN[TASK], parent=SEEN[TASK], state=some.tasks)
+    def create_child(self, parent: TaskState, state: TaskState) -> MultipleResults[Any]:
+        """Below a task that was there once; without actors, so that most can be stored."""
+        child = attrs.evolve(
+            state,
+            workflow_exec_id=parent.workflow_exec_id,
+            parent_state_id=parent.task_exec_id,
+            agent_id=None,
+            action_id=None,
+            tool_id=None,
+        )
+        return self.state(lambda s: s.tasks.create(child))
+
+    @rule(state=some.workflows, bad=some.illegal_documents(), field=st.sampled_from(["in", "out"]))
+    def write_illegal_document(self, state: WorkflowState, bad: Any, field: str) -> None:
+        illegal = attrs.evolve(state, **{f"{field}put": bad})
+        written = self.both(lambda s: s.workflows.upsert(illegal))
+        assert isinstance(written, EngineStoreError)
+
+    @rule(key=some.illegal_ids)
+    def use_an_illegal_id(self, key: Any) -> None:
+        for call in (
+            lambda s: s.users.get(key),
+            lambda s: s.workflows.delete(key),
+            lambda s: s.tasks.tree(key),
+        ):
+            assert isinstance(self.both(call), EngineStoreError)
 
     @precondition(lambda self: self._subject.elsewhere is not None and not self._levels)
     @rule()

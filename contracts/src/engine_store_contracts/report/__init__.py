@@ -1,7 +1,7 @@
 """What a run of the suite found: as JSON (`schema.json` says how), and as a page for people."""
 
 from engine_store_contracts.report.model import Case, Level, Outcome, Report, Run
-from engine_store_contracts.report.page import render
+from engine_store_contracts.report.page import render, save
 from engine_store_contracts.report.text import made_now, merge, read, summary, write
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "merge",
     "read",
     "render",
+    "save",
     "summary",
     "write",
 ]

@@ -1,11 +1,14 @@
-"""Reports as a page for people: one file that needs nothing else."""
+"""Reports as a page for people, one file that needs nothing else; saving them in either form."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from engine_store_contracts.clauses import CLAUSES, is_clause
 from engine_store_contracts.report.model import Level, Outcome, Report
+from engine_store_contracts.report.text import write
 
 _SIGNS = {
     Outcome.PASSED: "✓",
@@ -35,3 +38,10 @@ def render(report: Report) -> str:
         Outcome=Outcome,
         Level=Level,
     )
+
+
+def save(report: Report, *, json: Path | str | None, html: Path | str | None) -> None:
+    """Write the report to the files given."""
+    for file, form in ((json, write), (html, render)):
+        if file:
+            Path(file).write_text(form(report), "utf-8")

