@@ -129,7 +129,7 @@ def test_a_connection_that_cannot_be_used_is_replaced(pool: Pool) -> None:
 def test_the_pool_of_an_asynchronous_store_is_lost_by_a_fork(pool: Pool) -> None:
     pool.after_fork_in_child()
     run(run(pool.acquire()).release())
-    pool.stays = "an asynchronous store stays with its process"
+    pool.process_bound = "an asynchronous store stays with its process"
     pool.after_fork_in_child()
     with pytest.raises(UnavailableError) as caught:
         run(pool.acquire())

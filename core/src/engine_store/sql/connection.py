@@ -104,7 +104,7 @@ class BlockingPool(Pool, Protocol):
     timeout: float
     """Seconds for which a call waits for its turn to write."""
 
-    stays: str
+    process_bound: str
     """Why a forked child cannot use the store; empty: it can."""
 
 
@@ -124,8 +124,8 @@ class Releasable(Connection, Protocol):
 C = TypeVar("C", bound=Releasable)
 
 
-STAYS_WITH_LOOP = "an asynchronous store stays with the process of its event loop"
-"""What an asynchronous store sets as `stays`."""
+BOUND_TO_LOOP = "an asynchronous store stays with the process of its event loop"
+"""What an asynchronous store sets as `process_bound`."""
 
 
 class BasePool(forks.Forkable, Generic[C]):
@@ -137,7 +137,7 @@ class BasePool(forks.Forkable, Generic[C]):
     """How an idle connection is looked at: `socket` sees for a microsecond that the server closed
     it, `query` also asks the server, for a round trip, `off` trusts it."""
 
-    stays = ""
+    process_bound = ""
     """Why a forked child cannot use the pool; empty: it can."""
 
     lost = ""
@@ -202,6 +202,6 @@ class BasePool(forks.Forkable, Generic[C]):
             raise UnavailableError(self.lost, retriable=False)
 
     def after_fork_in_child(self) -> None:
-        """Refuse to go on, if the pool stays with its process."""
-        if self.stays:
-            self.lost = f"{self.stays}; open another one in the forked child"
+        """Refuse to go on, if the pool is bound to its process."""
+        if self.process_bound:
+            self.lost = f"{self.process_bound}; open another one in the forked child"

@@ -215,6 +215,6 @@ class DbapiPool(BasePool[D], Blocking):
         self._pool.close()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew, if the pool does not stay with its process."""
+        """Begin anew, unless the pool is bound to its process."""
         self._pool.forget()
         super().after_fork_in_child()

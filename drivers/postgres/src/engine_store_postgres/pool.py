@@ -17,7 +17,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 from engine_store.errors import UnavailableError
 from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking, Suspending
-from engine_store.sql.connection import STAYS_WITH_LOOP, BasePool
+from engine_store.sql.connection import BOUND_TO_LOOP, BasePool
 from engine_store_postgres.connection import ADAPTERS, AsyncPostgresConnection, PostgresConnection
 from engine_store_postgres.failures import reaching, translate, translated
 from engine_store_postgres.options import PostgresOptions, Target
@@ -167,7 +167,7 @@ class PostgresPool(_Pool, Blocking):
 class AsyncPostgresPool(_Pool, Suspending):
     """`engine_store.sql.connection.Pool`, for one event loop of one process."""
 
-    stays = STAYS_WITH_LOOP
+    process_bound = BOUND_TO_LOOP
     _raw, _cursor = AsyncConnection, AsyncRawCursor
     _wrapper, _psycopg = AsyncPostgresConnection, AsyncConnectionPool
 

@@ -129,8 +129,8 @@ class StateOperations(Operations[S]):
         self.entity.check(state)
         return self._write(statement, state, Action.UPSERT, now=self._now())
 
-    def _write(self, statement: Statement, state: S, action: Action, **stamps: Any) -> Op[S]:
-        row = yield statement(**self._encode(state) | stamps)
+    def _write(self, statement: Statement, state: S, action: Action, **parameters: Any) -> Op[S]:
+        row = yield statement(**self._encode(state) | parameters)
         if row is None:
             raise (yield from self._why_refused(state, action))
         return self._decode(row)
