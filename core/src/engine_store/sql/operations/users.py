@@ -40,12 +40,7 @@ class UserOperations(StateOperations[User]):
     def list(
         self, filter: UserFilter = USER.everything, *, limit: int = 100, cursor: str | None = None
     ) -> Op[Page[User]]:
-        return self._page(
-            filter,
-            limit,
-            cursor,
-            lambda page: self._q.list_users(role=filter.role and filter.role.value, **page),
-        )
+        return self._page(self._q.list_users, filter, limit, cursor)
 
     @write
     def create(self, user: User) -> Op[User]:
