@@ -11,7 +11,6 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from engine_store.config import DatabaseConfig
@@ -262,12 +261,7 @@ class SqlStore(_Observable, SqlRepositories):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
 
@@ -342,10 +336,5 @@ class AsyncSqlStore(_Observable, AsyncSqlRepositories):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.close()

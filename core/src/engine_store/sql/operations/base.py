@@ -108,6 +108,9 @@ class Action(Enum):
 class StateOperations(Operations[S]):
     """What the repositories of states, which have versions, share (contract 2)."""
 
+    get: Callable[..., Op[S]]
+    update: Callable[..., Op[S]]
+
     def _create(self, statement: Statement, state: S) -> Op[S]:
         self.entity.check(state)
         now = self._now()
@@ -166,26 +169,20 @@ class StateOperations(Operations[S]):
         """Return the error for what `others`, the rows of `_others`, have against a write."""
         return None
 
-    def _modify(
-        self,
-        key: str,
-        fn: Callable[[S], S],
-        get: Callable[[str], Op[S]],
-        update: Callable[[S], Op[S]],
-    ) -> Steps[S]:
+    def _modify(self, key: str, fn: Callable[[S], S]) -> Steps[S]:
         """Read, apply, compare-and-set, and again after a conflict (contract 2.6)."""
         conflict: VersionConflictError
         for attempt, pause in enumerate(self._backoff.pauses()):
             if attempt == self._lock_after:
                 left = self._backoff.attempts - attempt
-                late: S = yield step(self._modify_locked, key, fn, get, update, left)
+                late: S = yield step(self._modify_locked, key, fn, left)
                 return late
-            state: S = yield step(get, key)
+            state: S = yield step(self.get, key)
             changed = self._changed(fn, state)
             if changed is state:
                 return state
             try:
-                stored: S = yield step(update, changed)
+                stored: S = yield step(self.update, changed)
             except VersionConflictError as lost:
                 conflict = lost
                 conflicted(lost)
@@ -196,26 +193,19 @@ class StateOperations(Operations[S]):
         raise conflict
 
     @transact
-    def _modify_locked(
-        self,
-        key: str,
-        fn: Callable[[S], S],
-        get: Callable[[str], Op[S]],
-        update: Callable[[S], Op[S]],
-        attempts: int,
-    ) -> Op[S]:
+    def _modify_locked(self, key: str, fn: Callable[[S], S], attempts: int) -> Op[S]:
         """Go on without pauses, while no other late attempt does: few are left to lose to.
 
         The row itself is not locked: `fn` may write to it.
         """
         yield self._q.lock_modify(key=key)
         while True:
-            state = yield from get(key)
+            state = yield from self.get(key)
             changed = self._changed(fn, state)
             if changed is state:
                 return state
             try:
-                return (yield from update(changed))
+                return (yield from self.update(changed))
             except VersionConflictError as lost:
                 attempts -= 1
                 if not attempts:

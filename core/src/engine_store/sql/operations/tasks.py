@@ -62,7 +62,7 @@ class TaskOperations(StateOperations[TaskState]):
 
     @steps
     def modify(self, task_exec_id: str, fn: Callable[[TaskState], TaskState]) -> Steps[TaskState]:
-        return self._modify(task_exec_id, fn, self.get, self.update)
+        return self._modify(task_exec_id, fn)
 
     @transact
     def merge_usage(self, task_exec_id: str, usage: UsageSummary) -> Op[TaskState]:

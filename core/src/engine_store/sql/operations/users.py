@@ -70,7 +70,7 @@ class UserOperations(StateOperations[User]):
 
     @steps
     def modify(self, user_id: str, fn: Callable[[User], User]) -> Steps[User]:
-        return self._modify(user_id, fn, self.get, self.update)
+        return self._modify(user_id, fn)
 
     @write
     def delete(self, user_id: str) -> Op[None]:

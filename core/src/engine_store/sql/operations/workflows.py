@@ -117,7 +117,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
     def modify(
         self, workflow_exec_id: str, fn: Callable[[WorkflowState], WorkflowState]
     ) -> Steps[WorkflowState]:
-        return self._modify(workflow_exec_id, fn, self.get, self.update)
+        return self._modify(workflow_exec_id, fn)
 
     @write
     def set_status(
