@@ -151,9 +151,6 @@ class Queries:
     def __getattr__(self, name: str) -> Statement:
         raise AttributeError(f"no statement is named {name!r}")
 
-    def __contains__(self, name: str) -> bool:
-        return name in self.__dict__
-
     def all(self) -> dict[str, Statement]:
         """Return every statement by name."""
         return dict(self.__dict__)

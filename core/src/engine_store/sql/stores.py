@@ -132,7 +132,7 @@ class SqlEngine:
             stats = self.pool.stats()
         except StoreClosedError:
             raise
-        except (EngineStoreError, self.dialect.errors, OSError) as error:
+        except (EngineStoreError, self.dialect.failures.errors, OSError) as error:
             return Health(name, False, False, 0, " ".join(str(error).split()))
         return Health(name, True, problem is None, version, problem, {**details, **stats})
 

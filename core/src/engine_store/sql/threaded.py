@@ -119,9 +119,8 @@ class ThreadedEngine:
                 self.pool.check_open()  # once more, after the wait
                 yield
             finally:
-                if (
-                    self._closed and self.write_locks.held == 1
-                ):  # `close` left the threads to this one
+                # If this one is the last, `close` left the threads to it.
+                if self._closed and self.write_locks.held == 1:
                     self._write_threads.shutdown(wait=False)
 
     async def write_alone(self, work: Work[T]) -> T:
