@@ -187,7 +187,6 @@ class BasePool(forks.Forkable, Generic[C]):
             await connection.discard()
 
     async def fetch(self, request: Request) -> Any:
-        """Return the rows of a request that only reads, on a connection of its own."""
         connection = await self.acquire()
         try:
             return await connection.run(request)
@@ -195,7 +194,6 @@ class BasePool(forks.Forkable, Generic[C]):
             await connection.release()
 
     def check_open(self) -> None:
-        """Raise `StoreClosedError` after `close`, `UnavailableError` if a fork lost the pool."""
         if self.closed:
             raise StoreClosedError
         if self.lost:

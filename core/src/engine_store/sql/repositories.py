@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -37,6 +37,8 @@ from engine_store.sql.operations import (
 from engine_store.sql.operations.base import Operations
 from engine_store.sql.rows import Rows
 from engine_store.sql.statements import Queries
+
+T = TypeVar("T")
 
 _new = tuple.__new__  # a third of the time of a named tuple's own
 
@@ -107,8 +109,10 @@ class _Repositories:
 
 
 def _repository(
-    protocol: type[Any], operations: type[Operations[Any]], method: Callable[[str, Mode], Any]
-) -> cached_property[Any]:
+    protocol: Callable[..., T],  # not `type[T]`, of which a Protocol is none to mypy
+    operations: type[Operations[Any]],
+    method: Callable[[str, Mode], Any],
+) -> cached_property[T]:
     """Return the property that makes a repository, which implements `protocol` by `operations`.
 
     Its class has a `method` for each method of the Protocol, with the docstring and the signature
@@ -123,7 +127,8 @@ def _repository(
             made.__doc__ = promised.__doc__
             made.__signature__ = inspect.signature(promised)
             members[name] = made
-    repository = type(title, (_Repository, protocol), members)
+    bases: tuple[Any, ...] = (_Repository, protocol)
+    repository = type(title, bases, members)
     name = operations.entity.repository
     return cached_property(lambda self: repository(getattr(self._operations, name), self._runs))
 
@@ -131,36 +136,24 @@ def _repository(
 class SqlRepositories(_Repositories):
     """Repositories whose methods return."""
 
-    users: cached_property[UserRepository] = _repository(UserRepository, UserOperations, _blocking)
+    users = _repository(UserRepository, UserOperations, _blocking)
     """Users and their roles."""
-    api_keys: cached_property[ApiKeyRepository] = _repository(
-        ApiKeyRepository, ApiKeyOperations, _blocking
-    )
+    api_keys = _repository(ApiKeyRepository, ApiKeyOperations, _blocking)
     """API keys."""
-    workflows: cached_property[WorkflowRepository] = _repository(
-        WorkflowRepository, WorkflowOperations, _blocking
-    )
+    workflows = _repository(WorkflowRepository, WorkflowOperations, _blocking)
     """Workflow executions."""
-    tasks: cached_property[TaskRepository] = _repository(TaskRepository, TaskOperations, _blocking)
+    tasks = _repository(TaskRepository, TaskOperations, _blocking)
     """Task executions."""
 
 
 class AsyncSqlRepositories(_Repositories):
     """Repositories whose methods are awaited."""
 
-    users: cached_property[AsyncUserRepository] = _repository(
-        AsyncUserRepository, UserOperations, _awaited
-    )
+    users = _repository(AsyncUserRepository, UserOperations, _awaited)
     """Users and their roles."""
-    api_keys: cached_property[AsyncApiKeyRepository] = _repository(
-        AsyncApiKeyRepository, ApiKeyOperations, _awaited
-    )
+    api_keys = _repository(AsyncApiKeyRepository, ApiKeyOperations, _awaited)
     """API keys."""
-    workflows: cached_property[AsyncWorkflowRepository] = _repository(
-        AsyncWorkflowRepository, WorkflowOperations, _awaited
-    )
+    workflows = _repository(AsyncWorkflowRepository, WorkflowOperations, _awaited)
     """Workflow executions."""
-    tasks: cached_property[AsyncTaskRepository] = _repository(
-        AsyncTaskRepository, TaskOperations, _awaited
-    )
+    tasks = _repository(AsyncTaskRepository, TaskOperations, _awaited)
     """Task executions."""

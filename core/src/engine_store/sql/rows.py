@@ -115,10 +115,9 @@ class Rows:
     def decoder(self, entity: Entity[R, Any]) -> Callable[[Row], R]:
         """Return what makes a model of a row."""
         values = self._expressions(entity.model, entity.fields, _READS, "")
-        decode: Callable[[Row], R] = self._compiled(
+        return self._compiled(
             entity, f"{', '.join(entity.fields)} = row", f"model({', '.join(values.values())})"
         )
-        return decode
 
     def encoder(self, entity: Entity[R, Any]) -> Callable[[R], dict[str, Any]]:
         """Return what makes parameters of a model that is to be written.
@@ -144,25 +143,24 @@ class Rows:
         self, entity: Entity[Any, Any], values: Mapping[str, str]
     ) -> Callable[[Any], dict[str, Any]]:
         pairs = ", ".join(f"{name!r}: {expression}" for name, expression in values.items())
-        encode: Callable[[Any], dict[str, Any]] = self._compiled(entity, "pass", f"{{{pairs}}}")
-        return encode
+        return self._compiled(entity, "pass", f"{{{pairs}}}")
 
     def _expressions(
         self, model: type[Any], fields: Iterable[str], templates: Mapping[str, str], prefix: str
     ) -> dict[str, str]:
         """Return for each field the expression that converts it."""
         types = model.__annotations__  # as written: attrs may have resolved its own copy
-        converts = {"read_time": self.codec.read_time, "write_time": self.codec.write_time}
+        times = {"read_time": self.codec.read_time, "write_time": self.codec.write_time}
+        same = [name for name, convert in times.items() if convert is _same]
         found = {}
         for name in fields:
             template = templates.get(types[name], "{}")
-            same = [function for function in converts if converts[function] is _same]
             if any(function in template for function in same):
                 template = "{}"
             found[name] = template.replace("{}", f"{prefix}{name}")
         return found
 
-    def _compiled(self, entity: Entity[Any, Any], first: str, result: str) -> Any:
+    def _compiled(self, entity: Entity[Any, Any], first: str, result: str) -> Callable[[Any], Any]:
         """Return a function of `row` that runs `first` and returns `result`.
 
         It is compiled, as attrs compiles an `__init__`: a loop over converters instead cost a page
@@ -182,7 +180,7 @@ class Rows:
         {first}
         return {result}
     return convert"""
-        made: dict[str, Any] = {}
+        made: dict[str, Callable[..., Callable[[Any], Any]]] = {}
         code = compile(source, f"<{__name__} {entity.name}>", "exec")  # named so in profiles
         exec(code, globals(), made)  # noqa: S102 - of names of fields and the texts below
         return made["make"](**closure)

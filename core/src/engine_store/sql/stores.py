@@ -115,7 +115,6 @@ class SqlEngine:
     def transaction(
         self, lock: AbstractAsyncContextManager[object] | None, owner: Callable[[], object]
     ) -> TransactionSession:
-        """Return a transaction that has not begun."""
         return TransactionSession(self.pool, self.dialect, lock, owner)
 
     def writing(self) -> AbstractAsyncContextManager[None]:

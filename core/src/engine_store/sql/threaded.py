@@ -153,7 +153,6 @@ class _ThreadedSession:
         self._engine = engine
 
     def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
-        """Run an operation, or a method made of steps, to its end."""
         if invocation.mode is Mode.STEPS:
             return drive_steps(invocation.start(), self.attempt, asyncio.sleep)
         return self.attempt(invocation)

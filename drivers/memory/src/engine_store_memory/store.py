@@ -85,7 +85,6 @@ class MemoryStore(_Repositories):
         self._database.check()
 
     def now(self) -> datetime:
-        """Return the time of the clock, in UTC."""
         return self._clock().astimezone(UTC)
 
     def read(self) -> Snapshot:
@@ -127,7 +126,6 @@ class MemoryTransaction(_Repositories):
             raise TransactionClosedError
 
     def now(self) -> datetime:
-        """Return the time of the store's clock."""
         return self._outer.now()
 
     def read(self) -> Snapshot:

@@ -135,7 +135,6 @@ class _Pool(BasePool[PostgresConnection]):
         return {name: found.get(name, 0) for name in names}
 
     async def close(self) -> None:
-        """Close every connection; those in use are closed as they are released."""
         self.closed = True
         if self._pool is not None:
             await self._wait(self._pool.close())

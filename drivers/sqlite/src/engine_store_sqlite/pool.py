@@ -89,7 +89,6 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
         folder.cleanup()
 
     async def close(self) -> None:
-        """Close every connection; those in use are closed as they are released."""
         await super().close()
         if self._folder is not None:
             self._folder.cleanup()
