@@ -14,8 +14,11 @@ import attrs
 from attrs import field, frozen
 
 from engine_store.checks import check_model, check_restored
+from engine_store.clock import UNSAVED
 from engine_store.errors import (
     ApiKeyNotFoundError,
+    ImmutableFieldError,
+    InvalidValueError,
     NotFoundError,
     TaskNotFoundError,
     UserNotFoundError,
@@ -94,6 +97,22 @@ class Entity(Generic[R, F]):
         """Raise as `check` does, and for a row without version or times (contract 2.9)."""
         self.check(row)
         check_restored(row, self.argument)
+
+    def check_immutable(self, stored: R, given: R) -> None:
+        """Raise `ImmutableFieldError` if `given` would change what never changes (contract 2.8)."""
+        changed = [name for name in self.immutable if getattr(given, name) != getattr(stored, name)]
+        if given.created_at not in (UNSAVED, stored.created_at):
+            changed.append("created_at")
+        if changed:
+            raise ImmutableFieldError(self.label, self.key(stored), changed[0])
+
+    def check_modified(self, stored: R, changed: R) -> None:
+        """Raise `InvalidValueError` if `modify` got another row, or kind of it, from `fn`."""
+        if type(changed) is not type(stored):
+            expected, found = type(stored).__name__, type(changed).__name__
+            raise InvalidValueError("fn", f"expected it to return a {expected}, found {found}")
+        if (key := self.key(stored)) != self.key(changed):
+            raise InvalidValueError("fn", f"expected it to keep the id {key!r}")
 
 
 USER = Entity(

@@ -13,6 +13,7 @@ from engine_store.protocols import Endpoint
 from engine_store.sql.blocking import run
 from engine_store.sql.dbapi import DbapiConnection, DbapiPool, placeholders
 from engine_store.sql.dialect import Dialect
+from engine_store.sql.failures import Failures
 from engine_store.sql.operation import Op, step, write
 from engine_store.sql.session import Session
 from engine_store.sql.statements import Queries, parse_statements
@@ -129,7 +130,7 @@ def test_a_connection_that_cannot_be_used_is_replaced(pool: Pool) -> None:
 def test_the_pool_of_an_asynchronous_store_is_lost_by_a_fork(pool: Pool) -> None:
     pool.after_fork_in_child()
     run(run(pool.acquire()).release())
-    pool.stays = "an asynchronous store stays with its process"
+    pool.process_bound = "an asynchronous store stays with its process"
     pool.after_fork_in_child()
     with pytest.raises(UnavailableError) as caught:
         run(pool.acquire())
@@ -153,7 +154,7 @@ class Writes:
 def test_a_write_of_several_parts_is_a_transaction_and_one_of_one_part_commits_by_itself(
     pool: Pool,
 ) -> None:
-    dialect = Dialect("test", "Test", errors=sqlite3.Error, translate=lambda error: error)
+    dialect = Dialect("test", Failures("Test", sqlite3.Error, lambda error: None, {}, {}))
     session = Session(pool, dialect)
     noting = run(pool.acquire())
     run(noting.release())

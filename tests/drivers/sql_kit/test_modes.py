@@ -78,7 +78,9 @@ ROOT = attrs.evolve(RUN, status=Status.SUCCESS)
 
 
 def row(entity: Entity[Any, Any], state: Any) -> list[Any]:
-    values = ROWS.encoder(entity)(state) | ROWS.as_saved(entity, state)
+    values = ROWS.encoder(entity)(state)
+    for name in {"created_at", "updated_at"}.intersection(entity.fields):
+        values[name] = ROWS.time(getattr(state, name))
     return [values[field] for field in entity.fields]
 
 

@@ -111,7 +111,9 @@ api_keys = st.builds(
 
 def row(entity: Entity[Any, Any], state: Any) -> list[Any]:
     """What a database returns of a state that was written, with the times it set."""
-    parameters = ROWS.encoder(entity)(state) | ROWS.as_saved(entity, state)
+    parameters = ROWS.encoder(entity)(state)
+    for name in {"created_at", "updated_at"}.intersection(entity.fields):
+        parameters[name] = ROWS.time(getattr(state, name))
     return [parameters[field] for field in entity.fields]
 
 

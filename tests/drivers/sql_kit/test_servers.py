@@ -71,7 +71,7 @@ def test_a_pool_that_stays_with_its_process_is_refused_in_a_forked_child() -> No
     pool = Pool()
     pool.after_fork_in_child()
     pool.check_open()
-    pool.stays = "it stays here"
+    pool.process_bound = "it stays here"
     pool.after_fork_in_child()
     with pytest.raises(UnavailableError, match="it stays here; open another one in the forked"):
         pool.check_open()

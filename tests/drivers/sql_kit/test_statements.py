@@ -213,7 +213,7 @@ def test_a_packages_sql_files_are_one_text_over_the_defaults_and_are_checked(
         sys.modules.pop("kit_test_queries", None)
     assert given == [queries]
     assert queries.get_user.text({}) == "SELECT id, :user_id, 'é'"
-    assert "no_sql" not in queries
+    assert "no_sql" not in queries.all()
     assert "FROM x.users" in queries.find_admin.text({}), "one of the kit's defaults"
 
 

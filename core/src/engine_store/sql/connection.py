@@ -104,7 +104,7 @@ class BlockingPool(Pool, Protocol):
     timeout: float
     """Seconds for which a call waits for its turn to write."""
 
-    stays: str
+    process_bound: str
     """Why a forked child cannot use the store; empty: it can."""
 
 
@@ -124,8 +124,8 @@ class Releasable(Connection, Protocol):
 C = TypeVar("C", bound=Releasable)
 
 
-STAYS_WITH_LOOP = "an asynchronous store stays with the process of its event loop"
-"""What an asynchronous store sets as `stays`."""
+BOUND_TO_LOOP = "an asynchronous store stays with the process of its event loop"
+"""What an asynchronous store sets as `process_bound`."""
 
 
 class BasePool(forks.Forkable, Generic[C]):
@@ -137,7 +137,7 @@ class BasePool(forks.Forkable, Generic[C]):
     """How an idle connection is looked at: `socket` sees for a microsecond that the server closed
     it, `query` also asks the server, for a round trip, `off` trusts it."""
 
-    stays = ""
+    process_bound = ""
     """Why a forked child cannot use the pool; empty: it can."""
 
     lost = ""
@@ -187,7 +187,6 @@ class BasePool(forks.Forkable, Generic[C]):
             await connection.discard()
 
     async def fetch(self, request: Request) -> Any:
-        """Return the rows of a request that only reads, on a connection of its own."""
         connection = await self.acquire()
         try:
             return await connection.run(request)
@@ -195,13 +194,12 @@ class BasePool(forks.Forkable, Generic[C]):
             await connection.release()
 
     def check_open(self) -> None:
-        """Raise `StoreClosedError` after `close`, `UnavailableError` if a fork lost the pool."""
         if self.closed:
             raise StoreClosedError
         if self.lost:
             raise UnavailableError(self.lost, retriable=False)
 
     def after_fork_in_child(self) -> None:
-        """Refuse to go on, if the pool stays with its process."""
-        if self.stays:
-            self.lost = f"{self.stays}; open another one in the forked child"
+        """Refuse to go on, if the pool is bound to its process."""
+        if self.process_bound:
+            self.lost = f"{self.process_bound}; open another one in the forked child"

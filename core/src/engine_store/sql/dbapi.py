@@ -99,7 +99,6 @@ class DbapiConnection:
             self._command(statement)
 
     async def rollback(self) -> None:
-        """End the transaction, if one is open."""
         if self.in_transaction:
             with suppress(Exception):  # a broken connection: its pool sees it
                 self._command("ROLLBACK")
@@ -109,7 +108,6 @@ class DbapiConnection:
         return False
 
     async def release(self) -> None:
-        """Give the connection back to its pool."""
         if self.pool is not None:
             self.pool.release(self)
 
@@ -193,7 +191,6 @@ class DbapiPool(BasePool[D], Blocking):
         return connection
 
     async def open(self) -> None:
-        """Connect for the first time."""
         self._pool.release(self._pool.acquire())
 
     async def next_connection(self, seconds: float) -> D:
@@ -210,11 +207,10 @@ class DbapiPool(BasePool[D], Blocking):
         }
 
     async def close(self) -> None:
-        """Close every connection; those in use are closed as they are released."""
         self.closed = True
         self._pool.close()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew, if the pool does not stay with its process."""
+        """Begin anew, unless the pool is bound to its process."""
         self._pool.forget()
         super().after_fork_in_child()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
+from engine_store.sql.failures import Failures
 from engine_store.sql.operation import Backoff
 from engine_store.sql.rows import Codec
 
@@ -21,23 +22,17 @@ class Dialect:
     name: str
     """What configurations, health and reports call the driver."""
 
-    product: str
-    """What messages call the database."""
-
-    errors: type[Exception]
-    """The base class of what its library raises."""
-
-    translate: Callable[[Exception], Exception]
-    """Return the store's error for one of `errors`; one that only a bug causes stays as it is."""
+    failures: Failures
+    """What its errors mean, and what messages call the database."""
 
     codec: Codec = Codec()
 
     may_retry: Callable[[Exception, bool], bool] = _never
-    """Whether an operation that raised one of `errors` may succeed if it runs again from its
+    """Whether an operation that raised one of its errors may succeed if it runs again from its
     start; the second argument: inside a transaction of the caller, which stays."""
 
     lacks_column: Callable[[Exception], bool] = _never
-    """Whether one of `errors` says that a table has no such column: then the record of applied
+    """Whether one of its errors says that a table has no such column: then the record of applied
     steps is a table of another program."""
 
     retries: Backoff = Backoff(attempts=15, first=0.001, longest=0.2)

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from engine_store.errors import InvalidValueError, UnavailableError
+from engine_store.errors import InvalidValueError, StoreClosedError, UnavailableError
 from engine_store.urls import mask_secrets
 
 
@@ -19,8 +19,9 @@ class Failures:
     `code` returns the code of an error, or None. `retriable` has a sentence for each code of what
     passes by itself, `lasting` for each of what does not; `too_large` are the codes of values that
     do not fit. An error of another code can only come from a bug, and stays as it is.
-    `connecting` is the class of what connecting raises, if not all of `errors` are, and `refused`
-    tells of one whether it does not pass by itself.
+    `closed` is the class of those that mean that the store is closed, `connecting` that of what
+    connecting raises, if not all of `errors` are; `refused` tells of one of these whether it does
+    not pass by itself.
     """
 
     product: str
@@ -29,11 +30,14 @@ class Failures:
     retriable: Mapping[Any, str]
     lasting: Mapping[Any, str]
     too_large: Collection[Any] = ()
+    closed: type[Exception] | tuple[()] = ()
     connecting: type[Exception] | None = None
     refused: Callable[[Exception], bool] = lambda error: False
 
     def translate(self, error: Exception) -> Exception:
         """Return the store's error for one of the database's."""
+        if isinstance(error, self.closed):
+            return StoreClosedError()
         code = self.code(error)
         if code in self.retriable:
             return UnavailableError(f"{self.product}: {self.retriable[code]}", retriable=True)

@@ -131,7 +131,7 @@ class SqlMigrator:
         """Return `applied`, on a connection that the caller has. Raises `ForeignDatabaseError`."""
         try:
             return await read_applied(connection, self.queries, self.dialect, self.call)
-        except self.dialect.errors as error:
+        except self.dialect.failures.errors as error:
             if not self.dialect.lacks_column(error):
                 raise
             raise ForeignDatabaseError(
@@ -246,9 +246,8 @@ class SqlMigrator:
                 raise MigrationLockError(self._timeout) from error
             raise
         try:
-            yield connection
-        except self.dialect.errors as error:
-            raise self.dialect.translate(error) from error
+            with self.dialect.failures.translated():
+                yield connection
         finally:
             await self.pool.shield(connection.rollback())
             await connection.release()
@@ -261,9 +260,8 @@ class SqlMigrator:
         self.pool.check_open()
         connection = await self.pool.acquire()
         try:
-            yield connection
-        except self.dialect.errors as error:
-            raise self.dialect.translate(error) from error
+            with self.dialect.failures.translated():
+                yield connection
         finally:
             await connection.release()
 

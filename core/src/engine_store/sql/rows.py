@@ -7,7 +7,7 @@ differ in, a driver says in its `Codec`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -114,11 +114,10 @@ class Rows:
 
     def decoder(self, entity: Entity[R, Any]) -> Callable[[Row], R]:
         """Return what makes a model of a row."""
-        values = ", ".join(self._expressions(entity, _READS, ""))
-        decode: Callable[[Row], R] = self._compiled(
-            entity, f"{', '.join(entity.fields)} = row", f"model({values})"
+        values = self._expressions(entity.model, entity.fields, _READS, "")
+        return self._compiled(
+            entity, f"{', '.join(entity.fields)} = row", f"model({', '.join(values.values())})"
         )
-        return decode
 
     def encoder(self, entity: Entity[R, Any]) -> Callable[[R], dict[str, Any]]:
         """Return what makes parameters of a model that is to be written.
@@ -126,40 +125,42 @@ class Rows:
         What a store sets is left to it: `created_at` is None unless the state has one, and
         `updated_at` is not there.
         """
-        values = dict(zip(entity.fields, self._expressions(entity, _WRITES, "row."), strict=True))
+        values = self._expressions(entity.model, entity.fields, _WRITES, "row.")
         values.pop("updated_at", None)
         values["created_at"] = f"None if row.created_at == UNSAVED else {values['created_at']}"
         if "email" in values:
             values["email_folded"] = "fold_email(row.email)"
-        pairs = ", ".join(f"{name!r}: {expression}" for name, expression in values.items())
-        encode: Callable[[R], dict[str, Any]] = self._compiled(entity, "pass", f"{{{pairs}}}")
-        return encode
+        return self._encoder(entity, values)
 
-    def as_saved(self, entity: Entity[R, Any], state: R) -> dict[str, Any]:
-        """Return the parameters that a store sets, as they are in a restored state (2.9)."""
-        found: dict[str, Any] = {}
-        for name in ("version", "created_at", "updated_at"):
-            if name in entity.fields:
-                value = getattr(state, name)
-                found[name] = value if name == "version" else self.codec.write_time(value)
-        return found
+    def filter_encoder(self, entity: Entity[Any, Any]) -> Callable[[Any], dict[str, Any]]:
+        """Return what makes parameters of the entity's filter."""
+        model = type(entity.everything)
+        return self._encoder(
+            entity, self._expressions(model, attrs.fields_dict(model), _WRITES, "row.")
+        )
+
+    def _encoder(
+        self, entity: Entity[Any, Any], values: Mapping[str, str]
+    ) -> Callable[[Any], dict[str, Any]]:
+        pairs = ", ".join(f"{name!r}: {expression}" for name, expression in values.items())
+        return self._compiled(entity, "pass", f"{{{pairs}}}")
 
     def _expressions(
-        self, entity: Entity[Any, Any], templates: Mapping[str, str], prefix: str
-    ) -> list[str]:
+        self, model: type[Any], fields: Iterable[str], templates: Mapping[str, str], prefix: str
+    ) -> dict[str, str]:
         """Return for each field the expression that converts it."""
-        types = entity.model.__annotations__  # as written: attrs may have resolved its own copy
-        converts = {"read_time": self.codec.read_time, "write_time": self.codec.write_time}
-        found = []
-        for name in entity.fields:
+        types = model.__annotations__  # as written: attrs may have resolved its own copy
+        times = {"read_time": self.codec.read_time, "write_time": self.codec.write_time}
+        same = [name for name, convert in times.items() if convert is _same]
+        found = {}
+        for name in fields:
             template = templates.get(types[name], "{}")
-            same = [function for function in converts if converts[function] is _same]
             if any(function in template for function in same):
                 template = "{}"
-            found.append(template.replace("{}", f"{prefix}{name}"))
+            found[name] = template.replace("{}", f"{prefix}{name}")
         return found
 
-    def _compiled(self, entity: Entity[Any, Any], first: str, result: str) -> Any:
+    def _compiled(self, entity: Entity[Any, Any], first: str, result: str) -> Callable[[Any], Any]:
         """Return a function of `row` that runs `first` and returns `result`.
 
         It is compiled, as attrs compiles an `__init__`: a loop over converters instead cost a page
@@ -171,6 +172,7 @@ class Rows:
             "model": entity.model,
             "read_time": self.codec.read_time,
             "write_time": self.codec.write_time,
+            "write_collection": self.codec.write_collection,
             **{name: {one.value: one for one in members} for name, members in _ENUMS.items()},
         }
         source = f"""def make({", ".join(closure)}):
@@ -178,7 +180,7 @@ class Rows:
         {first}
         return {result}
     return convert"""
-        made: dict[str, Any] = {}
+        made: dict[str, Callable[..., Callable[[Any], Any]]] = {}
         code = compile(source, f"<{__name__} {entity.name}>", "exec")  # named so in profiles
         exec(code, globals(), made)  # noqa: S102 - of names of fields and the texts below
         return made["make"](**closure)
@@ -201,6 +203,11 @@ _READS = {
 
 _WRITES = {
     **dict.fromkeys(_ENUMS, "{}.value"),
+    **dict.fromkeys([f"{name} | None" for name in _ENUMS], "None if {} is None else {}.value"),
+    **dict.fromkeys(
+        ["Collection[str] | None", "Collection[Status] | None"],
+        "None if {} is None else write_collection({})",
+    ),
     "datetime": "write_time({})",
     "datetime | None": "None if {} is None else write_time({})",
     "Document | None": "write_document({})",

@@ -64,8 +64,8 @@ class Session:
                 check_reads(request, invocation)
             try:
                 rows = await self.pool.fetch(request)
-            except self.dialect.errors as error:
-                raise self.dialect.translate(error) from error
+            except self.dialect.failures.errors as error:
+                raise self.dialect.failures.translate(error) from error
             return finish(op, rows)
         if mode is Mode.LOCK:
             raise NotInTransactionError(invocation.name)
@@ -127,11 +127,11 @@ class Session:
                 return await run(op, request, writes_once)
             except LostRace as lost:
                 error = UnavailableError(
-                    f"{dialect.product}: other writers were faster every time; try again"
+                    f"{dialect.failures.product}: other writers were faster every time; try again"
                 )
                 error.__cause__ = lost
-            except dialect.errors as failed:
-                error = dialect.translate(failed)
+            except dialect.failures.errors as failed:
+                error = dialect.failures.translate(failed)
                 if not dialect.may_retry(failed, in_transaction):
                     raise error from failed
                 error.__cause__ = failed
@@ -228,8 +228,8 @@ class TransactionSession(Session):
                     self._check_not_lost(connection)
                     try:
                         await connection.execute("COMMIT")
-                    except self.dialect.errors as error:
-                        raise self.dialect.translate(error) from error
+                    except self.dialect.failures.errors as error:
+                        raise self.dialect.failures.translate(error) from error
             finally:
                 await connection.rollback()
                 await connection.release()
@@ -285,8 +285,8 @@ class TransactionSession(Session):
     def _check_not_lost(self, connection: Connection) -> None:
         if self._is_lost(connection):
             raise UnavailableError(
-                f"{self.dialect.product}: the transaction was rolled back by an error, or lost "
-                "with its connection; run it again"
+                f"{self.dialect.failures.product}: the transaction was rolled back by an error, or "
+                "lost with its connection; run it again"
             )
 
     def _is_lost(self, connection: Connection) -> bool:
@@ -342,5 +342,5 @@ class TransactionSession(Session):
         pending, self._pending = self._pending, []
         try:
             await self.pool.shield(connection.execute(";\n".join([*pending, *commands])))
-        except self.dialect.errors:
+        except self.dialect.failures.errors:
             self._lost = True

@@ -115,7 +115,6 @@ class SingleWriterPool(BasePool[D], Blocking):
             self.read_pool.release(connection)
 
     async def close(self) -> None:
-        """Close every connection; those in use are closed as they are released."""
         self.closed = True
         if not self.lost:
             self.write_pool.close()

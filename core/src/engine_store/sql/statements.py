@@ -94,7 +94,9 @@ class Statement:
     _texts: dict[tuple[bool, ...], str] = field(factory=dict, init=False, repr=False, eq=False)
     optional: tuple[str, ...] = field(
         init=False,
-        default=Factory(lambda self: _unique(name for _, name in self.lines if name), True),
+        default=Factory(
+            lambda self: tuple(dict.fromkeys(name for _, name in self.lines if name)), True
+        ),
     )
     whole: str = field(
         init=False,
@@ -148,9 +150,6 @@ class Queries:
 
     def __getattr__(self, name: str) -> Statement:
         raise AttributeError(f"no statement is named {name!r}")
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.__dict__
 
     def all(self) -> dict[str, Statement]:
         """Return every statement by name."""
@@ -242,7 +241,3 @@ def split_script(script: str) -> list[str]:
     lines = [line for line in script.splitlines() if not line.lstrip().startswith("--")]
     parts = _PART.split("\n".join([*lines, ""]))
     return [part.strip() for part in parts if part.strip()]
-
-
-def _unique(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))

@@ -11,7 +11,6 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from engine_store.config import DatabaseConfig
@@ -116,7 +115,6 @@ class SqlEngine:
     def transaction(
         self, lock: AbstractAsyncContextManager[object] | None, owner: Callable[[], object]
     ) -> TransactionSession:
-        """Return a transaction that has not begun."""
         return TransactionSession(self.pool, self.dialect, lock, owner)
 
     def writing(self) -> AbstractAsyncContextManager[None]:
@@ -133,7 +131,7 @@ class SqlEngine:
             stats = self.pool.stats()
         except StoreClosedError:
             raise
-        except (EngineStoreError, self.dialect.errors, OSError) as error:
+        except (EngineStoreError, self.dialect.failures.errors, OSError) as error:
             return Health(name, False, False, 0, " ".join(str(error).split()))
         return Health(name, True, problem is None, version, problem, {**details, **stats})
 
@@ -262,12 +260,7 @@ class SqlStore(_Observable, SqlRepositories):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
 
@@ -342,10 +335,5 @@ class AsyncSqlStore(_Observable, AsyncSqlRepositories):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.close()

@@ -18,7 +18,7 @@ from engine_store.errors import UnavailableError
 from engine_store.migrations import MigrationPlan, MigrationStatus
 from engine_store.models import Health
 from engine_store.sql.blocking import run
-from engine_store.sql.connection import STAYS_WITH_LOOP, BlockingPool
+from engine_store.sql.connection import BOUND_TO_LOOP, BlockingPool
 from engine_store.sql.migrator import SqlMigrator
 from engine_store.sql.operation import Invocation, Mode, drive_steps
 from engine_store.sql.session import TransactionSession
@@ -90,7 +90,7 @@ class ThreadedEngine:
 
     def __init__(self, engine: SqlEngine, pool: BlockingPool) -> None:
         """The asynchronous side of `engine`, whose pool is `pool`, for the running event loop."""
-        pool.stays = STAYS_WITH_LOOP
+        pool.process_bound = BOUND_TO_LOOP
         self.pool = pool
         self.operations = engine.operations
         self.session = _ThreadedSession(self)
@@ -119,9 +119,8 @@ class ThreadedEngine:
                 self.pool.check_open()  # once more, after the wait
                 yield
             finally:
-                if (
-                    self._closed and self.write_locks.held == 1
-                ):  # `close` left the threads to this one
+                # If this one is the last, `close` left the threads to it.
+                if self._closed and self.write_locks.held == 1:
                     self._write_threads.shutdown(wait=False)
 
     async def write_alone(self, work: Work[T]) -> T:
@@ -154,7 +153,6 @@ class _ThreadedSession:
         self._engine = engine
 
     def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
-        """Run an operation, or a method made of steps, to its end."""
         if invocation.mode is Mode.STEPS:
             return drive_steps(invocation.start(), self.attempt, asyncio.sleep)
         return self.attempt(invocation)

@@ -57,8 +57,7 @@ class MemoryDriver:
     @contextmanager
     def scratch(self, url: str) -> Iterator[str]:
         place, mark, options = url.partition("?")
-        name = _location(DatabaseConfig(url=url))
-        if not name:
+        if not _location(DatabaseConfig(url=url)):
             yield url  # a new database whenever it is opened
             return
         place = f"{place}-{uuid4().hex}"

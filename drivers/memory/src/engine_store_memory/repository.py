@@ -13,12 +13,9 @@ from typing import Generic, Protocol, TypeVar
 import attrs
 
 from engine_store import checks, observing, values
-from engine_store.clock import UNSAVED
 from engine_store.entities import Entity, F, R
 from engine_store.errors import (
     AlreadyExistsError,
-    ImmutableFieldError,
-    InvalidValueError,
     NotInTransactionError,
     VersionConflictError,
 )
@@ -115,7 +112,7 @@ class Versioned(Repository[State, F]):
         self.entity.check(state)
         with self._scope.write() as data:
             before = self._stored(data, self.entity.key(state))
-            self._check_immutable(before, state)
+            self.entity.check_immutable(before, state)
             self._check_version(before, state.version)
             return self._replace(data, before, state)
 
@@ -125,7 +122,7 @@ class Versioned(Repository[State, F]):
             before = data[self.entity].get(self.entity.key(state))
             if before is None:
                 return self._insert(data, state)
-            self._check_immutable(before, state)
+            self.entity.check_immutable(before, state)
             return self._replace(data, before, state)
 
     def _modify(self, key: str, fn: Callable[[State], State]) -> State:
@@ -135,7 +132,7 @@ class Versioned(Repository[State, F]):
             after = fn(before)
             if after is before:
                 return before
-            self._check_same(before, after)
+            self.entity.check_modified(before, after)
             try:
                 return self._update(attrs.evolve(after, version=before.version))
             except VersionConflictError as lost:
@@ -165,21 +162,6 @@ class Versioned(Repository[State, F]):
 
     def _admit(self, data: Data, state: State, before: State | None) -> None:
         """Raise if other rows stand against `state`, which is new or follows `before`."""
-
-    def _check_same(self, before: State, after: State) -> None:
-        if type(after) is not type(before):
-            expected, found = type(before).__name__, type(after).__name__
-            raise InvalidValueError("fn", f"expected it to return a {expected}, found {found}")
-        key = self.entity.key(before)
-        if self.entity.key(after) != key:
-            raise InvalidValueError("fn", f"expected it to keep the id {key!r}")
-
-    def _check_immutable(self, before: State, after: State) -> None:
-        changed = [f for f in self.entity.immutable if getattr(before, f) != getattr(after, f)]
-        if after.created_at not in (UNSAVED, before.created_at):
-            changed.append("created_at")
-        if changed:
-            raise ImmutableFieldError(self.entity.label, self.entity.key(before), changed[0])
 
     def _check_version(self, before: State, expected: int) -> None:
         if before.version != expected:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Self
 
 from engine_store.clock import Clock, utc_now
@@ -76,12 +75,7 @@ class MemoryStore(_Repositories):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def check(self) -> None:
@@ -91,7 +85,6 @@ class MemoryStore(_Repositories):
         self._database.check()
 
     def now(self) -> datetime:
-        """Return the time of the clock, in UTC."""
         return self._clock().astimezone(UTC)
 
     def read(self) -> Snapshot:
@@ -133,7 +126,6 @@ class MemoryTransaction(_Repositories):
             raise TransactionClosedError
 
     def now(self) -> datetime:
-        """Return the time of the store's clock."""
         return self._outer.now()
 
     def read(self) -> Snapshot:

@@ -61,7 +61,6 @@ class PostgresConnection:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether it is open, and the server has said nothing since; the server is not asked."""
         return not self.raw.closed and not self._poll.poll(0)
 
     async def run(
@@ -91,7 +90,6 @@ class PostgresConnection:
         await (self._give_back(self.raw) if self._give_back else self.close())
 
     async def discard(self) -> None:
-        """Release it closed: its pool makes another one."""
         await self.close()
         await self.release()
 

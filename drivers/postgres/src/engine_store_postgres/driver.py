@@ -19,7 +19,7 @@ from engine_store.sql.dialect import Dialect
 from engine_store.sql.queries import load_queries
 from engine_store.sql.statements import Queries
 from engine_store.sql.stores import AsyncSqlStore, SqlEngine, SqlStore
-from engine_store_postgres.failures import may_retry, translate, translated
+from engine_store_postgres.failures import FAILURES, may_retry
 from engine_store_postgres.migrator import PostgresMigrator
 from engine_store_postgres.options import PostgresOptions, read_options
 from engine_store_postgres.pool import AsyncPostgresPool, PostgresPool
@@ -28,9 +28,7 @@ MIGRATIONS = load_migrations("engine_store_postgres.migrations")
 
 DIALECT = Dialect(
     name="postgres",
-    product="PostgreSQL",
-    errors=psycopg.Error,
-    translate=translate,
+    failures=FAILURES,
     may_retry=may_retry,
     lacks_column=lambda error: isinstance(error, psycopg.errors.UndefinedColumn),
     failure_aborts=True,
@@ -127,7 +125,7 @@ def _engine(
 
 
 def _drop(conninfo: str, schema: str) -> None:
-    with translated(), psycopg.connect(conninfo, autocommit=True) as connection:
+    with FAILURES.translated(), psycopg.connect(conninfo, autocommit=True) as connection:
         # Without a notice for each table that it drops.
         drop = f'SET client_min_messages = warning; DROP SCHEMA IF EXISTS "{schema}" CASCADE'
         connection.execute(drop.encode())

@@ -8,7 +8,6 @@ from __future__ import annotations
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-from engine_store.errors import StoreClosedError
 from engine_store.sql.failures import Failures
 
 _LOST, _TOO_LARGE = "lost", "too large"
@@ -45,7 +44,7 @@ def _lacks_password(error: Exception) -> bool:
     return pgconn is not None and bool(pgconn.needs_password)
 
 
-_FAILURES = Failures(
+FAILURES = Failures(
     product="PostgreSQL",
     errors=psycopg.Error,  # the pool's are such, too
     code=_code,
@@ -81,15 +80,11 @@ _FAILURES = Failures(
         "XX002": "an index is damaged; run REINDEX",
     },
     too_large=(_TOO_LARGE,),
+    closed=PoolClosed,
     connecting=psycopg.OperationalError,
     refused=_lacks_password,
 )
-translated, reaching = _FAILURES.translated, _FAILURES.reaching
-
-
-def translate(error: Exception) -> Exception:
-    """Return the store's error for psycopg's; what only a bug can cause stays as it is."""
-    return StoreClosedError() if isinstance(error, PoolClosed) else _FAILURES.translate(error)
+translate, translated, reaching = FAILURES.translate, FAILURES.translated, FAILURES.reaching
 
 
 def may_retry(error: Exception, in_transaction: bool) -> bool:

@@ -150,11 +150,11 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
     if _STRAY_AT.match(found):
         raise ConfigurationError(field, _why_unreadable(found))
     try:
-        stated: dict[str, Any] = conninfo_to_dict(found)
+        conninfo: dict[str, Any] = conninfo_to_dict(found)
     except psycopg.ProgrammingError:
         raise ConfigurationError(field, _why_unreadable(found)) from None
     separate = {name: value for name, value in asdict(options).items() if value is not None}
-    parameters = {name: separate[name] for name in separate.keys() & _PARAMETERS} | stated
+    parameters = {name: separate[name] for name in separate.keys() & _PARAMETERS} | conninfo
     checked = {name: parameters[name] for name in parameters.keys() & fields_dict(Address).keys()}
     address = structure(checked, Address)
     parameters["connect_timeout"] = ceil(address.connect_timeout)
@@ -171,7 +171,7 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
 
 
 def _endpoint(address: Address, schema: str) -> Endpoint:
-    """What is stated of it: of several hosts none, for nobody knows here which one answers."""
+    """Return what is known of it: of several hosts none, as any of them may answer."""
     dbname, host, port = address.dbname or address.user, address.host, address.port
     namespace = f"{dbname}|{schema}" if dbname else schema
     if host and "," in host:
@@ -180,8 +180,8 @@ def _endpoint(address: Address, schema: str) -> Endpoint:
     return Endpoint("postgresql", namespace, host or None, single)
 
 
-def _server_settings(options: PostgresOptions, stated: str | None) -> str | None:
-    """Settings of the server for each session, those the caller states last: they win.
+def _server_settings(options: PostgresOptions, own: str | None) -> str | None:
+    """Return the server's settings for each session. `own`, the caller's, come last: they win.
 
     PgBouncer refuses a connection with any.
     """
@@ -197,7 +197,7 @@ def _server_settings(options: PostgresOptions, stated: str | None) -> str | None
         seconds = default if given is None else given
         # Milliseconds; 0 would mean no limit.
         settings.append(f"-c {name}={max(1, round(seconds * 1000)) if seconds else 0}")
-    return stated if options.pgbouncer else " ".join([*settings, stated or ""]).rstrip()
+    return own if options.pgbouncer else " ".join([*settings, own or ""]).rstrip()
 
 
 def _without_own(url: str) -> str:

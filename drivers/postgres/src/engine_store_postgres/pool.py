@@ -17,7 +17,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 from engine_store.errors import UnavailableError
 from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking, Suspending
-from engine_store.sql.connection import STAYS_WITH_LOOP, BasePool
+from engine_store.sql.connection import BOUND_TO_LOOP, BasePool
 from engine_store_postgres.connection import ADAPTERS, AsyncPostgresConnection, PostgresConnection
 from engine_store_postgres.failures import reaching, translate, translated
 from engine_store_postgres.options import PostgresOptions, Target
@@ -135,7 +135,6 @@ class _Pool(BasePool[PostgresConnection]):
         return {name: found.get(name, 0) for name in names}
 
     async def close(self) -> None:
-        """Close every connection; those in use are closed as they are released."""
         self.closed = True
         if self._pool is not None:
             await self._wait(self._pool.close())
@@ -167,7 +166,7 @@ class PostgresPool(_Pool, Blocking):
 class AsyncPostgresPool(_Pool, Suspending):
     """`engine_store.sql.connection.Pool`, for one event loop of one process."""
 
-    stays = STAYS_WITH_LOOP
+    process_bound = BOUND_TO_LOOP
     _raw, _cursor = AsyncConnection, AsyncRawCursor
     _wrapper, _psycopg = AsyncPostgresConnection, AsyncConnectionPool
 

@@ -93,24 +93,18 @@ def connect(
         cached_statements=256,
     )
     try:
-        for pragma in _pragmas(options, read_only=read_only):
+        for pragma in (
+            "foreign_keys = ON",  # off by default, and set for each connection
+            f"synchronous = {options.synchronous}",  # full: a commit survives a power cut
+            "trusted_schema = OFF",  # a tampered file cannot run functions by views or triggers
+            "journal_size_limit = 67108864",  # a WAL grown by a long reader shrinks to 64 MiB again
+            f"query_only = {read_only:d}",
+        ):
             connection.execute(f"PRAGMA {pragma}")
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _pragmas(options: SqliteOptions, *, read_only: bool) -> list[str]:
-    pragmas = [
-        "foreign_keys = ON",  # off by default, and set for each connection
-        f"synchronous = {options.synchronous}",  # full: a commit survives a power cut
-        "trusted_schema = OFF",  # a tampered file cannot run functions through views or triggers
-        "journal_size_limit = 67108864",  # a WAL grown by one long reader shrinks to 64 MiB again
-    ]
-    if read_only:
-        pragmas.append("query_only = ON")
-    return pragmas
 
 
 def set_wal(connection: sqlite3.Connection, timeout: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import datetime
 
 import orjson
@@ -11,16 +10,14 @@ from engine_store.migrations import load_migrations
 from engine_store.sql.dialect import Dialect
 from engine_store.sql.queries import load_queries
 from engine_store.sql.rows import Codec
-from engine_store_sqlite.failures import translate
+from engine_store_sqlite.failures import FAILURES
 
 QUERIES = load_queries("engine_store_sqlite.queries", schema="main")
 MIGRATIONS = load_migrations("engine_store_sqlite.migrations")
 
 DIALECT = Dialect(
     name="sqlite",
-    product="SQLite",
-    errors=sqlite3.Error,
-    translate=translate,
+    failures=FAILURES,
     codec=Codec(
         # Fixed width, so that text sorts as time does; always the same offset: checks see to it.
         write_time=lambda time: time.isoformat(timespec="microseconds"),

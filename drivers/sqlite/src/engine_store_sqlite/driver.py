@@ -64,10 +64,22 @@ class SqliteDriver:
         return await open_threaded(lambda: open_engine(config, context))
 
     def check(self, config: Config) -> Iterator[Finding]:
-        yield from _too_many_workers(config.worker.max_concurrent_workflows)
-        location, _ = read_options(config.database)
-        if location.path is not None and location.path.is_file():
-            yield from _open_to_others(location.path)
+        asked = config.worker.max_concurrent_workflows
+        if asked > MEASURED_WORKFLOWS:
+            yield Finding(
+                Severity.WARNING,
+                "worker.max_concurrent_workflows",
+                f"{asked} is more than the {MEASURED_WORKFLOWS} that SQLite was measured to hold, "
+                "with 99 of 100 updates within 100 ms: they share one writer; use postgres, or "
+                "expect writes to wait",
+            )
+        path = read_options(config.database)[0].path
+        if path is None or not path.is_file():
+            return
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            yield Finding(
+                Severity.WARNING, "database.path", f"{path} is open to others; run chmod 600 on it"
+            )
 
     def backup(
         self, config: DatabaseConfig, target: Path, progress: Callable[[int, int], None]
@@ -115,21 +127,3 @@ class SqliteEngine(SqlEngine):
             return None if error.retriable else str(error), {}
         await connection.release()
         return None, {}
-
-
-def _too_many_workers(asked: int) -> Iterator[Finding]:
-    if asked > MEASURED_WORKFLOWS:
-        yield Finding(
-            Severity.WARNING,
-            "worker.max_concurrent_workflows",
-            f"{asked} is more than the {MEASURED_WORKFLOWS} that SQLite was measured to hold, with "
-            "99 of 100 updates within 100 ms: they share one writer; use postgres, or expect "
-            "writes to wait",
-        )
-
-
-def _open_to_others(path: Path) -> Iterator[Finding]:
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        yield Finding(
-            Severity.WARNING, "database.path", f"{path} is open to others; run chmod 600 on it"
-        )

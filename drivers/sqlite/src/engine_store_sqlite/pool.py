@@ -43,7 +43,7 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
             self.path = Path(self._folder.name, "memory.db")
             self.path.touch(mode=0o600)
             self.options = evolve(options, synchronous="off")
-            self.stays = "an in-memory store stays with the process that opened it"
+            self.process_bound = "an in-memory store stays with the process that opened it"
             self.reopens = False
         else:
             self.path = location.path
@@ -89,7 +89,6 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
         folder.cleanup()
 
     async def close(self) -> None:
-        """Close every connection; those in use are closed as they are released."""
         await super().close()
         if self._folder is not None:
             self._folder.cleanup()

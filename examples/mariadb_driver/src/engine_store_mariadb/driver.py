@@ -23,9 +23,7 @@ from engine_store_mariadb.options import MariadbOptions, read_options
 
 DIALECT = Dialect(
     name="mariadb",
-    product="MariaDB",
-    errors=FAILURES.errors,
-    translate=FAILURES.translate,
+    failures=FAILURES,
     may_retry=may_retry,
     codec=Codec(
         # DATETIME knows no zone: all times are UTC.

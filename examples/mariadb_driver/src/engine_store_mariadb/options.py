@@ -59,17 +59,17 @@ class MariadbOptions:
 
 def read_options(config: DatabaseConfig) -> MariadbOptions:
     """Return the settings of `config`. Raises `ConfigurationError` that names the field."""
-    stated: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     if config.url is not None:
         url = parse_url(config.url)
-        stated = {
+        settings = {
             "host": url.host,
             "port": url.port,
             "user": url.user,
             "password": url.password,
             "database": url.path[1:],
         }
-    given = {name: value for name, value in stated.items() if value}
+    given = {name: value for name, value in settings.items() if value}
     options = structure({**given, **config.driver_options()}, MariadbOptions)
     if not _DATABASE.fullmatch(options.database):
         raise ConfigurationError(

@@ -65,9 +65,12 @@ def an_empty_filter_is_none() -> None:
     def is_empty(original: Any, value: Any) -> bool:
         return False
 
-    @replace("engine_store.sql.rows:Rows.collection")
-    def collection(original: Any, rows: Any, values: Any) -> Any:
-        return original(rows, values or None)
+    @replace("engine_store.sql.rows:Rows.filter_encoder")
+    def filter_encoder(original: Any, rows: Any, entity: Any) -> Any:
+        encode = original(rows, entity)
+        return lambda given: {
+            name: value if getattr(given, name) else None for name, value in encode(given).items()
+        }
 
 
 @mutant("6.3", base="memory")

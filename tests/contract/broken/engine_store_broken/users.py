@@ -69,9 +69,11 @@ def first_admin_looked_for_before() -> None:
 def foreign_keys_are_off() -> None:
     """The pragma has to be set on each connection, and is not: keys outlive their user."""
 
-    @replace("engine_store_sqlite.connections:_pragmas")
-    def pragmas(original: Any, *args: Any, **kwargs: Any) -> Any:
-        return [pragma for pragma in original(*args, **kwargs) if "foreign_keys" not in pragma]
+    @replace("engine_store_sqlite.pool:connect")
+    def connect(original: Any, *args: Any, **kwargs: Any) -> Any:
+        connection = original(*args, **kwargs)
+        connection.execute("PRAGMA foreign_keys = OFF")
+        return connection
 
 
 @mutant("4.3", base="sqlite")

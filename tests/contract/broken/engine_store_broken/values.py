@@ -139,7 +139,7 @@ def upsert_unchecked() -> None:
             before = data[repository.entity].get(repository.entity.key(state))
             if before is None:
                 return repository._insert(data, state)
-            repository._check_immutable(before, state)
+            repository.entity.check_immutable(before, state)
             return repository._replace(data, before, state)
 
 

@@ -155,7 +155,7 @@ def update_compares_before_it_writes() -> None:
     def update(original: Any, repository: Any, state: Any) -> Any:
         repository.entity.check(state)
         before = repository._stored(repository._scope.read(), repository.entity.key(state))
-        repository._check_immutable(before, state)
+        repository.entity.check_immutable(before, state)
         repository._check_version(before, state.version)
         with repository._scope.write() as data:
             return repository._replace(data, before, state)

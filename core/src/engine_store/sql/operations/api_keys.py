@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from engine_store.checks import FINGERPRINT_BYTES, check_restored
+from engine_store.checks import FINGERPRINT_BYTES
 from engine_store.entities import API_KEY
 from engine_store.errors import (
     AlreadyExistsError,
@@ -49,23 +49,17 @@ class ApiKeyOperations(Operations[ApiKey]):
         limit: int = 100,
         cursor: str | None = None,
     ) -> Op[Page[ApiKey]]:
-        return self._page(
-            filter,
-            limit,
-            cursor,
-            lambda page: self._q.list_api_keys(user_id=filter.user_id, **page),
-        )
+        return self._page(self._q.list_api_keys, filter, limit, cursor)
 
     @write
     def create(self, key: ApiKey) -> Op[ApiKey]:
         self.entity.check(key)
-        return self._insert(key, self._now())
+        return self._insert(key, created_at=self._now())
 
     @write
     def restore(self, key: ApiKey) -> Op[ApiKey]:
-        self.entity.check(key)
-        check_restored(key, self.entity.argument)
-        return self._insert(key, self._rows.time(key.created_at))
+        self.entity.check_restored(key)
+        return self._insert(key)
 
     @write
     def touch(self, key_id: str, at: datetime | None = None) -> Op[ApiKey]:
@@ -81,8 +75,8 @@ class ApiKeyOperations(Operations[ApiKey]):
         if (yield self._q.delete_api_key(key_id=key_id)) is None:
             raise ApiKeyNotFoundError(key_id)
 
-    def _insert(self, key: ApiKey, created_at: Any) -> Op[ApiKey]:
-        row = yield self._q.create_api_key(**self._encode(key) | {"created_at": created_at})
+    def _insert(self, key: ApiKey, **parameters: Any) -> Op[ApiKey]:
+        row = yield self._q.create_api_key(**self._encode(key) | parameters)
         if row is None:
             raise (yield from self._why_not_created(key))
         return self._decode(row)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import attrs
 from attrs import frozen
 
-from engine_store.checks import check_restored, check_usage, decode_cursor, encode_cursor
-from engine_store.clock import UNSAVED, Clock
+from engine_store.checks import check_usage, decode_cursor, encode_cursor
+from engine_store.clock import Clock
 from engine_store.entities import Entity, R
 from engine_store.errors import (
     AlreadyExistsError,
     EngineStoreError,
-    ImmutableFieldError,
-    InvalidValueError,
     VersionConflictError,
 )
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
@@ -58,6 +57,10 @@ class Operations(Generic[R]):
         self._decode: Callable[[Row], R] = bindings.rows.decoder(self.entity)
         self._encode: Callable[[R], dict[str, Any]] = bindings.rows.encoder(self.entity)
 
+    @cached_property
+    def _encode_filter(self) -> Callable[[Any], dict[str, Any]]:
+        return self._rows.filter_encoder(self.entity)
+
     def _now(self) -> Any:
         """Return the time now, as a parameter."""
         now = self._clock()
@@ -72,15 +75,12 @@ class Operations(Generic[R]):
 
     def _page(
         self,
+        statement: Statement,
         filter: Any,
         limit: int,
         cursor: str | None,
-        request: Callable[[dict[str, Any]], Call],
     ) -> Op[Page[R]]:
-        """Read a page of at most `limit` rows; one more is asked for, to know whether it is last.
-
-        `request` makes the call, given the parameters that say where the page starts.
-        """
+        """Read a page of at most `limit` rows, and one row more, to know whether it is the last."""
         self.entity.check_filter(filter)
         check_limit(limit)
         time, key = decode_cursor(self.entity.repository, cursor) or (None, None)
@@ -88,7 +88,7 @@ class Operations(Generic[R]):
             return Page(())
         edge = "before" if self.entity.newest_first else "after"
         position = {f"{edge}_created_at": self._rows.time(time), f"{edge}_id": key}
-        rows = yield request({**position, "limit": limit + 1})
+        rows = yield statement(**self._encode_filter(filter), **position, limit=limit + 1)
         items = tuple(map(self._decode, rows[:limit]))
         if len(rows) <= limit:
             return Page(items)
@@ -103,16 +103,18 @@ Action: TypeAlias = Literal["create", "update", "upsert"]
 class StateOperations(Operations[S]):
     """What the repositories of states, which have versions, share (contract 2)."""
 
+    get: Callable[..., Op[S]]
+    update: Callable[..., Op[S]]
+
     def _create(self, statement: Statement, state: S) -> Op[S]:
         self.entity.check(state)
         now = self._now()
         return self._write(statement, state, "create", version=1, created_at=now, updated_at=now)
 
     def _restore(self, statement: Statement, state: S) -> Op[S]:
-        self.entity.check(state)
-        check_restored(state, self.entity.argument)
-        saved = self._rows.as_saved(self.entity, state)
-        return self._write(statement, state, "create", **saved)
+        self.entity.check_restored(state)
+        updated_at = self._rows.time(state.updated_at)
+        return self._write(statement, state, "create", updated_at=updated_at)
 
     def _update(self, statement: Statement, state: S) -> Op[S]:
         self.entity.check(state)
@@ -122,8 +124,8 @@ class StateOperations(Operations[S]):
         self.entity.check(state)
         return self._write(statement, state, "upsert", now=self._now())
 
-    def _write(self, statement: Statement, state: S, action: Action, **stamps: Any) -> Op[S]:
-        row = yield statement(**self._encode(state) | stamps)
+    def _write(self, statement: Statement, state: S, action: Action, **parameters: Any) -> Op[S]:
+        row = yield statement(**self._encode(state) | parameters)
         if row is None:
             raise (yield from self._why_refused(state, action))
         return self._decode(row)
@@ -139,8 +141,7 @@ class StateOperations(Operations[S]):
         if stored is not None:
             if action == "create":
                 return AlreadyExistsError(label, key_field, key)
-            if (field := _changed_field(self.entity, stored, given)) is not None:
-                return ImmutableFieldError(label, key, field)
+            self.entity.check_immutable(stored, given)
             if action == "update" and given.version != stored.version:
                 return VersionConflictError(label, key, given.version, stored.version)
         if (obstacle := self._obstacle(given, stored, others)) is not None:
@@ -161,26 +162,20 @@ class StateOperations(Operations[S]):
         """Return the error for what `others`, the rows of `_others`, have against a write."""
         return None
 
-    def _modify(
-        self,
-        key: str,
-        fn: Callable[[S], S],
-        get: Callable[[str], Op[S]],
-        update: Callable[[S], Op[S]],
-    ) -> Steps[S]:
+    def _modify(self, key: str, fn: Callable[[S], S]) -> Steps[S]:
         """Read, apply, compare-and-set, and again after a conflict (contract 2.6)."""
         conflict: VersionConflictError
         for attempt, pause in enumerate(self._backoff.pauses()):
             if attempt == self._lock_after:
                 left = self._backoff.attempts - attempt
-                late: S = yield step(self._modify_locked, key, fn, get, update, left)
+                late: S = yield step(self._modify_locked, key, fn, left)
                 return late
-            state: S = yield step(get, key)
+            state: S = yield step(self.get, key)
             changed = self._changed(fn, state)
             if changed is state:
                 return state
             try:
-                stored: S = yield step(update, changed)
+                stored: S = yield step(self.update, changed)
             except VersionConflictError as lost:
                 conflict = lost
                 conflicted(lost)
@@ -191,26 +186,19 @@ class StateOperations(Operations[S]):
         raise conflict
 
     @transact
-    def _modify_locked(
-        self,
-        key: str,
-        fn: Callable[[S], S],
-        get: Callable[[str], Op[S]],
-        update: Callable[[S], Op[S]],
-        attempts: int,
-    ) -> Op[S]:
+    def _modify_locked(self, key: str, fn: Callable[[S], S], attempts: int) -> Op[S]:
         """Go on without pauses, while no other late attempt does: few are left to lose to.
 
         The row itself is not locked: `fn` may write to it.
         """
         yield self._q.lock_modify(key=key)
         while True:
-            state = yield from get(key)
+            state = yield from self.get(key)
             changed = self._changed(fn, state)
             if changed is state:
                 return state
             try:
-                return (yield from update(changed))
+                return (yield from self.update(changed))
             except VersionConflictError as lost:
                 attempts -= 1
                 if not attempts:
@@ -223,11 +211,7 @@ class StateOperations(Operations[S]):
         changed = fn(state)
         if changed is state:
             return state
-        if type(changed) is not type(state):
-            expected, found = type(state).__name__, type(changed).__name__
-            raise InvalidValueError("fn", f"expected it to return a {expected}, found {found}")
-        if (key := self.entity.key(state)) != self.entity.key(changed):
-            raise InvalidValueError("fn", f"expected it to keep the id {key!r}")
+        self.entity.check_modified(state, changed)
         return attrs.evolve(changed, version=state.version)
 
     def _merge_usage(
@@ -249,12 +233,3 @@ class StateOperations(Operations[S]):
 def _is_empty(value: object) -> bool:
     """Whether a filter's collection matches nothing; not every database can be asked for that."""
     return isinstance(value, Collection) and not isinstance(value, str) and not value
-
-
-def _changed_field(entity: Entity[Any, Any], stored: Any, given: Any) -> str | None:
-    """Return the immutable field that `given` has otherwise than `stored` (contract 2.8)."""
-    for field in entity.immutable:
-        if getattr(given, field) != getattr(stored, field):
-            return field
-    created_at: datetime = given.created_at
-    return None if created_at in (UNSAVED, stored.created_at) else "created_at"

@@ -42,7 +42,7 @@ class TaskOperations(StateOperations[TaskState]):
     def list(
         self, filter: TaskFilter = TASK.everything, *, limit: int = 100, cursor: str | None = None
     ) -> Op[Page[TaskState]]:
-        return self._page(filter, limit, cursor, lambda page: self._list(filter, **page))
+        return self._page(self._q.list_tasks, filter, limit, cursor)
 
     @write
     def create(self, task: TaskState) -> Op[TaskState]:
@@ -62,7 +62,7 @@ class TaskOperations(StateOperations[TaskState]):
 
     @steps
     def modify(self, task_exec_id: str, fn: Callable[[TaskState], TaskState]) -> Steps[TaskState]:
-        return self._modify(task_exec_id, fn, self.get, self.update)
+        return self._modify(task_exec_id, fn)
 
     @transact
     def merge_usage(self, task_exec_id: str, usage: UsageSummary) -> Op[TaskState]:
@@ -161,23 +161,10 @@ class TaskOperations(StateOperations[TaskState]):
         )
         return progress({Status(status): count for status, count in rows})
 
-    def _list(self, filter: TaskFilter, **position: object) -> Call:
-        return self._q.list_tasks(
-            workflow_exec_id=filter.workflow_exec_id,
-            statuses=self._rows.collection(filter.statuses),
-            task_exec_ids=self._rows.collection(filter.task_exec_ids),
-            task_id=filter.task_id,
-            parent_state_id=filter.parent_state_id,
-            agent_id=filter.agent_id,
-            action_id=filter.action_id,
-            tool_id=filter.tool_id,
-            execution_type=filter.execution_type and filter.execution_type.value,
-            **position,
-        )
-
     def _all(self, filter: TaskFilter) -> Op[tuple[TaskState, ...]]:
-        """Everything that matches, unpaged."""
-        rows = yield self._list(filter, after_created_at=None, after_id=None, limit=None)
+        """Return everything that matches, unpaged."""
+        whole = {"after_created_at": None, "after_id": None, "limit": None}
+        rows = yield self._q.list_tasks(**self._encode_filter(filter), **whole)
         return tuple(map(self._decode, rows))
 
     def _stored(self, key: str, workflow_exec_id: str | None = None) -> Call:

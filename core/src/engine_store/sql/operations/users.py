@@ -40,12 +40,7 @@ class UserOperations(StateOperations[User]):
     def list(
         self, filter: UserFilter = USER.everything, *, limit: int = 100, cursor: str | None = None
     ) -> Op[Page[User]]:
-        return self._page(
-            filter,
-            limit,
-            cursor,
-            lambda page: self._q.list_users(role=filter.role and filter.role.value, **page),
-        )
+        return self._page(self._q.list_users, filter, limit, cursor)
 
     @write
     def create(self, user: User) -> Op[User]:
@@ -75,7 +70,7 @@ class UserOperations(StateOperations[User]):
 
     @steps
     def modify(self, user_id: str, fn: Callable[[User], User]) -> Steps[User]:
-        return self._modify(user_id, fn, self.get, self.update)
+        return self._modify(user_id, fn)
 
     @write
     def delete(self, user_id: str) -> Op[None]:

@@ -73,19 +73,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
         limit: int = 100,
         cursor: str | None = None,
     ) -> Op[Page[WorkflowState]]:
-        return self._page(
-            filter,
-            limit,
-            cursor,
-            lambda page: self._q.list_workflows(
-                workflow_id=filter.workflow_id,
-                statuses=self._rows.collection(filter.statuses),
-                workflow_exec_ids=self._rows.collection(filter.workflow_exec_ids),
-                created_from=self._rows.time(filter.created_from),
-                created_before=self._rows.time(filter.created_before),
-                **page,
-            ),
-        )
+        return self._page(self._q.list_workflows, filter, limit, cursor)
 
     @read
     def latest(
@@ -129,7 +117,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
     def modify(
         self, workflow_exec_id: str, fn: Callable[[WorkflowState], WorkflowState]
     ) -> Steps[WorkflowState]:
-        return self._modify(workflow_exec_id, fn, self.get, self.update)
+        return self._modify(workflow_exec_id, fn)
 
     @write
     def set_status(
