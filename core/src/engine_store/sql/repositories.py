@@ -7,9 +7,9 @@ operations to the same parameters and types.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from attrs import frozen
 
@@ -26,7 +26,7 @@ from engine_store.protocols import (
 )
 from engine_store.sql.blocking import run
 from engine_store.sql.dialect import Dialect
-from engine_store.sql.operation import Invocation, Mode, mode_of
+from engine_store.sql.operation import Invocation, mode_of
 from engine_store.sql.operations import (
     ApiKeyOperations,
     Bindings,
@@ -38,7 +38,9 @@ from engine_store.sql.operations.base import Operations
 from engine_store.sql.rows import Rows
 from engine_store.sql.statements import Queries
 
+P = ParamSpec("P")
 T = TypeVar("T")
+Self_ = TypeVar("Self_")
 
 _new = tuple.__new__  # a third of the time of a named tuple's own
 
@@ -50,32 +52,195 @@ class Runs(Protocol):
 
 
 class _Repository:
-    """The base of repositories, whose operations are run by a session."""
+    """The base of repositories. A subclass names the Protocol it implements as its last base."""
 
     def __init__(self, operations: Operations[Any], session: Runs) -> None:
         """A repository whose operations are run by `session`."""
         self._operations = operations
         self._session = session
 
+    def __init_subclass__(cls) -> None:
+        """Give each method the docstring and the signature of the Protocol."""
+        protocol = cls.__bases__[-1]
+        for name, method in vars(cls).items():
+            if not name.startswith("_") and inspect.isfunction(method):
+                promised = getattr(protocol, name)
+                method.__doc__ = promised.__doc__
+                method.__qualname__ = f"{cls.__qualname__}.{name}"
+                method.__signature__ = inspect.signature(promised)  # type: ignore[attr-defined]
 
-def _awaited(name: str, mode: Mode) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return the method that runs the operation of this name when it is awaited."""
 
-    def method(self: _Repository, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+Repository = TypeVar("Repository", bound=_Repository)
+Operation: TypeAlias = Callable[Concatenate[Self_, P], Generator[Any, Any, T]]
+
+
+def _awaited(
+    operation: Operation[Self_, P, T],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """Return the method that runs an operation when it is awaited."""
+    name, mode = operation.__name__, mode_of(operation)
+
+    def method(self: _Repository, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         invocation = _new(Invocation, (mode, getattr(self._operations, name), args, kwargs))
         return self._session.run(invocation)
 
+    method.__name__ = name
     return method
 
 
-def _blocking(name: str, mode: Mode) -> Callable[..., Any]:
-    """Return the method that runs the operation of this name and returns its result."""
+def _blocking(operation: Operation[Self_, P, T]) -> Callable[Concatenate[Any, P], T]:
+    """Return the method that runs an operation and returns its result."""
+    name, mode = operation.__name__, mode_of(operation)
 
-    def method(self: _Repository, /, *args: Any, **kwargs: Any) -> Any:
+    def method(self: _Repository, /, *args: P.args, **kwargs: P.kwargs) -> T:
         invocation = _new(Invocation, (mode, getattr(self._operations, name), args, kwargs))
-        return run(self._session.run(invocation))
+        result: T = run(self._session.run(invocation))
+        return result
 
+    method.__name__ = name
     return method
+
+
+class SqlUserRepository(_Repository, UserRepository):
+    """Users."""
+
+    get = _blocking(UserOperations.get)
+    get_by_email = _blocking(UserOperations.get_by_email)
+    list = _blocking(UserOperations.list)
+    create = _blocking(UserOperations.create)
+    restore = _blocking(UserOperations.restore)
+    create_initial_admin_if_none = _blocking(UserOperations.create_initial_admin_if_none)
+    update = _blocking(UserOperations.update)
+    upsert = _blocking(UserOperations.upsert)
+    modify = _blocking(UserOperations.modify)
+    delete = _blocking(UserOperations.delete)
+
+
+class SqlApiKeyRepository(_Repository, ApiKeyRepository):
+    """API keys."""
+
+    get = _blocking(ApiKeyOperations.get)
+    get_by_fingerprint = _blocking(ApiKeyOperations.get_by_fingerprint)
+    get_by_prefix = _blocking(ApiKeyOperations.get_by_prefix)
+    list = _blocking(ApiKeyOperations.list)
+    create = _blocking(ApiKeyOperations.create)
+    restore = _blocking(ApiKeyOperations.restore)
+    touch = _blocking(ApiKeyOperations.touch)
+    delete = _blocking(ApiKeyOperations.delete)
+
+
+class SqlWorkflowRepository(_Repository, WorkflowRepository):
+    """Workflow executions."""
+
+    get = _blocking(WorkflowOperations.get)
+    get_for_update = _blocking(WorkflowOperations.get_for_update)
+    list = _blocking(WorkflowOperations.list)
+    latest = _blocking(WorkflowOperations.latest)
+    create = _blocking(WorkflowOperations.create)
+    restore = _blocking(WorkflowOperations.restore)
+    update = _blocking(WorkflowOperations.update)
+    upsert = _blocking(WorkflowOperations.upsert)
+    modify = _blocking(WorkflowOperations.modify)
+    set_status = _blocking(WorkflowOperations.set_status)
+    merge_usage = _blocking(WorkflowOperations.merge_usage)
+    complete = _blocking(WorkflowOperations.complete)
+    delete = _blocking(WorkflowOperations.delete)
+    purge = _blocking(WorkflowOperations.purge)
+
+
+class SqlTaskRepository(_Repository, TaskRepository):
+    """Task executions."""
+
+    get = _blocking(TaskOperations.get)
+    get_for_update = _blocking(TaskOperations.get_for_update)
+    list = _blocking(TaskOperations.list)
+    create = _blocking(TaskOperations.create)
+    restore = _blocking(TaskOperations.restore)
+    update = _blocking(TaskOperations.update)
+    upsert = _blocking(TaskOperations.upsert)
+    modify = _blocking(TaskOperations.modify)
+    merge_usage = _blocking(TaskOperations.merge_usage)
+    usage = _blocking(TaskOperations.usage)
+    children = _blocking(TaskOperations.children)
+    child = _blocking(TaskOperations.child)
+    children_outputs = _blocking(TaskOperations.children_outputs)
+    in_workflow = _blocking(TaskOperations.in_workflow)
+    by_status = _blocking(TaskOperations.by_status)
+    by_agent = _blocking(TaskOperations.by_agent)
+    by_tool = _blocking(TaskOperations.by_tool)
+    tree = _blocking(TaskOperations.tree)
+    progress = _blocking(TaskOperations.progress)
+
+
+class AsyncSqlUserRepository(_Repository, AsyncUserRepository):
+    """Users."""
+
+    get = _awaited(UserOperations.get)
+    get_by_email = _awaited(UserOperations.get_by_email)
+    list = _awaited(UserOperations.list)
+    create = _awaited(UserOperations.create)
+    restore = _awaited(UserOperations.restore)
+    create_initial_admin_if_none = _awaited(UserOperations.create_initial_admin_if_none)
+    update = _awaited(UserOperations.update)
+    upsert = _awaited(UserOperations.upsert)
+    modify = _awaited(UserOperations.modify)
+    delete = _awaited(UserOperations.delete)
+
+
+class AsyncSqlApiKeyRepository(_Repository, AsyncApiKeyRepository):
+    """API keys."""
+
+    get = _awaited(ApiKeyOperations.get)
+    get_by_fingerprint = _awaited(ApiKeyOperations.get_by_fingerprint)
+    get_by_prefix = _awaited(ApiKeyOperations.get_by_prefix)
+    list = _awaited(ApiKeyOperations.list)
+    create = _awaited(ApiKeyOperations.create)
+    restore = _awaited(ApiKeyOperations.restore)
+    touch = _awaited(ApiKeyOperations.touch)
+    delete = _awaited(ApiKeyOperations.delete)
+
+
+class AsyncSqlWorkflowRepository(_Repository, AsyncWorkflowRepository):
+    """Workflow executions."""
+
+    get = _awaited(WorkflowOperations.get)
+    get_for_update = _awaited(WorkflowOperations.get_for_update)
+    list = _awaited(WorkflowOperations.list)
+    latest = _awaited(WorkflowOperations.latest)
+    create = _awaited(WorkflowOperations.create)
+    restore = _awaited(WorkflowOperations.restore)
+    update = _awaited(WorkflowOperations.update)
+    upsert = _awaited(WorkflowOperations.upsert)
+    modify = _awaited(WorkflowOperations.modify)
+    set_status = _awaited(WorkflowOperations.set_status)
+    merge_usage = _awaited(WorkflowOperations.merge_usage)
+    complete = _awaited(WorkflowOperations.complete)
+    delete = _awaited(WorkflowOperations.delete)
+    purge = _awaited(WorkflowOperations.purge)
+
+
+class AsyncSqlTaskRepository(_Repository, AsyncTaskRepository):
+    """Task executions."""
+
+    get = _awaited(TaskOperations.get)
+    get_for_update = _awaited(TaskOperations.get_for_update)
+    list = _awaited(TaskOperations.list)
+    create = _awaited(TaskOperations.create)
+    restore = _awaited(TaskOperations.restore)
+    update = _awaited(TaskOperations.update)
+    upsert = _awaited(TaskOperations.upsert)
+    modify = _awaited(TaskOperations.modify)
+    merge_usage = _awaited(TaskOperations.merge_usage)
+    usage = _awaited(TaskOperations.usage)
+    children = _awaited(TaskOperations.children)
+    child = _awaited(TaskOperations.child)
+    children_outputs = _awaited(TaskOperations.children_outputs)
+    in_workflow = _awaited(TaskOperations.in_workflow)
+    by_status = _awaited(TaskOperations.by_status)
+    by_agent = _awaited(TaskOperations.by_agent)
+    by_tool = _awaited(TaskOperations.by_tool)
+    tree = _awaited(TaskOperations.tree)
+    progress = _awaited(TaskOperations.progress)
 
 
 @frozen
@@ -108,52 +273,32 @@ class _Repositories:
         self._runs = session
 
 
-def _repository(
-    protocol: Callable[..., T],  # not `type[T]`, of which a Protocol is none to mypy
-    operations: type[Operations[Any]],
-    method: Callable[[str, Mode], Any],
-) -> cached_property[T]:
-    """Return the property that makes a repository, which implements `protocol` by `operations`.
-
-    Its class has a `method` for each method of the Protocol, with the docstring and the signature
-    that the Protocol gives it.
-    """
-    title = f"Sql{protocol.__name__}"
-    members: dict[str, Any] = {"__doc__": protocol.__doc__, "__module__": __name__}
-    for name, promised in vars(protocol).items():
-        if not name.startswith("_"):
-            made = method(name, mode_of(getattr(operations, name)))
-            made.__name__, made.__qualname__ = name, f"{title}.{name}"
-            made.__doc__ = promised.__doc__
-            made.__signature__ = inspect.signature(promised)
-            members[name] = made
-    bases: tuple[Any, ...] = (_Repository, protocol)
-    repository = type(title, bases, members)
-    name = operations.entity.repository
+def _made(repository: type[Repository], name: str) -> cached_property[Repository]:
+    """Return the property that makes a repository of the operations of this name."""
     return cached_property(lambda self: repository(getattr(self._operations, name), self._runs))
 
 
 class SqlRepositories(_Repositories):
     """Repositories whose methods return."""
 
-    users = _repository(UserRepository, UserOperations, _blocking)
+    users = _made(SqlUserRepository, "users")
     """Users and their roles."""
-    api_keys = _repository(ApiKeyRepository, ApiKeyOperations, _blocking)
+    api_keys = _made(SqlApiKeyRepository, "api_keys")
     """API keys."""
-    workflows = _repository(WorkflowRepository, WorkflowOperations, _blocking)
+    workflows = _made(SqlWorkflowRepository, "workflows")
     """Workflow executions."""
-    tasks = _repository(TaskRepository, TaskOperations, _blocking)
+    tasks = _made(SqlTaskRepository, "tasks")
     """Task executions."""
 
 
 class AsyncSqlRepositories(_Repositories):
     """Repositories whose methods are awaited."""
 
-    users = _repository(AsyncUserRepository, UserOperations, _awaited)
+    users = _made(AsyncSqlUserRepository, "users")
     """Users and their roles."""
-    api_keys = _repository(AsyncApiKeyRepository, ApiKeyOperations, _awaited)
+    api_keys = _made(AsyncSqlApiKeyRepository, "api_keys")
     """API keys."""
-    workflows = _repository(AsyncWorkflowRepository, WorkflowOperations, _awaited)
+    workflows = _made(AsyncSqlWorkflowRepository, "workflows")
     """Workflow executions."""
-    tasks = _repository(AsyncTaskRepository, TaskOperations, _awaited)
+    tasks = _made(AsyncSqlTaskRepository, "tasks")
     """Task executions."""
