@@ -197,6 +197,7 @@ def _call(
     drawn: Mapping[str, Any],
     kept: set[str],
 ) -> Callable[..., Any]:
+    """Return the call with what was drawn; of arguments with a default those that are `kept`."""
     given = [drawn[each.name] for each in parameters if each.default is each.empty]
     named = {
         each.name: drawn[each.name]
