@@ -10,7 +10,7 @@ import attrs
 
 from engine_store.config import DatabaseConfig, Knowledge, VectorDatabase, Worker
 from engine_store.config.structure import expected
-from engine_store.discovery import driver_settings
+from engine_store.drivers.discovery import driver_settings
 from engine_store.startup.loading import COMMON
 
 HEAD = "| setting | values | default | what for |\n|---|---|---|---|"

@@ -14,7 +14,7 @@ from attrs import frozen
 import engine_store
 from driver_comparison.workload import KINDS, Size, Timings, run_workers
 from engine_store import WorkflowState
-from engine_store.discovery import load_driver
+from engine_store.drivers.discovery import load_driver
 
 NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 """The drivers, and what people call their databases."""

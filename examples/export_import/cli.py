@@ -16,7 +16,7 @@ from rich.table import Table
 
 import engine_store
 from engine_store import EngineStoreError
-from engine_store.discovery import load_driver
+from engine_store.drivers.discovery import load_driver
 from engine_store.errors import UnavailableError
 from export_import.api import Export, refusal, resume, round_trip
 from postgres_server import NotInstalledError, ServerError, add_option, given_or_started

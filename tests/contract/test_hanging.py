@@ -117,7 +117,7 @@ class TestHanging:
 
 HANGING = """
 import asyncio
-from engine_store.threads import threaded
+from engine_store.concurrency.threads import threaded
 
 async def hang(*_):
     await asyncio.Event().wait()

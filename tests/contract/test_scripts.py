@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
 import engine_store
-from engine_store.entities import API_KEY, USER
 from engine_store.protocols import Store
+from engine_store.rules.entities import API_KEY, USER
 from engine_store_contracts import strategies as some
 from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.exact import exact

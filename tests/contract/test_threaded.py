@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from engine_store import User, WorkflowState
+from engine_store.concurrency.threads import run_in_thread, threaded
 from engine_store.errors import StoreClosedError, TransactionClosedError
 from engine_store.protocols import AsyncStore, Endpoint, Observable
-from engine_store.threads import run_in_thread, threaded
 from engine_store_memory.store import MemoryStore
 
 ANN = User("ann", "ann@example.org")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from engine_store import discovery
+from engine_store.drivers import discovery
 
 # Two tests may share a core with ten others: how long an example takes says nothing here.
 settings.register_profile("core", deadline=None)

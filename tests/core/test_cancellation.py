@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from engine_store.cancellation import shield, shield_future, shield_stoppable
+from engine_store.concurrency.cancellation import shield, shield_future, shield_stoppable
 
 
 def test_what_need_not_wait_is_done_before_anything_else_runs() -> None:

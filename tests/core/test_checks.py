@@ -12,13 +12,6 @@ from typing import Any
 import attrs
 import pytest
 
-from engine_store.checks import (
-    PURGED_BY_DEFAULT,
-    check_model,
-    check_purge,
-    check_usage,
-)
-from engine_store.entities import TASK as TASKS
 from engine_store.errors import InvalidReferenceError, InvalidValueError
 from engine_store.models import (
     TERMINAL,
@@ -38,6 +31,13 @@ from engine_store.models import (
     WorkflowFilter,
     WorkflowState,
 )
+from engine_store.rules.checks import (
+    PURGED_BY_DEFAULT,
+    check_model,
+    check_purge,
+    check_usage,
+)
+from engine_store.rules.entities import TASK as TASKS
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 10, tzinfo=UTC)
 NAIVE = NOW.replace(tzinfo=None)

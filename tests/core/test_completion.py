@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine_store.entities import WORKFLOW
 from engine_store.errors import WorkflowNotReadyError
 from engine_store.models import (
     TERMINAL,
@@ -19,7 +18,8 @@ from engine_store.models import (
     UsageSummary,
     WorkflowState,
 )
-from engine_store.rules import OUTPUT_TRANSFORMATION_FAILED, completed
+from engine_store.rules.entities import WORKFLOW
+from engine_store.rules.outcomes import OUTPUT_TRANSFORMATION_FAILED, completed
 
 ROOT = TaskState("we", "te-1", "root", "w", status=Status.SUCCESS, output={"n": 1})
 CHILD = TaskState(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine_store.checks import decode_cursor, encode_cursor
 from engine_store.errors import InvalidValueError
+from engine_store.rules.checks import decode_cursor, encode_cursor
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 10, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from engine_store.discovery import driver_settings, installed_drivers, load_driver
+from engine_store.drivers.discovery import driver_settings, installed_drivers, load_driver
 from engine_store.errors import DriverLoadError, UnknownDriverError
 
 GOOD = """

@@ -75,7 +75,7 @@ def test_listing_the_installed_drivers_imports_none(run_python):
     printed = run_python(
         """
         import json, sys
-        from engine_store.discovery import installed_drivers
+        from engine_store.drivers.discovery import installed_drivers
 
         installed = installed_drivers()
         print(json.dumps([installed, sorted({name.partition(".")[0] for name in sys.modules})]))

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
+from engine_store.drivers.observed import observed, observed_async
+from engine_store.drivers.observing import conflicted, retried
 from engine_store.errors import VersionConflictError
-from engine_store.observed import observed, observed_async
-from engine_store.observing import conflicted, retried
 from engine_store.plugins import Hooks, Plugins, hookimpl
 from engine_store.protocols import AsyncStore, Endpoint, Observable, Store
 

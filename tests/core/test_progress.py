@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine_store.models import TERMINAL, Status, Strategy
-from engine_store.rules import overall_status, progress
+from engine_store.rules.outcomes import overall_status, progress
 
 PENDING, RUNNING, SUCCESS, FAILED, TIMED_OUT, CANCELED, WAITING, PAUSED = (
     Status.PENDING,

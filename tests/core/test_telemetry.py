@@ -25,10 +25,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 import engine_store
 from engine_store import DatabaseConfig, User, WorkflowState
+from engine_store.concurrency.threads import threaded
 from engine_store.errors import ConfigurationError, EmailExistsError, VersionConflictError
 from engine_store.protocols import Endpoint, Observable
 from engine_store.telemetry import OpenTelemetry, SlowOperations
-from engine_store.threads import threaded
 from engine_store.urls import parse_url
 
 FIRST = WorkflowState("w", "report")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine_store.checks import check_usage
 from engine_store.models import UsageEntry, UsageSummary
+from engine_store.rules.checks import check_usage
 
 EARLY = datetime(2024, 1, 1, tzinfo=UTC)
 LATE = EARLY + timedelta(microseconds=1)

@@ -15,7 +15,7 @@ import pytest
 import engine_store
 import engine_store_mariadb.migrator
 import engine_store_postgres.driver
-from engine_store.discovery import load_driver
+from engine_store.drivers.discovery import load_driver
 from engine_store.errors import EngineStoreError
 from engine_store.models import (
     ApiKeyFilter,

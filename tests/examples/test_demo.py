@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 import engine_store
-from engine_store import Status, Store, WorkflowState, discovery
+from engine_store import Status, Store, WorkflowState
+from engine_store.drivers import discovery
 from quickstart import cli
 from quickstart.events import Event, Kind
 from quickstart.sources import folder_or_file
@@ -423,7 +424,7 @@ def test_a_file_in_the_place_of_the_demos_folder_is_refused(here: Run, tmp_path:
 def test_a_driver_that_is_not_installed_is_named_with_its_remedy(
     here: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, texts: Path
 ) -> None:
-    monkeypatch.setattr("engine_store.discovery.entry_points", lambda group: ())
+    monkeypatch.setattr("engine_store.drivers.discovery.entry_points", lambda group: ())
     discovery._entry_point.cache_clear()
     line = refused(here, tmp_path, "--input", str(texts), "--store", "sqlite:///engine.db")
     assert line == (

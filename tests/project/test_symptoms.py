@@ -29,9 +29,10 @@ import pytest
 from attrs import field, frozen
 
 import engine_store
-from engine_store import DatabaseConfig, Status, User, WorkflowState, discovery
+from engine_store import DatabaseConfig, Status, User, WorkflowState
 from engine_store.cli import main
 from engine_store.cli.app import run as run_command
+from engine_store.drivers import discovery
 from engine_store.errors import EngineStoreError
 from engine_store.protocols import Store
 from engine_store.telemetry import SlowOperations
@@ -229,8 +230,8 @@ def without_an_extra(stage: Stage) -> Iterator[str]:
 
 @symptom("A driver is not installed")
 def without_a_driver(stage: Stage) -> Iterator[str]:
-    stage.patch.setattr("engine_store.discovery._entry_point", discovery._entry_point.__wrapped__)
-    stage.patch.setattr("engine_store.discovery.entry_points", lambda group: [])
+    stage.patch.setattr(discovery, "_entry_point", discovery._entry_point.__wrapped__)
+    stage.patch.setattr(discovery, "entry_points", lambda group: [])
     yield command("health", "--url", "sqlite:///engine.db")
 
 

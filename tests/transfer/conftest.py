@@ -13,8 +13,8 @@ from hypothesis import settings
 
 import engine_store
 from engine_store import transfer
-from engine_store.entities import BY_MODEL, Row
 from engine_store.protocols import Store
+from engine_store.rules.entities import BY_MODEL, Row
 from engine_store_contracts.clock import START
 from engine_store_contracts.suite import samples
 

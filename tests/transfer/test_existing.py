@@ -11,7 +11,6 @@ import attrs
 import pytest
 
 from engine_store import transfer
-from engine_store.entities import BY_MODEL, Row
 from engine_store.errors import (
     InvalidValueError,
     MismatchError,
@@ -20,6 +19,7 @@ from engine_store.errors import (
 )
 from engine_store.models import TaskState
 from engine_store.protocols import Store
+from engine_store.rules.entities import BY_MODEL, Row
 from engine_store.transfer import format as export_format
 from engine_store.transfer import importer
 from engine_store_contracts.clock import START

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 import engine_store
 from engine_store import transfer
-from engine_store.entities import BY_MODEL, Row
 from engine_store.errors import EngineStoreError, TransferError
 from engine_store.protocols import Store
+from engine_store.rules.entities import BY_MODEL, Row
 from engine_store_contracts import strategies as some
 from engine_store_contracts.clock import START
 from engine_store_contracts.exact import exact

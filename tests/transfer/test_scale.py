@@ -18,8 +18,8 @@ import pytest
 
 import engine_store
 from engine_store import transfer
-from engine_store.entities import Row
 from engine_store.models import Status
+from engine_store.rules.entities import Row
 from engine_store.transfer import format as export_format
 from engine_store_contracts.clock import START
 from engine_store_contracts.suite import samples

@@ -12,7 +12,7 @@ from typing import Self
 import engine_store
 from engine_store.clock import Clock, utc_now
 from engine_store.config import DatabaseConfig
-from engine_store.discovery import load_driver
+from engine_store.drivers.discovery import load_driver
 from engine_store.errors import EngineStoreError
 from engine_store.models import Status
 from engine_store.protocols import AsyncStore, Capability, Driver, Store
@@ -77,7 +77,7 @@ def delete_everything(store: Store) -> None:
 
 
 def driver_of(url: str) -> Driver:
-    """Return the installed driver of a URL. Raises as `engine_store.discovery.load_driver`."""
+    """Return the installed driver of a URL. Raises what `load_driver` raises."""
     return load_driver(parse_url(url).scheme)
 
 

@@ -67,7 +67,7 @@ def note_server(item: pytest.Item, store: Store) -> None:
         health = store.health()
     except Exception:  # noqa: BLE001 - the cases of 9.4 say what is wrong with it
         return
-    from engine_store.discovery import driver_distribution
+    from engine_store.drivers.discovery import driver_distribution
 
     _, version = driver_distribution(health.driver)
     server = [value for name, value in health.details.items() if name.endswith("_version")]

@@ -14,8 +14,8 @@ from typing import TypeAlias
 import pytest
 from attrs import evolve, frozen
 
-from engine_store.entities import ENTITIES
 from engine_store.protocols import Store
+from engine_store.rules.entities import ENTITIES
 from engine_store_contracts import recording
 from engine_store_contracts.harness import Harness
 

@@ -17,12 +17,12 @@ from typing import Any
 import attrs
 
 import engine_store
-from engine_store.entities import BY_MODEL
 from engine_store.errors import EngineStoreError
 from engine_store.migrations import Migration
 from engine_store.models import Role, TaskState, User, WorkflowState
 from engine_store.plugins import hookimpl
 from engine_store.protocols import Store
+from engine_store.rules.entities import BY_MODEL
 from engine_store.transfer.rows import rows as rows_of
 from engine_store_contracts.exact import exact_fields
 from engine_store_contracts.history.events import Event, to_json

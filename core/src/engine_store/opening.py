@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from engine_store.clock import Clock, utc_now
 from engine_store.config import DatabaseConfig
-from engine_store.discovery import load_driver
+from engine_store.drivers.discovery import load_driver
+from engine_store.drivers.observed import observed, observed_async
 from engine_store.errors import ConfigurationError
-from engine_store.observed import observed, observed_async
 from engine_store.plugins import Plugins
 from engine_store.protocols import AsyncStore, Driver, OpenContext, Store
 

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import attrs
 import pytest
 
-from engine_store import Status, User, WorkflowState, observing
-from engine_store.entities import USER
+from engine_store import Status, User, WorkflowState
+from engine_store.drivers import observing
 from engine_store.errors import UnavailableError, VersionConflictError
 from engine_store.models import Health
+from engine_store.rules.entities import USER
 from engine_store.values import Document
 from engine_store_memory import repository
 from engine_store_memory.store import MemoryStore

@@ -13,7 +13,6 @@ import attrs
 import pytest
 
 import engine_store
-from engine_store.entities import API_KEY, TASK, USER, WORKFLOW, Entity
 from engine_store.errors import (
     EngineStoreError,
     ImmutableFieldError,
@@ -23,6 +22,7 @@ from engine_store.errors import (
 )
 from engine_store.models import Role, Status
 from engine_store.protocols import Store
+from engine_store.rules.entities import API_KEY, TASK, USER, WORKFLOW, Entity
 from engine_store.sql.catalogue import MIGRATIONS, STATEMENTS
 from engine_store.sql.operation import (
     Backoff,

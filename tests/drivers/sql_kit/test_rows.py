@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine_store.clock import UNSAVED
-from engine_store.entities import API_KEY, TASK, USER, WORKFLOW, Entity
 from engine_store.models import (
     ApiKey,
     Component,
@@ -23,6 +22,7 @@ from engine_store.models import (
     User,
     WorkflowState,
 )
+from engine_store.rules.entities import API_KEY, TASK, USER, WORKFLOW, Entity
 from engine_store.sql.rows import (
     Codec,
     Rows,

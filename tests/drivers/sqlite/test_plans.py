@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import engine_store
-from engine_store.entities import API_KEY, TASK, USER, WORKFLOW
+from engine_store.rules.entities import API_KEY, TASK, USER, WORKFLOW
 from engine_store.sql import catalogue
 from engine_store.sql.blocking import run
 from engine_store.sql.statements import Call, Statement

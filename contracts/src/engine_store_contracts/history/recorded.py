@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic_ns
 from typing import Any
 
-from engine_store.entities import BY_MODEL
 from engine_store.errors import (
     AlreadyExistsError,
     NotFoundError,
@@ -15,6 +14,7 @@ from engine_store.errors import (
     VersionConflictError,
 )
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
+from engine_store.rules.entities import BY_MODEL
 from engine_store_contracts.history.events import (
     Completion,
     Event,

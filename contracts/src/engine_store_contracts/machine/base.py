@@ -22,10 +22,10 @@ from hypothesis.stateful import (
     rule,
 )
 
-from engine_store.entities import ENTITIES, Entity
 from engine_store.errors import EngineStoreError
 from engine_store.models import Page
 from engine_store.protocols import Repositories, Store, Transaction
+from engine_store.rules.entities import ENTITIES, Entity
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.exact import exact
 from engine_store_contracts.harness import delete_everything

@@ -22,10 +22,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from engine_store.entities import BY_MODEL, ENTITIES, TASK, Row
 from engine_store.errors import EngineStoreError
 from engine_store.models import Role, Status, TaskState, WorkflowState
 from engine_store.protocols import Repositories
+from engine_store.rules.entities import BY_MODEL, ENTITIES, TASK, Row
 from engine_store_contracts import recording
 from engine_store_contracts import strategies as some
 from engine_store_contracts.clock import ManualClock

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, multiple, rule
 
 from engine_store.clock import UNSAVED
-from engine_store.entities import API_KEY, ENTITIES, TASK, USER, WORKFLOW, Entity
 from engine_store.models import ExecutionType, Role
 from engine_store.protocols import Repositories
+from engine_store.rules.entities import API_KEY, ENTITIES, TASK, USER, WORKFLOW, Entity
 from engine_store_contracts import strategies as some
 from engine_store_contracts.machine.base import SideBySide, limits
 from engine_store_contracts.machine.script import Written, change

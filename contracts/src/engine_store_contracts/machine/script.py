@@ -10,8 +10,8 @@ from typing import Any
 
 import attrs
 
-from engine_store.entities import ENTITIES
 from engine_store.protocols import Repositories
+from engine_store.rules.entities import ENTITIES
 
 HEADER = '''\
 """Does what the store did when it differed from the contract. Give it the URL of an empty database:

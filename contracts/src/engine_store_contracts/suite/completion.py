@@ -11,7 +11,7 @@ import pytest
 from engine_store.errors import InvalidValueError, WorkflowNotReadyError
 from engine_store.models import ExecutionType, Status, WorkflowState
 from engine_store.protocols import Store
-from engine_store.rules import OUTPUT_TRANSFORMATION_FAILED
+from engine_store.rules.outcomes import OUTPUT_TRANSFORMATION_FAILED
 from engine_store.values import Document
 from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.suite.case import ContractCase, assert_same, clause, raises

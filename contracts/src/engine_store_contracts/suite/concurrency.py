@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 import attrs
 import pytest
 
-from engine_store.entities import BY_MODEL
 from engine_store.errors import (
     AlreadyBootstrappedError,
     EmailExistsError,
@@ -21,6 +20,7 @@ from engine_store.errors import (
 )
 from engine_store.models import Role, Status, UsageEntry, UsageSummary
 from engine_store.protocols import Repositories, Store, Transaction
+from engine_store.rules.entities import BY_MODEL
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.hanging import Threads
 from engine_store_contracts.patience import PATIENCE

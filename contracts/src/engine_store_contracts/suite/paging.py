@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from engine_store.checks import encode_cursor
 from engine_store.models import Page, Status
 from engine_store.protocols import Store
+from engine_store.rules.checks import encode_cursor
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.suite.case import ContractCase, assert_same, clause, refuses
 from engine_store_contracts.suite.samples import (

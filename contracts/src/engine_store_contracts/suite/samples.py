@@ -12,7 +12,6 @@ import attrs
 import pytest
 from attrs import frozen
 
-from engine_store.entities import API_KEY, TASK, USER, WORKFLOW, Entity
 from engine_store.errors import (
     AlreadyExistsError,
     ImmutableFieldError,
@@ -33,6 +32,7 @@ from engine_store.models import (
     WorkflowState,
 )
 from engine_store.protocols import Repositories
+from engine_store.rules.entities import API_KEY, TASK, USER, WORKFLOW, Entity
 from engine_store_contracts.clock import START
 
 ADMIN = User("root", "root@example.org", Role.ADMIN)

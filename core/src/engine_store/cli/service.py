@@ -17,7 +17,7 @@ import engine_store
 from engine_store.cli import NO, USAGE
 from engine_store.cli.run import Run, command, plain, table
 from engine_store.config import DatabaseConfig, Finding, Severity
-from engine_store.discovery import driver_distribution, installed_drivers, load_driver
+from engine_store.drivers.discovery import driver_distribution, installed_drivers, load_driver
 from engine_store.errors import ConfigurationError, EngineStoreError, Problem
 from engine_store.models import Health
 from engine_store.run_context import LOGGER

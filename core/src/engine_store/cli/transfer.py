@@ -16,7 +16,7 @@ from engine_store import transfer
 from engine_store.cli import NO
 from engine_store.cli.run import Run, command
 from engine_store.config import Config, DatabaseConfig
-from engine_store.discovery import load_driver
+from engine_store.drivers.discovery import load_driver
 from engine_store.errors import ConfigurationError, NotEmptyError
 from engine_store.protocols import BackupCapable
 from engine_store.startup import check

@@ -14,13 +14,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from engine_store.checks import PURGED_BY_DEFAULT
 from engine_store.cli.run import PAGE, DryRun, Run, Yes, command, group, plain, table
 from engine_store.config import seconds
 from engine_store.errors import ConfigurationError
 from engine_store.models import Status, TaskFilter, TaskState, WorkflowFilter, WorkflowState
 from engine_store.models.pages import read_pages
 from engine_store.protocols import Store
+from engine_store.rules.checks import PURGED_BY_DEFAULT
 
 app = group("workflows", "List, show and delete executions.")
 

@@ -32,7 +32,7 @@ from engine_store.models import (
     WorkflowFilter,
     WorkflowState,
 )
-from engine_store.rules import Transform
+from engine_store.rules.outcomes import Transform
 from engine_store.values import Document
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from engine_store.cancellation import shield
+from engine_store.concurrency.cancellation import shield
 
 T = TypeVar("T")
 

@@ -17,7 +17,6 @@ import orjson
 from attrs import frozen
 
 from engine_store.clock import UNSAVED
-from engine_store.entities import TASK, WORKFLOW, Entity, R
 from engine_store.models import (
     Component,
     ErrorInfo,
@@ -29,6 +28,7 @@ from engine_store.models import (
     UsageSummary,
     WorkflowState,
 )
+from engine_store.rules.entities import TASK, WORKFLOW, Entity, R
 from engine_store.values import Document, fold_email
 
 Row = Sequence[Any]

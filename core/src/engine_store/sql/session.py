@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-from engine_store import observing
+from engine_store.drivers import observing
 from engine_store.errors import (
     EngineStoreError,
     NotInTransactionError,

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
+from engine_store.concurrency.threads import run_in_thread
 from engine_store.errors import UnavailableError
 from engine_store.migrations import MigrationPlan, MigrationStatus
 from engine_store.models import Health
@@ -23,7 +24,6 @@ from engine_store.sql.migrator import SqlMigrator
 from engine_store.sql.operation import Invocation, Mode, drive_steps
 from engine_store.sql.session import TransactionSession
 from engine_store.sql.stores import AsyncSqlStore, SqlEngine
-from engine_store.threads import run_in_thread
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]

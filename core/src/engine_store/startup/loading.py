@@ -19,7 +19,7 @@ from engine_store.config import (
     structure,
 )
 from engine_store.config.structure import names_of, nearest, unknown
-from engine_store.discovery import driver_settings, is_same_driver
+from engine_store.drivers.discovery import driver_settings, is_same_driver
 from engine_store.errors import ConfigurationError, EngineStoreError, Problem
 from engine_store.startup.sources import (
     ENVIRONMENT,

@@ -11,7 +11,7 @@ import attrs
 from engine_store.config import Config, Seconds, Text, VectorDatabase
 from engine_store.config.model import PLACES
 from engine_store.config.structure import names_of
-from engine_store.discovery import driver_settings, installed_drivers
+from engine_store.drivers.discovery import driver_settings, installed_drivers
 from engine_store.errors import EngineStoreError
 from engine_store.startup.loading import COMMON, SECTIONS
 

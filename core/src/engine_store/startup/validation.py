@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from engine_store.config import Config, Finding, Severity
-from engine_store.discovery import load_driver
+from engine_store.drivers.discovery import load_driver
 from engine_store.errors import ConfigurationError, Problem
 from engine_store.plugins import Plugins
 from engine_store.protocols import Capability, Checkable

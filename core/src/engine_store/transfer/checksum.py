@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import frozen
 
-from engine_store.entities import BY_MODEL, BY_NAME
 from engine_store.protocols import Repositories
+from engine_store.rules.entities import BY_MODEL, BY_NAME
 from engine_store.transfer.codec import canonical
 from engine_store.transfer.rows import Numbered, numbered
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import attrs
 
-from engine_store.entities import BY_MODEL, BY_NAME, Row
 from engine_store.models import (
     Component,
     ErrorInfo,
@@ -27,6 +26,7 @@ from engine_store.models import (
     UsageEntry,
     UsageSummary,
 )
+from engine_store.rules.entities import BY_MODEL, BY_NAME, Row
 
 
 def encode(row: Row) -> bytes:

@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 import orjson
 
-from engine_store.entities import BY_MODEL, BY_NAME, Row
 from engine_store.errors import EngineStoreError, InvalidExportError
 from engine_store.models import ApiKey, TaskState, User, WorkflowState
+from engine_store.rules.entities import BY_MODEL, BY_NAME, Row
 from engine_store.transfer.codec import DECODE_ERRORS, decode, encode
 from engine_store.transfer.files import InputFile
 from engine_store.transfer.rows import FIRST_ROW, Numbered, named

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Literal, TypeAlias
 
-from engine_store.entities import BY_MODEL, BY_NAME, Row
 from engine_store.errors import (
     AlreadyExistsError,
     EngineStoreError,
@@ -16,6 +15,7 @@ from engine_store.errors import (
 )
 from engine_store.models import ApiKey, TaskState
 from engine_store.protocols import Repositories, Store
+from engine_store.rules.entities import BY_MODEL, BY_NAME, Row
 from engine_store.transfer.codec import canonical
 from engine_store.transfer.rows import Numbered, OnProgress, RowCounter, named
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Protocol, TypeAlias
 
-from engine_store.entities import BY_MODEL, BY_NAME, Row
 from engine_store.models import ApiKeyFilter, TaskFilter
 from engine_store.models.pages import read_pages
 from engine_store.protocols import Repositories
+from engine_store.rules.entities import BY_MODEL, BY_NAME, Row
 
 Numbered: TypeAlias = tuple[int, Row]
 """A row, and the line it is on, in a file or in what `export` would write."""

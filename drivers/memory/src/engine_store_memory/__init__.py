@@ -9,9 +9,9 @@ from uuid import uuid4
 
 from attrs import frozen
 
+from engine_store.concurrency.threads import threaded
 from engine_store.config import DatabaseConfig, Seconds, setting
 from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
-from engine_store.threads import threaded
 from engine_store.urls import parse_url
 from engine_store_memory.database import forget, named
 from engine_store_memory.store import BUSY_TIMEOUT, MemoryStore

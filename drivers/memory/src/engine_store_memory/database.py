@@ -10,8 +10,8 @@ from typing import Any, TypeAlias, cast
 
 from attrs import define, field, frozen
 
-from engine_store.entities import ENTITIES, Entity, F, R
 from engine_store.errors import UnavailableError
+from engine_store.rules.entities import ENTITIES, Entity, F, R
 
 
 def _empty() -> dict[Entity[Any, Any], dict[str, Any]]:

@@ -12,14 +12,16 @@ from typing import Generic, Protocol, TypeVar
 
 import attrs
 
-from engine_store import checks, observing, values
-from engine_store.entities import Entity, F, R
+from engine_store import values
+from engine_store.drivers import observing
 from engine_store.errors import (
     AlreadyExistsError,
     NotInTransactionError,
     VersionConflictError,
 )
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
+from engine_store.rules import checks
+from engine_store.rules.entities import Entity, F, R
 from engine_store_memory.database import Data, Draft, Snapshot
 from engine_store_memory.rows import detached, matching, ordered
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import attrs
 
-from engine_store.entities import Entity, F, R
 from engine_store.models import ApiKey, TaskState, User, WorkflowState
+from engine_store.rules.entities import Entity, F, R
 
 _MUTABLE = {
     User: (),

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Self
 
 from engine_store.clock import Clock, utc_now
-from engine_store.entities import ENTITIES
 from engine_store.errors import StoreClosedError, TransactionClosedError, UnavailableError
 from engine_store.migrations import NoMigrations
 from engine_store.models import Health
+from engine_store.rules.entities import ENTITIES
 from engine_store_memory.database import Database, Draft, Snapshot
 from engine_store_memory.repository import Scope
 from engine_store_memory.tasks import Tasks

@@ -6,11 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from itertools import chain
 
-from engine_store import rules, values
-from engine_store.entities import TASK, WORKFLOW
+from engine_store import values
 from engine_store.errors import InvalidReferenceError, TaskNotFoundError
 from engine_store.models import Progress, Status, TaskFilter, TaskState, UsageSummary
 from engine_store.protocols import TaskRepository
+from engine_store.rules import outcomes
+from engine_store.rules.entities import TASK, WORKFLOW
 from engine_store.values import Document
 from engine_store_memory.database import Data
 from engine_store_memory.repository import Metered
@@ -118,7 +119,7 @@ class Tasks(Metered[TaskState, TaskFilter], TaskRepository):
 
     def progress(self, parent_state_id: str, *, workflow_exec_id: str | None = None) -> Progress:
         children = self.children(parent_state_id, workflow_exec_id=workflow_exec_id)
-        return rules.progress(Counter(child.status for child in children))
+        return outcomes.progress(Counter(child.status for child in children))
 
     def _found(self, data: Data, key: str, workflow_exec_id: str | None) -> TaskState:
         task = self._stored(data, key)

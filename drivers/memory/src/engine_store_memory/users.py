@@ -7,8 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from engine_store import checks, values
-from engine_store.entities import API_KEY, USER
+from engine_store import values
 from engine_store.errors import (
     AlreadyBootstrappedError,
     AlreadyExistsError,
@@ -20,6 +19,8 @@ from engine_store.errors import (
 )
 from engine_store.models import ApiKey, ApiKeyFilter, Role, User, UserFilter
 from engine_store.protocols import ApiKeyRepository, UserRepository
+from engine_store.rules import checks
+from engine_store.rules.entities import API_KEY, USER
 from engine_store.urls import MASK
 from engine_store_memory.database import Data
 from engine_store_memory.repository import Repository, Versioned

@@ -7,8 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from engine_store import checks, rules, values
-from engine_store.entities import TASK, WORKFLOW
+from engine_store import values
 from engine_store.errors import StatusConflictError, WorkflowNotFoundError
 from engine_store.models import (
     TERMINAL,
@@ -20,6 +19,8 @@ from engine_store.models import (
     WorkflowState,
 )
 from engine_store.protocols import WorkflowRepository
+from engine_store.rules import checks, outcomes
+from engine_store.rules.entities import TASK, WORKFLOW
 from engine_store_memory.database import Data, Draft
 from engine_store_memory.repository import Metered
 from engine_store_memory.rows import detached, latest_of_each, ordered, where
@@ -105,7 +106,7 @@ class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
         return self._merge_usage(workflow_exec_id, usage)
 
     def complete(
-        self, workflow_exec_id: str, transform: rules.Transform | None = None
+        self, workflow_exec_id: str, transform: outcomes.Transform | None = None
     ) -> WorkflowState:
         values.check_id(workflow_exec_id, "workflow_exec_id")
         with self._scope.write() as data:
@@ -114,7 +115,7 @@ class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
                 tasks = tasks_of(data, workflow_exec_id)
                 roots = latest_of_each(task for task in tasks if task.parent_state_id is None)
                 statuses = {task_id: root.status for task_id, root in roots.items()}
-                after = rules.completed(before, statuses, transform)
+                after = outcomes.completed(before, statuses, transform)
                 WORKFLOW.check(after)
                 # The transform may have written in this transaction, also this workflow.
                 self._check_version(self._stored(data, workflow_exec_id), before.version)

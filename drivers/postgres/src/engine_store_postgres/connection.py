@@ -13,7 +13,7 @@ from psycopg.adapt import AdaptersMap
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
-from engine_store.cancellation import shield, shield_stoppable
+from engine_store.concurrency.cancellation import shield, shield_stoppable
 from engine_store.sql.dbapi import placeholders
 from engine_store.sql.operation import Request
 from engine_store.sql.statements import Call, Result

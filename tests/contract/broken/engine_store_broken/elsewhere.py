@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from engine_store.entities import API_KEY, TASK, WORKFLOW, Entity
+from engine_store.rules.entities import API_KEY, TASK, WORKFLOW, Entity
 from engine_store_broken.mutant import elsewhere, mutant, replace, replace_elsewhere
 from engine_store_broken.values import each_scalar
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
-from engine_store import rules
 from engine_store.models import ExecutionType, Status, TaskState, UsageSummary
+from engine_store.rules import outcomes
 from engine_store_broken.mutant import mutant, replace, rewrite, rewrite_step
 
 
@@ -44,7 +44,7 @@ def task_ids_unique_in_their_workflow() -> None:
 def routers_with_an_agent() -> None:
     """A router is checked as an execution type without rules of its own."""
 
-    @replace("engine_store.entities:Entity.check")
+    @replace("engine_store.rules.entities:Entity.check")
     def check(original: Any, entity: Any, task: Any) -> None:
         if type(task) is TaskState and task.execution_type is ExecutionType.ROUTER:
             task = attrs.evolve(task, execution_type=ExecutionType.AGGREGATE)
@@ -151,7 +151,7 @@ def progress_counts_all_below() -> None:
     def progress(original: Any, tasks: Any, parent: str, **kwargs: Any) -> Any:
         children = tasks.children(parent, **kwargs)
         below = [task for child in children for task in tasks.tree(child.task_exec_id)]
-        return rules.progress(Counter(task.status for task in below))
+        return outcomes.progress(Counter(task.status for task in below))
 
 
 @mutant("6.6", base="sqlite")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from engine_store.entities import TASK
 from engine_store.errors import EngineStoreError, UnavailableError
+from engine_store.rules.entities import TASK
 from engine_store.sql.operation import Mode
 from engine_store_broken.mutant import mutant, replace
 

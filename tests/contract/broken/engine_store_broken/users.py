@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine_store.entities import USER
 from engine_store.errors import AlreadyBootstrappedError, ApiKeyNotFoundError
 from engine_store.models import Role
+from engine_store.rules.entities import USER
 from engine_store.values import check_id, fold_email
 from engine_store_broken.mutant import mutant, replace, rewrite, rewrite_step
 from engine_store_memory.rows import where

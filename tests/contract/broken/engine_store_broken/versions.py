@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from engine_store import checks
 from engine_store.errors import VersionConflictError
+from engine_store.rules import checks
 from engine_store_broken.mutant import mutant, replace, rewrite, rewrite_step, rewritten
 
 

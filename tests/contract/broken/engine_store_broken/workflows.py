@@ -8,10 +8,11 @@ from typing import Any
 
 import attrs
 
-from engine_store import checks, values
-from engine_store.entities import WORKFLOW
+from engine_store import values
 from engine_store.errors import StatusConflictError, WorkflowNotFoundError
 from engine_store.models import Page, PurgeReport, Status
+from engine_store.rules import checks
+from engine_store.rules.entities import WORKFLOW
 from engine_store.sql.operation import step
 from engine_store_broken.mutant import mutant, replace, rewrite
 from engine_store_memory.workflows import tasks_of

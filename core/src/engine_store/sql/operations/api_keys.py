@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from engine_store.checks import FINGERPRINT_BYTES
-from engine_store.entities import API_KEY
 from engine_store.errors import (
     AlreadyExistsError,
     ApiKeyNotFoundError,
@@ -14,6 +12,8 @@ from engine_store.errors import (
     InvalidReferenceError,
 )
 from engine_store.models import ApiKey, ApiKeyFilter, Page
+from engine_store.rules.checks import FINGERPRINT_BYTES
+from engine_store.rules.entities import API_KEY
 from engine_store.sql.operation import LostRace, Op, read, write
 from engine_store.sql.operations.base import Operations
 from engine_store.urls import MASK

@@ -10,16 +10,16 @@ from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 import attrs
 from attrs import frozen
 
-from engine_store.checks import check_usage, decode_cursor, encode_cursor
 from engine_store.clock import Clock
-from engine_store.entities import Entity, R
+from engine_store.drivers.observing import conflicted, retried
 from engine_store.errors import (
     AlreadyExistsError,
     EngineStoreError,
     VersionConflictError,
 )
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
-from engine_store.observing import conflicted, retried
+from engine_store.rules.checks import check_usage, decode_cursor, encode_cursor
+from engine_store.rules.entities import Entity, R
 from engine_store.sql.operation import Backoff, Last, LostRace, Op, Steps, step, transact
 from engine_store.sql.rows import Row, Rows, read_usage, write_usage
 from engine_store.sql.statements import Call, Queries, Statement

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 
-from engine_store.entities import TASK
 from engine_store.errors import EngineStoreError, InvalidReferenceError, TaskNotFoundError
 from engine_store.models import Page, Progress, Status, TaskFilter, TaskState, UsageSummary
-from engine_store.rules import progress
+from engine_store.rules.entities import TASK
+from engine_store.rules.outcomes import progress
 from engine_store.sql.operation import Op, Steps, lock, read, steps, transact, write
 from engine_store.sql.operations.base import Action, StateOperations
 from engine_store.sql.rows import Row, read_usage

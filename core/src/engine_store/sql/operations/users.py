@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from engine_store.entities import USER
 from engine_store.errors import (
     AlreadyBootstrappedError,
     EmailExistsError,
@@ -13,6 +12,7 @@ from engine_store.errors import (
     UserNotFoundError,
 )
 from engine_store.models import Page, Role, User, UserFilter
+from engine_store.rules.entities import USER
 from engine_store.sql.operation import Op, Steps, read, steps, transact, write
 from engine_store.sql.operations.base import Action, StateOperations
 from engine_store.sql.rows import Row

@@ -7,8 +7,6 @@ from datetime import datetime
 
 import attrs
 
-from engine_store.checks import PURGED_BY_DEFAULT, check_purge
-from engine_store.entities import TASK, WORKFLOW
 from engine_store.errors import (
     StatusConflictError,
     VersionConflictError,
@@ -23,7 +21,9 @@ from engine_store.models import (
     WorkflowFilter,
     WorkflowState,
 )
-from engine_store.rules import Transform, completed
+from engine_store.rules.checks import PURGED_BY_DEFAULT, check_purge
+from engine_store.rules.entities import TASK, WORKFLOW
+from engine_store.rules.outcomes import Transform, completed
 from engine_store.sql.operation import (
     Last,
     LostRace,

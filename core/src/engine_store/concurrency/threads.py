@@ -22,7 +22,7 @@ from contextlib import (
 from functools import partial, wraps
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
-from engine_store.cancellation import shield_future
+from engine_store.concurrency.cancellation import shield_future
 from engine_store.errors import TransactionClosedError
 from engine_store.protocols import AsyncStore, AsyncTransaction, Observable, Store, Transaction
 

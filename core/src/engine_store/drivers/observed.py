@@ -14,8 +14,8 @@ from typing import Any, Self, TypeAlias, cast
 
 from attrs import frozen
 
+from engine_store.drivers.observing import CURRENT
 from engine_store.errors import VersionConflictError
-from engine_store.observing import CURRENT
 from engine_store.plugins import Plugins
 from engine_store.protocols import AsyncStore, Observable, Store
 
@@ -43,7 +43,7 @@ def observed_async(store: AsyncStore, driver: str, plugins: Plugins) -> AsyncSto
 
 
 class _Operation:
-    """A running operation: `engine_store.observing.Observed`, and the context manager around it."""
+    """A running operation: an `observing.Observed`, and the context manager around it."""
 
     __slots__ = ("_driver", "_managers", "_name", "_outer", "_plugins", "_reported", "_started")
 

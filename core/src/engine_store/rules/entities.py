@@ -13,7 +13,6 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import attrs
 from attrs import field, frozen
 
-from engine_store.checks import check_model, check_restored
 from engine_store.clock import UNSAVED
 from engine_store.errors import (
     ApiKeyNotFoundError,
@@ -34,6 +33,7 @@ from engine_store.models import (
     WorkflowFilter,
     WorkflowState,
 )
+from engine_store.rules.checks import check_model, check_restored
 
 Row: TypeAlias = User | ApiKey | WorkflowState | TaskState
 """What a store keeps under an id."""

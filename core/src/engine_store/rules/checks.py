@@ -1,8 +1,8 @@
 """Checks of whole arguments against the value domain, before any driver sees them.
 
 Every repository method checks its argument first; a driver that implements the Protocols by itself
-does so too, by the checks of `engine_store.entities`. All raise `InvalidValueError` with the path
-to the value.
+does so too, by the checks of `engine_store.rules.entities`. All raise `InvalidValueError` with the
+path to the value.
 """
 
 from __future__ import annotations

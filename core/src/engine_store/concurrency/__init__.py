@@ -1,0 +1,1 @@
+"""Event loops and threads: shields against cancellation, and asynchronous sides of threads."""

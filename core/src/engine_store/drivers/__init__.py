@@ -1,0 +1,1 @@
+"""What stands between a program and a driver: finding one, and observing its operations."""
