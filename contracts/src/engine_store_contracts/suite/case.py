@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import ExitStack, closing, contextmanager
 from threading import Barrier
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 
@@ -21,6 +21,7 @@ from engine_store_contracts.harness import Database, Harness
 from engine_store_contracts.patience import PATIENCE
 from engine_store_contracts.profiles import PROFILES, Profile
 from engine_store_contracts.reuse import Reuse, Reused
+from engine_store_contracts.suite.samples import Kind
 
 T = TypeVar("T")
 
@@ -118,6 +119,11 @@ class ContractCase:
         recording.note_server(request.node, store)
         yield store
         store.close()
+
+    @pytest.fixture
+    def repository(self, store: Store, kind: Kind) -> Any:
+        """The repository of the case's kind of row, with what its rows refer to."""
+        return kind.repository(store)
 
 
 @contextmanager

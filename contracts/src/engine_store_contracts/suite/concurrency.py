@@ -105,9 +105,8 @@ class ConcurrencyCases(ContractCase):
     @each(VERSIONED)
     @pytest.mark.parametrize("write", ["create", "update"])
     def test_of_many_writes_of_one_version_one_wins(
-        self, store: Store, kind: Kind, write: str
+        self, repository: Any, kind: Kind, write: str
     ) -> None:
-        repository = kind.repository(store)
         before = kind.make("x") if write == "create" else repository.create(kind.make("x"))
         states = [kind.change(before, number) for number in range(8)]
         outcomes = all_at_once([partial(getattr(repository, write), state) for state in states])
@@ -119,8 +118,7 @@ class ConcurrencyCases(ContractCase):
 
     @clause("2.4")
     @each(VERSIONED)
-    def test_of_many_upserts_each_counts(self, store: Store, kind: Kind) -> None:
-        repository = kind.repository(store)
+    def test_of_many_upserts_each_counts(self, repository: Any, kind: Kind) -> None:
         states = [kind.change(kind.make("x"), number) for number in range(8)]
         outcomes = all_at_once([partial(repository.upsert, state) for state in states])
         by_version = {state.version: state for state in successes(outcomes)}
@@ -130,9 +128,8 @@ class ConcurrencyCases(ContractCase):
     @clause("2.4")
     @each(VERSIONED)
     def test_an_upsert_beside_a_transaction_replaces_what_that_created(
-        self, store: Store, kind: Kind
+        self, store: Store, repository: Any, kind: Kind
     ) -> None:
-        repository = kind.repository(store)
         given = kind.change(kind.make("x"), 1)
         stored = begun_beside(
             store,
@@ -145,8 +142,7 @@ class ConcurrencyCases(ContractCase):
 
     @clause("2.6")
     @each(METERED)
-    def test_modify_loses_no_increment_among_threads(self, store: Store, kind: Kind) -> None:
-        repository = kind.repository(store)
+    def test_modify_loses_no_increment_among_threads(self, repository: Any, kind: Kind) -> None:
         repository.create(attrs.evolve(kind.make("x"), input={"n": 0}))
 
         def increment_often() -> None:
@@ -159,8 +155,7 @@ class ConcurrencyCases(ContractCase):
 
     @clause("2.7")
     @each(METERED)
-    def test_merge_usage_loses_nothing_among_threads(self, store: Store, kind: Kind) -> None:
-        repository = kind.repository(store)
+    def test_merge_usage_loses_nothing_among_threads(self, repository: Any, kind: Kind) -> None:
         repository.create(attrs.evolve(kind.make("x"), usage=UsageSummary()))
 
         def add(number: int) -> None:
@@ -178,8 +173,9 @@ class ConcurrencyCases(ContractCase):
 
     @clause("2.7")
     @each(METERED)
-    def test_usage_merged_beside_a_transaction_adds_up(self, store: Store, kind: Kind) -> None:
-        repository = kind.repository(store)
+    def test_usage_merged_beside_a_transaction_adds_up(
+        self, store: Store, repository: Any, kind: Kind
+    ) -> None:
         repository.create(attrs.evolve(kind.make("x"), usage=UsageSummary()))
         one, other = (UsageSummary.of([UsageEntry("openai", "gpt", tokens)]) for tokens in (1, 10))
         begun_beside(

@@ -57,9 +57,8 @@ class RestoreCases(ContractCase):
     @clause("2.9", "2.1", "1.5")
     @each(VERSIONED)
     def test_what_was_restored_is_a_row_like_any_other(
-        self, store: Store, clock: ManualClock, kind: Kind
+        self, repository: Any, clock: ManualClock, kind: Kind
     ) -> None:
-        repository = kind.repository(store)
         stored = repository.restore(kind.exported())
         changed = repository.update(kind.change(stored, 1))
         assert_same(changed, attrs.evolve(kind.change(stored, 1), version=42))  # never backwards
@@ -82,9 +81,8 @@ class RestoreCases(ContractCase):
     @clause("2.9", "1.4")
     @pytest.mark.parametrize(("kind", "changes", "field"), REFUSED.values(), ids=REFUSED)
     def test_what_no_store_has_returned_is_refused(
-        self, store: Store, kind: Kind, changes: dict[str, Any], field: str
+        self, repository: Any, kind: Kind, changes: dict[str, Any], field: str
     ) -> None:
-        repository = kind.repository(store)
         with refuses(f"{kind.entity.argument}.{field}"):
             repository.restore(attrs.evolve(kind.exported(), **changes))
         with raises(kind.missing()):

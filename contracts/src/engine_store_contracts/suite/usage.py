@@ -164,14 +164,13 @@ class UsageCases(ContractCase):
     @pytest.mark.parametrize(("stored", "added", "expected"), MERGES.values(), ids=MERGES)
     def test_merging(
         self,
-        store: Store,
+        repository: Any,
         clock: ManualClock,
         kind: Kind,
         stored: list[UsageEntry],
         added: list[UsageEntry],
         expected: list[UsageEntry],
     ) -> None:
-        repository = kind.repository(store)
         before = repository.create(attrs.evolve(kind.make("x"), usage=UsageSummary.of(stored)))
         now = clock.tick()
         given = UsageSummary.of(added)
@@ -208,9 +207,8 @@ class UsageCases(ContractCase):
         ids=["prompt", "total", "optional"],
     )
     def test_a_sum_beyond_64_bits_is_refused_and_changes_nothing(
-        self, store: Store, kind: Kind, added: UsageEntry, field: str
+        self, repository: Any, kind: Kind, added: UsageEntry, field: str
     ) -> None:
-        repository = kind.repository(store)
         one = UsageSummary.of([entry(prompt_tokens=1, reasoning_tokens=1)])
         stored = repository.create(attrs.evolve(kind.make("x"), usage=one))
         with pytest.raises(InvalidValueError) as caught:

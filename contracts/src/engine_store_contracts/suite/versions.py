@@ -52,9 +52,8 @@ class VersionCases(ContractCase):
     )
     @pytest.mark.parametrize("version", [0, 1, 41, 2**63 - 1])
     def test_a_new_row_is_what_was_given_with_version_1_and_the_time(
-        self, store: Store, kind: Kind, write: str, version: int
+        self, repository: Any, kind: Kind, write: str, version: int
     ) -> None:
-        repository = kind.repository(store)
         elsewhen = {"created_at": ELSEWHEN, "updated_at": ELSEWHEN}
         given = kind.evolve(kind.make("x"), version=version, **elsewhen)
         created = getattr(repository, write)(given)
@@ -67,9 +66,8 @@ class VersionCases(ContractCase):
     @each(KINDS)
     @pytest.mark.parametrize("write", ["create", "restore"])
     def test_a_taken_key_is_refused_and_changes_nothing(
-        self, store: Store, clock: ManualClock, kind: Kind, write: str
+        self, repository: Any, clock: ManualClock, kind: Kind, write: str
     ) -> None:
-        repository = kind.repository(store)
         stored = repository.create(kind.make("x"))
         clock.tick()
         with raises(kind.taken()):
@@ -79,9 +77,8 @@ class VersionCases(ContractCase):
     @clause("2.3", "1.5")
     @each(VERSIONED)
     def test_update_returns_what_is_stored_and_leaves_its_argument(
-        self, store: Store, clock: ManualClock, kind: Kind
+        self, repository: Any, clock: ManualClock, kind: Kind
     ) -> None:
-        repository = kind.repository(store)
         created = repository.create(kind.make("x"))
         now = clock.tick(microseconds=1)
         given = attrs.evolve(kind.change(created, 1), updated_at=ELSEWHEN)
@@ -94,9 +91,8 @@ class VersionCases(ContractCase):
     @each(VERSIONED)
     @pytest.mark.parametrize("stale", [0, 1, 3, 2**63 - 1])
     def test_update_from_another_version_changes_nothing(
-        self, store: Store, clock: ManualClock, kind: Kind, stale: int
+        self, repository: Any, clock: ManualClock, kind: Kind, stale: int
     ) -> None:
-        repository = kind.repository(store)
         stored = repository.update(repository.create(kind.make("x")))
         clock.tick()
         given = attrs.evolve(kind.change(stored, 1), version=stale)
@@ -108,9 +104,8 @@ class VersionCases(ContractCase):
     @clause("2.3", "2.6")
     @each(VERSIONED)
     def test_update_and_modify_of_what_is_missing_create_nothing(
-        self, store: Store, kind: Kind
+        self, repository: Any, kind: Kind
     ) -> None:
-        repository = kind.repository(store)
         with raises(kind.missing()):
             repository.update(attrs.evolve(kind.make("x"), version=1))
         called: list[object] = []
@@ -131,9 +126,8 @@ class VersionCases(ContractCase):
     @clause("2.3", "5.6")
     @each(VERSIONED)
     def test_update_of_what_was_deleted_and_made_again_is_a_conflict(
-        self, store: Store, kind: Kind
+        self, store: Store, repository: Any, kind: Kind
     ) -> None:
-        repository = kind.repository(store)
         old = repository.update(repository.create(kind.make("x")))
         if kind is TASKS:
             store.workflows.delete("w")
@@ -149,9 +143,8 @@ class VersionCases(ContractCase):
     @each(VERSIONED)
     @pytest.mark.parametrize("version", [0, 1, 3, 41])
     def test_upsert_replaces_whatever_the_version_and_needs_no_created_at(
-        self, store: Store, clock: ManualClock, kind: Kind, version: int
+        self, repository: Any, clock: ManualClock, kind: Kind, version: int
     ) -> None:
-        repository = kind.repository(store)
         repository.update(repository.create(kind.make("x")))
         now = clock.tick()
         given = attrs.evolve(kind.change(kind.make("x"), 1), version=version)
@@ -179,9 +172,8 @@ class VersionCases(ContractCase):
     @clause("2.6")
     @each(VERSIONED)
     def test_modify_applies_the_function_to_what_is_stored(
-        self, store: Store, clock: ManualClock, kind: Kind
+        self, repository: Any, clock: ManualClock, kind: Kind
     ) -> None:
-        repository = kind.repository(store)
         created = repository.create(kind.make("x"))
         now = clock.tick()
         seen = []
@@ -198,9 +190,8 @@ class VersionCases(ContractCase):
     @clause("2.6", "2.1")
     @each(VERSIONED)
     def test_modify_writes_an_equal_state_and_not_the_state_itself(
-        self, store: Store, clock: ManualClock, kind: Kind
+        self, repository: Any, clock: ManualClock, kind: Kind
     ) -> None:
-        repository = kind.repository(store)
         created = repository.create(kind.make("x"))
         now = clock.tick()
         assert_same(repository.modify("x", lambda state: state), created)
@@ -211,9 +202,8 @@ class VersionCases(ContractCase):
     @clause("2.6")
     @each(VERSIONED)
     def test_what_the_function_of_modify_raises_comes_out_unchanged(
-        self, store: Store, kind: Kind
+        self, repository: Any, kind: Kind
     ) -> None:
-        repository = kind.repository(store)
         created = repository.create(kind.make("x"))
         error = ZeroDivisionError("of the caller")
 
@@ -229,9 +219,8 @@ class VersionCases(ContractCase):
     @each(VERSIONED)
     @pytest.mark.parametrize("wrong", ["another id", "None", "another class"])
     def test_modify_refuses_what_is_not_the_same_row(
-        self, store: Store, kind: Kind, wrong: str
+        self, repository: Any, kind: Kind, wrong: str
     ) -> None:
-        repository = kind.repository(store)
         created = repository.create(kind.make("x"))
         results = {"another id": kind.make("y"), "None": None, "another class": USAGE}
         with refuses("fn"):
@@ -244,9 +233,15 @@ class VersionCases(ContractCase):
         ("kind", "field", "value"), IMMUTABLE, ids=[f"{k.name}.{f}" for k, f, _ in IMMUTABLE]
     )
     def test_what_never_changes_after_creation(
-        self, store: Store, clock: ManualClock, kind: Kind, field: str, value: Any, write: str
+        self,
+        store: Store,
+        repository: Any,
+        clock: ManualClock,
+        kind: Kind,
+        field: str,
+        value: Any,
+        write: str,
     ) -> None:
-        repository = kind.repository(store)
         row = kind.make("x")
         if kind is TASKS:
             store.workflows.create(workflow("another"))
@@ -266,9 +261,8 @@ class VersionCases(ContractCase):
     @clause("2.3", "2.8")
     @each(VERSIONED)
     def test_immutable_fields_are_reported_in_their_order_and_before_a_conflict(
-        self, store: Store, kind: Kind
+        self, repository: Any, kind: Kind
     ) -> None:
-        repository = kind.repository(store)
         created = repository.create(kind.make("x"))
         changes = {**dict.fromkeys(kind.entity.immutable, "another"), "created_at": ELSEWHEN}
         given = attrs.evolve(created, version=9, **changes)
