@@ -25,7 +25,6 @@ class Connection(Protocol):
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open, be it broken."""
-        ...
 
     async def run(
         self, request: Request, before: Sequence[str] = (), after: Sequence[str] = ()
@@ -34,19 +33,15 @@ class Connection(Protocol):
 
         In one round trip where the database can. What fails ends it: nothing after that is run.
         """
-        ...
 
     async def execute(self, script: str) -> None:
         """Run a script of statements without parameters, each but the last ended by `;\\n`."""
-        ...
 
     async def rollback(self) -> None:
         """End the transaction, if one is open. Raises nothing: a broken connection is released."""
-        ...
 
     async def release(self) -> None:
         """Give the connection back to its pool, in whatever state."""
-        ...
 
 
 class Pool(Protocol):
@@ -57,7 +52,6 @@ class Pool(Protocol):
 
     async def open(self) -> None:
         """Connect for the first time. Raises `UnavailableError` with the reason."""
-        ...
 
     async def acquire(self, *, write: bool = False, timeout: float | None = None) -> Connection:
         """Return a connection for the caller alone, until its `release`.
@@ -65,31 +59,24 @@ class Pool(Protocol):
         Waits at most `timeout` seconds, or as long as the store's settings say. Raises
         `StoreClosedError`, `UnavailableError`.
         """
-        ...
 
     async def fetch(self, request: Request) -> Any:
         """Return the rows of a request that only reads, on a connection of its own."""
-        ...
 
     def check_open(self) -> None:
         """Raise `StoreClosedError` after `close`, `UnavailableError` if a fork lost the pool."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass."""
-        ...
 
     async def shield(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` returns; a cancellation waits for its end."""
-        ...
 
     def stats(self) -> Mapping[str, int | float | str]:
         """Return what changes as the store is used: connections, sizes of files."""
-        ...
 
     async def close(self) -> None:
         """Close every connection; those in use are closed as they are released."""
-        ...
 
 
 class BlockingPool(Pool, Protocol):
@@ -114,11 +101,9 @@ class Releasable(Connection, Protocol):
     @property
     def is_quiet(self) -> bool:
         """Whether it is open, and the server has said nothing since; the server is not asked."""
-        ...
 
     async def discard(self) -> None:
         """Release it closed: its pool makes another one."""
-        ...
 
 
 C = TypeVar("C", bound=Releasable)

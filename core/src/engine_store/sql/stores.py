@@ -61,11 +61,9 @@ class Engine(Protocol):
         self, lock: AbstractAsyncContextManager[object] | None, owner: Callable[[], object]
     ) -> TransactionRuns:
         """Return a transaction that has not begun; see `TransactionSession`."""
-        ...
 
     def writing(self) -> AbstractAsyncContextManager[None]:
         """Wait for the turn to begin a transaction, and keep it until the end of the block."""
-        ...
 
     async def health(self) -> Health: ...
 

@@ -40,15 +40,12 @@ class Scope(Protocol):
 
     def now(self) -> datetime:
         """Return the time of the store's clock."""
-        ...
 
     def read(self) -> Snapshot:
         """Return what is visible here. Not to be changed."""
-        ...
 
     def write(self) -> AbstractContextManager[Draft]:
         """Give what is visible here, to be changed; every check comes before the first change."""
-        ...
 
 
 class Repository(Generic[R, F]):
