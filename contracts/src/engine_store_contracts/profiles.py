@@ -36,26 +36,12 @@ class Profile:
     soaks: bool = False
 
 
-QUICK = Profile(
-    examples={Face.SYNC: 40, Face.ASYNC: 12},
-    steps=50,
-    kills=50,
-    processes=8,
-    steps_of_workers=80,
-)
-
-THOROUGH = Profile(
-    examples={Face.SYNC: 400, Face.ASYNC: 200},
-    steps=80,
-    kills=200,
-    processes=16,
-    steps_of_workers=800,
-)
-
-SOAK = evolve(QUICK, examples=dict.fromkeys(Face, 100), steps=80, soaks=True)
+_QUICK = Profile({Face.SYNC: 40, Face.ASYNC: 12}, 50, kills=50, processes=8, steps_of_workers=80)
 
 PROFILES = {
-    ProfileName.QUICK: QUICK,
-    ProfileName.THOROUGH: THOROUGH,
-    ProfileName.SOAK: SOAK,
+    ProfileName.QUICK: _QUICK,
+    ProfileName.THOROUGH: Profile(
+        {Face.SYNC: 400, Face.ASYNC: 200}, 80, kills=200, processes=16, steps_of_workers=800
+    ),
+    ProfileName.SOAK: evolve(_QUICK, examples=dict.fromkeys(Face, 100), steps=80, soaks=True),
 }

@@ -17,8 +17,12 @@ class EngineStoreError(Exception):
     """The base of every error raised by the store. `retriable`: the same call may yet succeed."""
 
     retriable: ClassVar[bool] = False
+    text: ClassVar[str] = ""
+    """What it says, a format of the error itself; without one, its fields are shown."""
 
     def __str__(self) -> str:
+        if self.text:
+            return self.text.format(self)
         shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(type(self)) if f.repr)
         return ", ".join(shown)
 
@@ -37,8 +41,7 @@ class InvalidValueError(EngineStoreError, ValueError):
     path: str
     reason: str
 
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+    text = "{0.path}: {0.reason}"
 
 
 # --- what is there and what is not -------------------------------------------------------------
@@ -53,8 +56,7 @@ class NotFoundError(EngineStoreError, LookupError):
 
     entity: ClassVar[str] = "entity"
 
-    def __str__(self) -> str:
-        return f"no {self.entity} with {self.field} {self.key!r}"
+    text = "no {0.entity} with {0.field} {0.key!r}"
 
 
 class UserNotFoundError(NotFoundError):
@@ -81,28 +83,23 @@ class AlreadyExistsError(EngineStoreError):
     field: str
     key: str
 
-    def __str__(self) -> str:
-        return f"{self.entity} with {self.field} {self.key!r} exists already"
+    text = "{0.entity} with {0.field} {0.key!r} exists already"
 
 
 class EmailExistsError(AlreadyExistsError):
     """Another user has this email, compared without regard to case (contract 4.1)."""
 
 
-@define(eq=False)
 class AlreadyBootstrappedError(EngineStoreError):
     """There is an admin already, so no first one was made (contract 4.2)."""
 
-    def __str__(self) -> str:
-        return "an admin exists already; create further users as that admin"
+    text = "an admin exists already; create further users as that admin"
 
 
-@define(eq=False)
 class InvalidKeyError(EngineStoreError):
     """The presented key is no API key of the store; the reason is kept secret."""
 
-    def __str__(self) -> str:
-        return "this API key is not valid; present one that is, or ask an admin for a new one"
+    text = "this API key is not valid; present one that is, or ask an admin for a new one"
 
 
 @define(eq=False)
@@ -113,8 +110,7 @@ class InvalidReferenceError(EngineStoreError):
     field: str
     key: str
 
-    def __str__(self) -> str:
-        return f"{self.field} of the {self.entity} names {self.key!r}, which is not there"
+    text = "{0.field} of the {0.entity} names {0.key!r}, which is not there"
 
 
 # --- versions and guards -----------------------------------------------------------------------
@@ -129,11 +125,10 @@ class VersionConflictError(EngineStoreError):
     expected: int
     actual: int
 
-    def __str__(self) -> str:
-        return (
-            f"{self.entity} {self.key!r} has version {self.actual}, not {self.expected}; "
-            "read it again and apply the change to what is there now, or use modify()"
-        )
+    text = (
+        "{0.entity} {0.key!r} has version {0.actual}, not {0.expected}; "
+        "read it again and apply the change to what is there now, or use modify()"
+    )
 
 
 @define(eq=False)
@@ -157,8 +152,7 @@ class ImmutableFieldError(EngineStoreError):
     key: str
     field: str
 
-    def __str__(self) -> str:
-        return f"{self.field} of {self.entity} {self.key!r} never changes after creation"
+    text = "{0.field} of {0.entity} {0.key!r} never changes after creation"
 
 
 @define(eq=False)
@@ -181,22 +175,19 @@ class NotInTransactionError(EngineStoreError):
 
     operation: str
 
-    def __str__(self) -> str:
-        return f"{self.operation} needs a transaction: with store.transaction() as tx: ..."
+    text = "{0.operation} needs a transaction: with store.transaction() as tx: ..."
 
 
 class TransactionClosedError(EngineStoreError):
     """The transaction has ended, or belongs to another thread (contract 3.5 and 9.1)."""
 
-    def __str__(self) -> str:
-        return "this transaction has ended or belongs to another thread; start one of your own"
+    text = "this transaction has ended or belongs to another thread; start one of your own"
 
 
 class StoreClosedError(EngineStoreError):
     """The store was closed (contract 9.1)."""
 
-    def __str__(self) -> str:
-        return "the store is closed; open it again"
+    text = "the store is closed; open it again"
 
 
 @define(eq=False)
@@ -273,11 +264,7 @@ class DriverLoadError(EngineStoreError):
     reason: str
     remedy: str
 
-    def __str__(self) -> str:
-        return (
-            f"driver {self.driver!r} of {self.distribution} cannot be loaded: {self.reason}. "
-            f"{self.remedy}"
-        )
+    text = "driver {0.driver!r} of {0.distribution} cannot be loaded: {0.reason}. {0.remedy}"
 
 
 @define(eq=False)
@@ -334,11 +321,10 @@ class ForeignDatabaseError(EngineStoreError):
     location: str
     found: str
 
-    def __str__(self) -> str:
-        return (
-            f"{self.location} holds {self.found}, not an engine-store database; it was left as "
-            "it is. Name another place, or move it away"
-        )
+    text = (
+        "{0.location} holds {0.found}, not an engine-store database; it was left as "
+        "it is. Name another place, or move it away"
+    )
 
 
 @define(eq=False)
@@ -353,11 +339,10 @@ class SchemaAheadError(SchemaError):
     database: int
     code: int
 
-    def __str__(self) -> str:
-        return (
-            f"the database has schema {self.database}, this code knows up to {self.code}; "
-            "upgrade the driver's distribution"
-        )
+    text = (
+        "the database has schema {0.database}, this code knows up to {0.code}; "
+        "upgrade the driver's distribution"
+    )
 
 
 @define(eq=False)

@@ -51,7 +51,6 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")]
 """The options of commands that remove something."""
 
-
 _SHOWN_IN_A_PIPE = 10_000
 """Columns of what is no terminal: whoever reads it wants a line for each row, and whole ids."""
 
