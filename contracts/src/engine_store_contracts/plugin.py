@@ -176,8 +176,8 @@ def _add_hanging(report: pytest.TestReport, call: pytest.CallInfo[None]) -> None
     """Say which calls of a failed case are still running, if its failure does not say so."""
     from engine_store_contracts.hanging import Hang, describe, running_calls
 
-    is_told = call.excinfo is not None and call.excinfo.errisinstance(Hang)
-    if not is_told and (running := running_calls()):
+    is_explained = call.excinfo is not None and call.excinfo.errisinstance(Hang)
+    if not is_explained and (running := running_calls()):
         report.longrepr = f"{report.longreprtext}\n\n{describe(running)}"
 
 

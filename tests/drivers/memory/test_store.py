@@ -102,7 +102,7 @@ def test_a_write_past_the_open_transaction_of_its_own_thread_is_refused_at_once(
     assert list(store.read()[USER]) == ["bob"]
 
 
-class Heard:
+class Reported:
     """An observed operation that keeps what is reported."""
 
     def __init__(self) -> None:
@@ -116,17 +116,17 @@ class Heard:
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
+def reported(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reported]:
     """The reports of this thread's operations, of which `modify` makes three attempts."""
     monkeypatch.setattr(repository, "_PAUSES", (0, 0))
-    operation = Heard()
+    operation = Reported()
     token = observing.CURRENT.set(operation)
     yield operation
     observing.CURRENT.reset(token)
 
 
 def test_modify_reports_each_lost_race_that_it_tries_again(
-    store: MemoryStore, heard: Heard
+    store: MemoryStore, reported: Reported
 ) -> None:
     store.users.create(ANN)
     rivals = iter([renamed])
@@ -137,14 +137,14 @@ def test_modify_reports_each_lost_race_that_it_tries_again(
         return renamed(user)
 
     assert store.users.modify("ann", with_a_rival).version == 3
-    lost, waited = heard.reports
+    lost, waited = reported.reports
     assert isinstance(lost, VersionConflictError)
     assert (lost.key, lost.expected, lost.actual) == ("ann", 1, 2)
     assert waited is None
 
 
 def test_the_conflict_of_the_last_attempt_is_raised_and_not_reported(
-    store: MemoryStore, heard: Heard
+    store: MemoryStore, reported: Reported
 ) -> None:
     store.users.create(ANN)
 
@@ -155,4 +155,4 @@ def test_the_conflict_of_the_last_attempt_is_raised_and_not_reported(
     with pytest.raises(VersionConflictError) as raised:
         store.users.modify("ann", with_a_rival)
     assert (raised.value.expected, raised.value.actual) == (3, 4)
-    assert [report and report.expected for report in heard.reports] == [1, None, 2, None]
+    assert [report and report.expected for report in reported.reports] == [1, None, 2, None]

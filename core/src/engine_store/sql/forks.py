@@ -1,6 +1,6 @@
 """Forks: a child gets a copy of its parent's memory, but neither its threads nor its connections.
 
-A pool that is watched here is told of every fork while it lives.
+A pool that is watched here is notified of every fork, as long as it lives.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import weakref
 
 
 class Forkable:
-    """What is told of forks; a subclass says what it does about them."""
+    """The base of what is notified of forks; a subclass defines what it does about them."""
 
     def before_fork(self) -> None:
         """Make ready, in the parent."""
@@ -29,7 +29,7 @@ _lock = threading.RLock()
 
 
 def watch(forkable: Forkable) -> None:
-    """Tell `forkable` of every fork, as long as it lives."""
+    """Notify `forkable` of every fork, as long as it lives."""
     with _lock:
         _watched.add(forkable)
 
