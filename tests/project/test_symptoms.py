@@ -36,7 +36,7 @@ from engine_store.drivers import discovery
 from engine_store.errors import EngineStoreError
 from engine_store.protocols import Store
 from engine_store.telemetry import SlowOperations
-from engine_store_postgres.failures import translate
+from engine_store_postgres.failures import FAILURES
 from engine_store_sqlite.connections import set_wal
 from pgbouncer import PROGRAM, pgbouncer
 from postgres_server import UNSAFE, PostgresServer
@@ -358,7 +358,7 @@ def without_room(stage: Stage) -> Iterator[str]:
         pytest.raises(psycopg.errors.DiskFull) as caught,
     ):
         connection.execute("DO $$ BEGIN RAISE SQLSTATE '53100'; END $$")
-    yield str(translate(caught.value))
+    yield str(FAILURES.translate(caught.value))
 
     full = io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True)
     with full, redirect_stderr(io.StringIO()) as told, redirect_stdout(full):

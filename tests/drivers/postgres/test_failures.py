@@ -24,7 +24,7 @@ from engine_store.errors import (
 from engine_store.models import Status
 from engine_store.urls import parse_url
 from engine_store_contracts.suite.samples import USAGE, user, workflow
-from engine_store_postgres.failures import may_retry, reaching, translate, translated
+from engine_store_postgres.failures import FAILURES, may_retry
 
 PATIENCE = 30.0
 
@@ -107,7 +107,7 @@ def raised(postgres_admin: psycopg.Connection) -> Callable[[str], psycopg.Error]
 def test_what_passes_by_itself_may_be_tried_again(
     raised: Callable[[str], psycopg.Error], code: str
 ) -> None:
-    found = translate(raised(code))
+    found = FAILURES.translate(raised(code))
     assert type(found) is UnavailableError
     assert (found.reason, found.retriable) == (f"PostgreSQL: {RETRIABLE[code]}", True)
 
@@ -116,7 +116,7 @@ def test_what_passes_by_itself_may_be_tried_again(
 def test_what_somebody_must_mend_is_not_worth_trying_again(
     raised: Callable[[str], psycopg.Error], code: str
 ) -> None:
-    found = translate(raised(code))
+    found = FAILURES.translate(raised(code))
     assert type(found) is UnavailableError
     assert (found.reason, found.retriable) == (f"PostgreSQL: {LASTING[code]}", False)
 
@@ -125,7 +125,7 @@ def test_what_somebody_must_mend_is_not_worth_trying_again(
 def test_a_connection_that_is_lost_is_made_anew_by_trying_again(
     raised: Callable[[str], psycopg.Error], code: str
 ) -> None:
-    found = translate(raised(code))
+    found = FAILURES.translate(raised(code))
     assert type(found) is UnavailableError
     assert (found.reason, found.retriable) == (LOST_REASON, True)
 
@@ -134,7 +134,7 @@ def test_a_connection_that_is_lost_is_made_anew_by_trying_again(
 def test_a_value_too_large_for_the_database_is_the_callers(
     raised: Callable[[str], psycopg.Error], code: str
 ) -> None:
-    found = translate(raised(code))
+    found = FAILURES.translate(raised(code))
     assert type(found) is InvalidValueError
     assert (found.path, found.reason) == (
         "value",
@@ -147,27 +147,27 @@ def test_what_only_a_mistake_of_the_driver_can_cause_stays_as_it_is(
     raised: Callable[[str], psycopg.Error], code: str
 ) -> None:
     error = raised(code)
-    assert translate(error) is error
+    assert FAILURES.translate(error) is error
 
 
 def test_an_error_without_a_code_is_a_lost_connection_only_where_psycopg_says_so() -> None:
-    found = translate(psycopg.OperationalError("the connection is closed"))
+    found = FAILURES.translate(psycopg.OperationalError("the connection is closed"))
     assert type(found) is UnavailableError
     assert (found.reason, found.retriable) == (LOST_REASON, True)
     for kind in (psycopg.ProgrammingError, psycopg.DataError, psycopg.InterfaceError):
         error = kind("the connection is closed")
-        assert translate(error) is error
+        assert FAILURES.translate(error) is error
 
 
 def test_the_text_of_an_error_counts_for_nothing(raised: Callable[[str], psycopg.Error]) -> None:
     error = psycopg.ProgrammingError("deadlock detected; canceling statement due to lock timeout")
-    assert translate(error) is error
+    assert FAILURES.translate(error) is error
     assert not may_retry(error, in_transaction=False)
 
 
 def test_what_is_no_error_of_the_database_stays_as_it_is() -> None:
     for error in (KeyError("x"), UnavailableError("busy"), OSError(28, "No space left on device")):
-        assert translate(error) is error
+        assert FAILURES.translate(error) is error
         assert not may_retry(error, in_transaction=False)
 
 
@@ -180,10 +180,10 @@ def test_a_pool_without_a_connection_to_give_may_have_one_later() -> None:
             "it",
         ),
     ):
-        found = translate(error)
+        found = FAILURES.translate(error)
         assert type(found) is UnavailableError
         assert (found.reason, found.retriable) == (reason, True)
-    assert type(translate(PoolClosed("x"))) is StoreClosedError
+    assert type(FAILURES.translate(PoolClosed("x"))) is StoreClosedError
 
 
 RETRIED = {"40001", "40P01", "23505", "23503"}
@@ -205,14 +205,14 @@ def test_in_a_transaction_it_does_so_only_where_its_locks_and_snapshot_are_not_i
 
 def test_the_cause_is_kept(raised: Callable[[str], psycopg.Error]) -> None:
     error = raised("53100")
-    with pytest.raises(UnavailableError) as caught, translated():
+    with pytest.raises(UnavailableError) as caught, FAILURES.translated():
         raise error
     assert caught.value.__cause__ is error
 
 
 def test_what_stays_as_it_is_goes_through_unchanged(raised: Callable[[str], psycopg.Error]) -> None:
     for error in (raised("42601"), KeyError("x")):
-        with pytest.raises(type(error)) as caught, translated():
+        with pytest.raises(type(error)) as caught, FAILURES.translated():
             raise error
         assert caught.value is error
 
@@ -221,7 +221,7 @@ def test_what_stays_as_it_is_goes_through_unchanged(raised: Callable[[str], psyc
 
 
 def test_where_no_connection_can_be_made_the_place_and_libpqs_words_are_given() -> None:
-    with pytest.raises(UnavailableError) as caught, reaching("one, database engine", None):
+    with pytest.raises(UnavailableError) as caught, FAILURES.reaching("one, database engine", None):
         raise psycopg.OperationalError("connection failed:\n\tno such place\n")
     expected = "PostgreSQL at one, database engine: connection failed: no such place"
     assert (caught.value.reason, caught.value.retriable) == (expected, True)
@@ -230,13 +230,13 @@ def test_where_no_connection_can_be_made_the_place_and_libpqs_words_are_given() 
 
 
 def test_libpqs_words_are_shown_without_the_password() -> None:
-    with pytest.raises(UnavailableError) as caught, reaching("one", "S3CRET"):
+    with pytest.raises(UnavailableError) as caught, FAILURES.reaching("one", "S3CRET"):
         raise psycopg.OperationalError('invalid port "S3CRET", and again "S3CRET"')
     assert caught.value.reason == 'PostgreSQL at one: invalid port "***", and again "***"'
 
 
 def test_a_password_that_is_a_part_of_a_word_leaves_the_word() -> None:
-    with pytest.raises(UnavailableError) as caught, reaching("one", "es"):
+    with pytest.raises(UnavailableError) as caught, FAILURES.reaching("one", "es"):
         raise psycopg.OperationalError('postgresql://yes:es@les refuses "yes", and password=es')
     assert caught.value.reason == (
         'PostgreSQL at one: postgresql://yes:***@les refuses "yes", and password=***'
@@ -244,14 +244,14 @@ def test_a_password_that_is_a_part_of_a_word_leaves_the_word() -> None:
 
 
 def test_an_empty_password_hides_nothing() -> None:
-    with pytest.raises(UnavailableError) as caught, reaching("one", ""):
+    with pytest.raises(UnavailableError) as caught, FAILURES.reaching("one", ""):
         raise psycopg.OperationalError("no")
     assert caught.value.reason == "PostgreSQL at one: no"
 
 
 def test_reaching_is_about_connections_alone(raised: Callable[[str], psycopg.Error]) -> None:
     for error in (raised("42601"), KeyError("x")):
-        with pytest.raises(type(error)) as caught, reaching("one", None):
+        with pytest.raises(type(error)) as caught, FAILURES.reaching("one", None):
             raise error
         assert caught.value is error
 

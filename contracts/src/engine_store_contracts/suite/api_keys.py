@@ -8,11 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from engine_store.errors import (
-    AlreadyExistsError,
-    ApiKeyNotFoundError,
-    InvalidReferenceError,
-)
+from engine_store.errors import AlreadyExistsError, ApiKeyNotFoundError, InvalidReferenceError
 from engine_store.models import ApiKey, ApiKeyFilter
 from engine_store.protocols import Store
 from engine_store.urls import MASK

@@ -14,12 +14,7 @@ from typing import TypeAlias
 import attrs
 import pytest
 
-from engine_store.models import (
-    ApiKey,
-    Status,
-    UsageSummary,
-    WorkflowState,
-)
+from engine_store.models import ApiKey, Status, UsageSummary, WorkflowState
 from engine_store.protocols import Repositories, Store
 from engine_store.transfer.rows import named
 from engine_store.transfer.rows import rows as rows_of

@@ -23,12 +23,7 @@ from engine_store_contracts.suite.case import (
     raises,
     successes,
 )
-from engine_store_contracts.suite.samples import (
-    KINDS,
-    Kind,
-    user,
-    workflow,
-)
+from engine_store_contracts.suite.samples import KINDS, Kind, user, workflow
 
 Rows: TypeAlias = dict[tuple[str, int], object]
 """States by their kind and the number in their keys."""

@@ -7,30 +7,15 @@ from concurrent.futures import wait
 
 import pytest
 
-from engine_store.errors import (
-    StoreClosedError,
-    UserNotFoundError,
-)
+from engine_store.errors import StoreClosedError, UserNotFoundError
 from engine_store.models import Status
 from engine_store.protocols import Store
 from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.hanging import Threads
 from engine_store_contracts.harness import Database
 from engine_store_contracts.patience import PATIENCE
-from engine_store_contracts.suite.case import (
-    ContractCase,
-    assert_same,
-    clause,
-    raises,
-)
-from engine_store_contracts.suite.samples import (
-    KINDS,
-    VERSIONED,
-    Kind,
-    each,
-    user,
-    workflow,
-)
+from engine_store_contracts.suite.case import ContractCase, assert_same, clause, raises
+from engine_store_contracts.suite.samples import KINDS, VERSIONED, Kind, each, user, workflow
 from engine_store_contracts.suite.transactions import aborted, everything
 
 

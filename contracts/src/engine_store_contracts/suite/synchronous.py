@@ -26,11 +26,7 @@ from engine_store_contracts.faces import Face
 from engine_store_contracts.hanging import Threads
 from engine_store_contracts.patience import PATIENCE
 from engine_store_contracts.suite.calls import CALLS, outcomes
-from engine_store_contracts.suite.case import (
-    ContractCase,
-    assert_same,
-    clause,
-)
+from engine_store_contracts.suite.case import ContractCase, assert_same, clause
 from engine_store_contracts.suite.samples import user, workflow
 
 T = TypeVar("T")

@@ -5,11 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from engine_store.errors import (
-    AlreadyExistsError,
-    InvalidReferenceError,
-    TaskNotFoundError,
-)
+from engine_store.errors import AlreadyExistsError, InvalidReferenceError, TaskNotFoundError
 from engine_store.models import (
     Component,
     ExecutionType,

@@ -12,13 +12,7 @@ import attrs
 import pytest
 
 from engine_store.errors import WorkflowNotFoundError
-from engine_store.models import (
-    ErrorInfo,
-    TaskFilter,
-    TaskState,
-    WorkflowFilter,
-    WorkflowState,
-)
+from engine_store.models import ErrorInfo, TaskFilter, TaskState, WorkflowFilter, WorkflowState
 from engine_store.protocols import Store
 from engine_store.values import Document
 from engine_store_contracts.clock import START, ManualClock

@@ -12,13 +12,7 @@ from engine_store.protocols import Store
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.exact import exact
 from engine_store_contracts.suite.calls import CALLS, CALLS_BY_KEY, outcomes
-from engine_store_contracts.suite.case import (
-    ContractCase,
-    assert_same,
-    clause,
-    raises,
-    refuses,
-)
+from engine_store_contracts.suite.case import ContractCase, assert_same, clause, raises, refuses
 from engine_store_contracts.suite.samples import (
     KINDS,
     SAVED_FIELDS,

@@ -11,15 +11,7 @@ from engine_store.config.model import (
     Worker,
 )
 from engine_store.config.server import ServerOptions, text, without_nul
-from engine_store.config.structure import (
-    DAY,
-    Seconds,
-    Text,
-    duration,
-    seconds,
-    setting,
-    structure,
-)
+from engine_store.config.structure import DAY, Seconds, Text, duration, seconds, setting, structure
 
 __all__ = [
     "DAY",

@@ -20,14 +20,7 @@ from engine_store.keys.asynchronous import (
     revoke_async,
 )
 from engine_store.keys.secret import SecretKey
-from engine_store.keys.sync import (
-    KeyChecker,
-    bootstrap,
-    check,
-    check_names,
-    create,
-    revoke,
-)
+from engine_store.keys.sync import KeyChecker, bootstrap, check, check_names, create, revoke
 
 __all__ = [
     "AsyncKeyChecker",

@@ -10,14 +10,7 @@ from engine_store.models.pages import (
     UserFilter,
     WorkflowFilter,
 )
-from engine_store.models.states import (
-    TERMINAL,
-    Component,
-    ExecutionType,
-    Role,
-    Status,
-    Strategy,
-)
+from engine_store.models.states import TERMINAL, Component, ExecutionType, Role, Status, Strategy
 from engine_store.models.tasks import Progress, TaskState
 from engine_store.models.usage import UsageEntry, UsageSummary
 from engine_store.models.users import ApiKey, User

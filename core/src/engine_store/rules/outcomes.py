@@ -7,14 +7,7 @@ from collections.abc import Callable, Mapping
 
 from engine_store import values
 from engine_store.errors import WorkflowNotReadyError
-from engine_store.models import (
-    TERMINAL,
-    ErrorInfo,
-    Progress,
-    Status,
-    Strategy,
-    WorkflowState,
-)
+from engine_store.models import TERMINAL, ErrorInfo, Progress, Status, Strategy, WorkflowState
 from engine_store.values import Document
 
 Transform = Callable[[WorkflowState], Document | None]

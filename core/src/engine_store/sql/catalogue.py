@@ -13,13 +13,7 @@ from importlib.resources.abc import Traversable
 
 from attrs import frozen
 
-from engine_store.sql.statements import (
-    PARAMETER,
-    Result,
-    Statement,
-    blocks_of,
-    parse_statements,
-)
+from engine_store.sql.statements import PARAMETER, Result, Statement, blocks_of, parse_statements
 
 _LABEL = re.compile(r"^(takes|gives|needed if): ", re.MULTILINE)
 _COLUMNS = re.compile(r"(?:\ASELECT|RETURNING)\s+(.*?)(?:\s+FROM\b|\Z)", re.DOTALL)

@@ -170,6 +170,8 @@ class BasePool(forks.Forkable, Generic[C]):
                 await connection.release()
                 raise
             await connection.discard()
+            if time.monotonic() > deadline:
+                raise UnavailableError("the server closes every connection; see its log")
 
     async def fetch(self, request: Request) -> Any:
         connection = await self.acquire()

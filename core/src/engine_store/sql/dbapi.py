@@ -63,7 +63,7 @@ class DbapiConnection:
     """Whether the server has said nothing since; a driver whose module tells says so itself."""
 
     pool: Any = None
-    """Where `release` gives it back: a `ConnectionPool`, or what has one."""
+    """Where `release` gives it back."""
 
     def __init__(self, raw: Any, style: str) -> None:
         """A connection of a module with the `paramstyle` `style`."""
@@ -164,8 +164,11 @@ D = TypeVar("D", bound=DbapiConnection)
 class DbapiPool(BasePool[D], Blocking):
     """`engine_store.sql.connection.BlockingPool` of connections that all read and write.
 
-    A forked child gets connections of its own; that of an asynchronous store is refused.
+    A forked child gets connections of its own; that of an asynchronous store is refused. An idle
+    connection is asked before it is used, unless a driver knows a cheaper way to look at it.
     """
+
+    check = "query"
 
     def __init__(
         self, connect: Callable[[], D], endpoint: Endpoint, *, size: int = 8, timeout: float = 10.0
@@ -187,15 +190,30 @@ class DbapiPool(BasePool[D], Blocking):
 
     def _connected(self) -> D:
         connection = self._connect()
-        connection.pool = self._pool
+        connection.pool = self
         return connection
+
+    def release(self, connection: D) -> None:
+        """Take a connection back; one whose rollback failed is broken, and closed."""
+        (self._pool.discard if connection.in_transaction else self._pool.release)(connection)
+
+    def discard(self, connection: D) -> None:
+        """Close a connection, in whose place another one may be made."""
+        self._pool.discard(connection)
 
     async def open(self) -> None:
         self._pool.release(self._pool.acquire())
 
     async def next_connection(self, seconds: float) -> D:
         """Return a connection, idle or new."""
-        return self._pool.acquire()
+        return self._pool.acquire(seconds)
+
+    async def is_usable(self, connection: D) -> bool:
+        with suppress(Exception):  # else it is broken
+            if self.check == "query":
+                connection.raw.cursor().execute("SELECT 1")
+            return True
+        return False
 
     def stats(self) -> Mapping[str, int | float | str]:
         """Return how many connections there are, idle ones, and calls that wait."""

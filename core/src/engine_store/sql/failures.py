@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from attrs import frozen
 
@@ -53,7 +53,12 @@ class Failures:
         try:
             yield
         except self.errors as error:
-            raise self.translate(error) from error
+            self.reraise(error)
+
+    def reraise(self, error: Exception) -> NoReturn:
+        """Raise the store's error for one of the database's, or else the error itself."""
+        found = self.translate(error)
+        raise found from (error.__cause__ if found is error else error)
 
     @contextmanager
     def reaching(self, server: str, password: str | None) -> Iterator[None]:
@@ -63,6 +68,8 @@ class Failures:
             yield
         except errors as error:
             reason = " ".join(mask_secrets(str(error), [password or ""]).split())
+            retriable = not self.refused(error)
+            error.args = (reason,)  # it stays the `__context__`, and its text may have the password
             raise UnavailableError(
-                f"{self.product} at {server}: {reason}", retriable=not self.refused(error)
+                f"{self.product} at {server}: {reason}", retriable=retriable
             ) from None

@@ -249,8 +249,10 @@ class SqlMigrator:
             with self.dialect.failures.translated():
                 yield connection
         finally:
-            await self.pool.shield(connection.rollback())
-            await connection.release()
+            try:
+                await self.pool.shield(connection.rollback())
+            finally:
+                await connection.release()
 
     # --- looking ---------------------------------------------------------------------------------
 

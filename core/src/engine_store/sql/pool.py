@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
+from weakref import WeakSet
 
 from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store.sql.forks import keep_forever
@@ -35,6 +36,7 @@ class ConnectionPool(Generic[C]):
         self._timeout = timeout
         self._busy = busy
         self._idle: deque[C] = deque()
+        self._made: WeakSet[C] = WeakSet()
         self._changed = threading.Condition()
         self._waiting = 0
         self._pausing = False
@@ -88,10 +90,12 @@ class ConnectionPool(Generic[C]):
             return False
         self._room -= 1
         try:
-            return self._connect()
+            connection = self._connect()
         except BaseException:
             self._room += 1
             raise
+        self._made.add(connection)
+        return connection
 
     def release(self, connection: C) -> None:
         """Give a connection back."""
@@ -155,9 +159,9 @@ class ConnectionPool(Generic[C]):
     def forget(self) -> None:
         """Begin anew in a forked child: it has none of its parent's threads.
 
-        The parent's connections are left alone: they are not even closed.
+        The parent's connections, also one in use, are left alone: they are not even closed.
         """
-        keep_forever(*self._idle)
+        keep_forever(*self._made)
         self._idle = deque()
         self._room = self._size
         self._pausing = False

@@ -65,7 +65,7 @@ class Session:
             try:
                 rows = await self.pool.fetch(request)
             except self.dialect.failures.errors as error:
-                raise self.dialect.failures.translate(error) from error
+                self.dialect.failures.reraise(error)
             return finish(op, rows)
         if mode is Mode.LOCK:
             raise NotInTransactionError(invocation.name)
@@ -131,10 +131,10 @@ class Session:
                 )
                 error.__cause__ = lost
             except dialect.failures.errors as failed:
-                error = dialect.failures.translate(failed)
                 if not dialect.may_retry(failed, in_transaction):
-                    raise error from failed
-                error.__cause__ = failed
+                    dialect.failures.reraise(failed)
+                error = dialect.failures.translate(failed)
+                error.__cause__ = None if error is failed else failed
             pauses = dialect.retries.pauses() if pauses is None else pauses
             pause = next(pauses, None)
             if pause is None:
@@ -229,10 +229,12 @@ class TransactionSession(Session):
                     try:
                         await connection.execute("COMMIT")
                     except self.dialect.failures.errors as error:
-                        raise self.dialect.failures.translate(error) from error
+                        self.dialect.failures.reraise(error)
             finally:
-                await connection.rollback()
-                await connection.release()
+                try:
+                    await connection.rollback()
+                finally:
+                    await connection.release()
 
     @property
     def _nothing_was_sent(self) -> bool:

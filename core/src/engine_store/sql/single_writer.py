@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from engine_store.errors import UnavailableError
 from engine_store.protocols import Endpoint
-from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking, run
 from engine_store.sql.connection import BasePool
 from engine_store.sql.dbapi import DbapiConnection
@@ -104,7 +103,8 @@ class SingleWriterPool(BasePool[D], Blocking):
                 run(connection.rollback())
         finally:
             self._owner = None
-            self.write_pool.release(connection)
+            broken = connection.in_transaction
+            (self.write_pool.discard if broken else self.write_pool.release)(connection)
 
     async def fetch(self, request: Request) -> Any:
         """Return the rows of a request that only reads. It costs half of what `acquire` costs."""
@@ -144,7 +144,8 @@ class SingleWriterPool(BasePool[D], Blocking):
             for pool in paused:
                 pool.forget()
         else:
-            forks.keep_forever(self.write_pool, self.read_pool)
+            for pool in (self.write_pool, self.read_pool):
+                pool.forget()
             self.lose()
 
     def lose(self) -> None:

@@ -5,12 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import (
-    AbstractAsyncContextManager,
-    asynccontextmanager,
-    contextmanager,
-    nullcontext,
-)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Any, Protocol, Self
 
 from engine_store.config import DatabaseConfig
@@ -134,7 +129,7 @@ class SqlEngine:
         return Health(name, True, problem is None, version, problem, {**details, **stats})
 
     async def close(self) -> None:
-        await self.pool.close()
+        await self.pool.shield(self.pool.close())
 
 
 class _Level:

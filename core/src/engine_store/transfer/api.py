@@ -8,26 +8,14 @@ from typing import get_args
 
 from attrs import frozen
 
-from engine_store.errors import (
-    InvalidExportError,
-    InvalidValueError,
-    MismatchError,
-    NotEmptyError,
-)
+from engine_store.errors import InvalidExportError, InvalidValueError, MismatchError, NotEmptyError
 from engine_store.protocols import Store
 from engine_store.transfer import format as export_format
 from engine_store.transfer.checksum import Checksum, Summing, checksum, checksum_of
 from engine_store.transfer.codec import canonical
 from engine_store.transfer.files import File, InputFile, created, opened
 from engine_store.transfer.importer import Existing, Importer, look_up
-from engine_store.transfer.rows import (
-    Numbered,
-    OnProgress,
-    RowCounter,
-    named,
-    numbered,
-    rows,
-)
+from engine_store.transfer.rows import Numbered, OnProgress, RowCounter, named, numbered, rows
 
 _CHANGED = 'The file changed meanwhile. What was committed stays; go on with existing="skip"'
 

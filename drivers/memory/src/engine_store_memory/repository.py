@@ -14,11 +14,7 @@ import attrs
 
 from engine_store import values
 from engine_store.drivers import observing
-from engine_store.errors import (
-    AlreadyExistsError,
-    NotInTransactionError,
-    VersionConflictError,
-)
+from engine_store.errors import AlreadyExistsError, NotInTransactionError, VersionConflictError
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
 from engine_store.rules import checks
 from engine_store.rules.entities import Entity, F, R

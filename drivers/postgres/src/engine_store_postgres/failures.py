@@ -84,7 +84,6 @@ FAILURES = Failures(
     connecting=psycopg.OperationalError,
     refused=_lacks_password,
 )
-translate, translated, reaching = FAILURES.translate, FAILURES.translated, FAILURES.reaching
 
 
 def may_retry(error: Exception, in_transaction: bool) -> bool:

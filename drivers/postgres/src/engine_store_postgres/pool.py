@@ -7,7 +7,7 @@ store's terms why none could be had, and starts anew in a forked child.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar, cast
 
 import psycopg
@@ -16,10 +16,10 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from engine_store.errors import UnavailableError
 from engine_store.sql import forks
-from engine_store.sql.blocking import Blocking, Suspending
+from engine_store.sql.blocking import Blocking, Suspending, run
 from engine_store.sql.connection import BOUND_TO_LOOP, BasePool
 from engine_store_postgres.connection import ADAPTERS, AsyncPostgresConnection, PostgresConnection
-from engine_store_postgres.failures import reaching, translate, translated
+from engine_store_postgres.failures import FAILURES
 from engine_store_postgres.options import PostgresOptions, Target
 
 _RECONNECT = 2.0
@@ -39,6 +39,7 @@ class _Pool(BasePool[PostgresConnection]):
     _wrapper: ClassVar[type[PostgresConnection]]
     _cursor: ClassVar[type[Any]]
     _psycopg: ClassVar[type[Any]]
+    _run: Callable[[Coroutine[Any, Any, None]], Any]
 
     def __init__(self, target: Target, options: PostgresOptions) -> None:
         """A pool without connections."""
@@ -62,13 +63,20 @@ class _Pool(BasePool[PostgresConnection]):
     def _configure(self, raw: Any) -> Any:
         """Set a new connection of the pool, and wrap it for as long as it lives."""
         raw.wrapped = self._wrapper(raw, self._give_back)
-        return raw.execute(_IN_UTC)
+        return self._run(self._set_up(raw))
+
+    async def _set_up(self, raw: Any) -> None:
+        try:
+            await self._wait(raw.execute(_IN_UTC))
+        except BaseException:
+            await self._wait(raw.close())
+            raise
 
     async def open(self) -> None:
         """Connect for the first time. The pool would try by itself, and tell its log."""
         connection = await self.connect()
         await connection.release()
-        with translated():
+        with FAILURES.translated():
             await self._wait(self._opened().open())
             await self._wait(self._pool.wait(self.options.connect_timeout))
 
@@ -95,9 +103,9 @@ class _Pool(BasePool[PostgresConnection]):
 
     async def connect(self) -> PostgresConnection:
         """Return a connection beside the pool, until its `release`. Raises `UnavailableError`."""
-        with reaching(self._target.shown, self._target.password):
+        with FAILURES.reaching(self._target.shown, self._target.password):
             raw = await self._wait(self._raw.connect(self._target.conninfo, **self._arguments))
-            await self._wait(raw.execute(_IN_UTC))
+            await self._set_up(raw)
         return self._wrapper(raw)
 
     async def next_connection(self, seconds: float) -> PostgresConnection:
@@ -107,7 +115,7 @@ class _Pool(BasePool[PostgresConnection]):
         except PoolTimeout:
             raise self._none_was_free() from None
         except psycopg.Error as error:
-            raise translate(error) from error
+            FAILURES.reraise(error)
         self._in_use.add(raw)
         return cast("PostgresConnection", raw.wrapped)
 
@@ -136,7 +144,7 @@ class _Pool(BasePool[PostgresConnection]):
 
     async def close(self) -> None:
         self.closed = True
-        if self._pool is not None:
+        if self._pool is not None and not self.lost:
             await self._wait(self._pool.close())
 
 
@@ -144,7 +152,7 @@ class PostgresPool(_Pool, Blocking):
     """`engine_store.sql.connection.Pool` that blocks. A forked child gets its own connections."""
 
     _raw, _cursor = Connection, RawCursor
-    _wrapper, _psycopg = PostgresConnection, ConnectionPool
+    _wrapper, _psycopg, _run = PostgresConnection, ConnectionPool, staticmethod(run)
 
     def _opened(self) -> Any:
         with self._lock:
@@ -169,6 +177,7 @@ class AsyncPostgresPool(_Pool, Suspending):
     process_bound = BOUND_TO_LOOP
     _raw, _cursor = AsyncConnection, AsyncRawCursor
     _wrapper, _psycopg = AsyncPostgresConnection, AsyncConnectionPool
+    _run = staticmethod(lambda work: work)
 
     async def _wait(self, result: Any) -> Any:
         return await result

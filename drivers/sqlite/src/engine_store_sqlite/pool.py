@@ -81,11 +81,15 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
 
     def _unlink(self, writer: SqliteConnection, folder: TemporaryDirectory[str]) -> None:
         """Open every reader and take the file's name away: nothing outlives the process."""
-        readers = [self.read_pool.acquire() for _ in range(self.readers)]
-        for connection in (writer, *readers):  # a first read opens the WAL
-            connection.raw.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        for connection in readers:
-            self.read_pool.release(connection)
+        opened = [writer]
+        try:
+            with translated():
+                opened.extend(self.read_pool.acquire() for _ in range(self.readers))
+                for connection in opened:  # a first read opens the WAL
+                    connection.raw.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        finally:
+            for connection in opened[1:]:
+                self.read_pool.release(connection)
         folder.cleanup()
 
     async def close(self) -> None:

@@ -12,11 +12,7 @@ from attrs import frozen
 
 from engine_store.clock import Clock
 from engine_store.drivers.observing import conflicted, retried
-from engine_store.errors import (
-    AlreadyExistsError,
-    EngineStoreError,
-    VersionConflictError,
-)
+from engine_store.errors import AlreadyExistsError, EngineStoreError, VersionConflictError
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
 from engine_store.rules.checks import check_usage, decode_cursor, encode_cursor
 from engine_store.rules.entities import Entity, R

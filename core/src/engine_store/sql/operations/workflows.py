@@ -7,11 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from engine_store.errors import (
-    StatusConflictError,
-    VersionConflictError,
-    WorkflowNotFoundError,
-)
+from engine_store.errors import StatusConflictError, VersionConflictError, WorkflowNotFoundError
 from engine_store.models import (
     TERMINAL,
     Page,
