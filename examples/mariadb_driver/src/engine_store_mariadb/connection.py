@@ -46,9 +46,13 @@ class MariadbConnection(DbapiConnection):
         """A connection that was just made."""
         super().__init__(raw, "format")
         self.used = time.monotonic()
-        with raw.cursor() as cursor:
-            cursor.execute(_LIMITS)
-            raw.limit, self._rolls_back_on_timeout = cursor.fetchone() or (raw.limit, 0)
+        try:
+            with raw.cursor() as cursor:
+                cursor.execute(_LIMITS)
+                raw.limit, self._rolls_back_on_timeout = cursor.fetchone() or (raw.limit, 0)
+        except BaseException:
+            self.close()
+            raise
 
     def ends_transaction(self, error: Exception) -> bool:
         """Whether the server rolled the whole transaction back, or is gone."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 
-from engine_store.errors import SchemaBehindError
 from engine_store.migrations import Direction, MigrationPlan
 from engine_store_broken.mutant import mutant, replace, rewrite_step
 
@@ -80,10 +79,11 @@ def a_schema_behind_is_opened() -> None:
 
     @replace("engine_store_sqlite.driver:check_file")
     def check_file(original: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            original(*args, **kwargs)
-        except SchemaBehindError:
-            return
+        original(*args, **kwargs | {"behind": True})
+
+    @replace("engine_store.sql.migrator:SqlMigrator.check")
+    async def check(original: Any, migrator: Any, **kwargs: Any) -> None:
+        await original(migrator, behind=True)
 
 
 @mutant("8.4", base="sqlite")

@@ -152,7 +152,7 @@ def reads_are_cached() -> None:
             cache[key] = await original(pool, request)
         return cache[key]
 
-    @replace(f"{POOL}.release_writer")
+    @replace(f"{POOL}.release")
     def release(original: Any, pool: Any, connection: Any) -> None:
         original(pool, connection)
         vars(pool).setdefault("cache", {}).clear()
@@ -238,7 +238,7 @@ def acknowledged_before_it_is_committed() -> None:
         if not vars(connection).get("promised"):
             await original(connection)
 
-    @replace(f"{POOL}.release_writer")
+    @replace(f"{POOL}.release")
     def release(original: Any, pool: Any, connection: Any) -> None:
         def later() -> None:
             connection.raw.execute("COMMIT")
