@@ -158,3 +158,14 @@ def test_what_is_not_cancelled_is_not_stopped() -> None:
         raise AssertionError
 
     assert asyncio.run(shield_stoppable(work(), stop)) == 7
+
+
+def test_a_timeout_of_what_is_shielded_is_its_own() -> None:
+    async def work() -> str:
+        try:
+            await asyncio.wait_for(asyncio.sleep(60), 0.01)
+        except TimeoutError:
+            return "too late"
+        return "in time"
+
+    assert asyncio.run(shield(work())) == "too late"

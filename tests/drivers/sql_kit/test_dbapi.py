@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,6 +126,39 @@ def test_a_connection_that_cannot_be_used_is_replaced(pool: Pool) -> None:
     run(pool.close())
     with pytest.raises(StoreClosedError):
         run(pool.acquire())
+
+
+def test_a_connection_whose_rollback_fails_is_closed_and_replaced(pool: Pool) -> None:
+    first = run(pool.acquire())
+    run(first.execute("BEGIN"))
+    first.raw.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
+    run(first.rollback())
+    run(first.release())
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        first.raw.execute("SELECT 1")
+    second = run(pool.acquire())
+    assert second is not first
+    run(second.release())
+
+
+def test_an_idle_connection_is_asked_whether_it_answers() -> None:
+    pool: DbapiPool[Noting] = DbapiPool(Noting, Endpoint("test"), size=1)
+    first = run(pool.acquire())
+    assert first.commands == ["SELECT 1"]
+    run(first.release())
+    first.raw.close()
+    second = run(pool.acquire())
+    assert second is not first
+    run(second.release())
+    run(pool.close())
+
+
+def test_a_forked_child_keeps_the_connections_that_its_parent_used(pool: Pool) -> None:
+    connection = run(pool.acquire())
+    used = weakref.ref(connection)
+    pool.after_fork_in_child()
+    del connection
+    assert used() is not None
 
 
 def test_the_pool_of_an_asynchronous_store_is_lost_by_a_fork(pool: Pool) -> None:

@@ -105,6 +105,23 @@ def test_a_server_that_cannot_be_reached_is_named_with_the_reason_and_without_th
         raise OSError("no,\n  password='hunter2'")
     assert caught.value.reason == "Base at one:1: no, password='***'"
     assert caught.value.retriable
+    assert "hunter2" not in repr(caught.value.__context__)
+
+
+def test_an_error_that_is_not_translated_is_not_its_own_cause() -> None:
+    bug = OSError("a bug")
+    with pytest.raises(OSError, match="a bug") as caught, failures().translated():
+        raise bug
+    assert caught.value is bug
+    assert bug.__cause__ is None
+
+
+def test_a_server_that_closes_every_connection_is_given_up_in_time() -> None:
+    pool = Pool(*(Connection(quiet=False) for _ in range(3)))
+    pool.check, pool.timeout = "socket", 0.0
+    with pytest.raises(UnavailableError, match="closes every connection"):
+        run(pool.acquire())
+    assert len(pool.connections) == 2
 
 
 def test_what_refuses_a_connection_for_good_is_not_to_be_tried_again() -> None:
