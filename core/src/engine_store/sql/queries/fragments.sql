@@ -26,3 +26,9 @@ IN :task_exec_ids
 
 -- fragment: in_workflow_exec_ids
 IN :workflow_exec_ids
+
+-- fragment: workflows_by_id
+workflows
+
+-- fragment: tasks_by_id
+tasks

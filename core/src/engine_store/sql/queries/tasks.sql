@@ -67,7 +67,7 @@ LIMIT :limit --? limit
 -- name: update_task! :one
 -- Compare-and-set: version + 1; updated_at never goes back. No row: it is missing, has another
 -- version, or an immutable field differs.
-UPDATE {schema}.tasks
+UPDATE {schema}.{tasks_by_id}
 SET task_id = :task_id,
     workflow_id = :workflow_id,
     component = :component,

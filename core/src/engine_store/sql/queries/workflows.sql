@@ -79,7 +79,7 @@ RETURNING {workflow_columns}
 -- name: update_workflow! :one
 -- Compare-and-set: version + 1; updated_at never goes back. No row: it is missing, has another
 -- version, or an immutable field differs.
-UPDATE {schema}.workflows
+UPDATE {schema}.{workflows_by_id}
 SET status = :status,
     input = :input,
     output = :output,

@@ -1,14 +1,10 @@
+-- Two updates of a row wait for each other if they find it by different indexes.
+
 -- fragment: is_same_as
 <=>
 
--- fragment: in_statuses
-IN :statuses
+-- fragment: workflows_by_id
+workflows FORCE INDEX (PRIMARY)
 
--- fragment: in_expected_statuses
-IN :expected_statuses
-
--- fragment: in_task_exec_ids
-IN :task_exec_ids
-
--- fragment: in_workflow_exec_ids
-IN :workflow_exec_ids
+-- fragment: tasks_by_id
+tasks FORCE INDEX (PRIMARY)
