@@ -107,7 +107,9 @@ class ConnectionPool(Generic[C]):
             with self._changed:
                 if self._closed:
                     self._close_idle()
-                self._changed.notify_all()
+                    self._changed.notify_all()
+                else:
+                    self._changed.notify()  # all of them would wake up for one connection
 
     def discard(self, connection: C) -> None:
         """Close a connection instead of giving it back."""
