@@ -19,7 +19,7 @@ from benchmarks.databases import POSTGRES, SQLITE, Databases
 from benchmarks.profiling import profile
 from benchmarks.studies import STUDIES, ratio
 from benchmarks.study import Effort, Lab, Options, Study
-from postgres_server import ServerError
+from database_server import ServerError
 
 DRIVERS = {SQLITE: sqlite.open_databases, POSTGRES: postgres.open_databases}
 

@@ -47,7 +47,7 @@ _EARLIER = "{} - number * interval '1 second'"
 def open_databases(folder: Path) -> Iterator[Databases]:
     """Databases of a new server with its data in `folder`, if that can be.
 
-    Raises `postgres_server.ServerError`.
+    Raises `database_server.ServerError`.
     """
     home = home_in(folder)
     with PostgresServer(home, settings=SETTINGS) as server:

@@ -11,15 +11,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pymysql
 
-from postgres_server import PATIENCE, NotInstalledError, ServerError, unprivileged
+from database_server import NotInstalledError, Server
 
 SERVER = ("mariadbd", "mysqld")
 INSTALLER = ("mariadb-install-db", "mysql_install_db")
@@ -56,22 +53,21 @@ def why_missing() -> str | None:
     return None
 
 
-class MariadbServer:
+class MariadbServer(Server):
     """One server on a temporary data directory, stopped when its `with` block ends."""
+
+    product = "MariaDB"
+    log_mode = "wb"  # it says there when it is ready
 
     def __init__(self, settings: Mapping[str, str] | None = None) -> None:
         """Make the folder of a server with further settings. Raises `NotInstalledError`."""
         self._server = find_program(*SERVER)
         self._install = find_program(*INSTALLER)
         self._settings = {**SETTINGS, **(settings or {})}
-        self._as_user = unprivileged()
         # Not below pytest's own folders: those of root are closed to other users.
-        self._home = Path(tempfile.mkdtemp(prefix="es-mariadb-"))
-        if self._as_user:
-            os.chown(self._home, self._as_user["user"], self._as_user["group"])
-        self._data = self._home / "data"
+        super().__init__(Path(tempfile.mkdtemp(prefix="es-mariadb-")))
+        self._give(self._home)
         self.socket = str(self._home / "socket")
-        self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str = "engine", **options: str) -> str:
         """Return the URL of a database of this server."""
@@ -83,72 +79,23 @@ class MariadbServer:
         """Return a connection of the administrator."""
         return pymysql.connect(unix_socket=self.socket, user="root", autocommit=True)
 
-    def start(self) -> None:
-        """Make the data directory if there is none, and start; ready when this returns."""
-        if not self._data.exists():
-            self._initialise()
+    def _is_made(self) -> bool:
+        return self._data.exists()
+
+    def _installer(self) -> list[str | Path]:
+        return [
+            *(self._install, "--no-defaults", f"--datadir={self._data}", "--skip-test-db"),
+            *("--auth-root-authentication-method=normal", "--skip-name-resolve"),
+        ]
+
+    def _command(self) -> list[str | Path]:
         settings = {"datadir": self._data, "socket": self.socket, "tmpdir": self._home}
         options = [f"--{name}={value}" for name, value in {**settings, **self._settings}.items()]
-        with (self._home / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [self._server, "--no-defaults", "--skip-networking", *options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                process_group=0,  # Ctrl-C in a terminal is not for the server
-                **self._as_user,
-            )
-        deadline = time.monotonic() + PATIENCE
-        while "ready for connections" not in self.log():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise ServerError(f"MariaDB did not start:\n{self.log()[-2000:]}")
-            time.sleep(0.02)
+        return [self._server, "--no-defaults", "--skip-networking", *options]
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Stop in an orderly way, or with SIGKILL; ended when this returns."""
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(PATIENCE)
-            self._process = None
-
-    def log(self) -> str:
-        """Return what the server has written since its start."""
-        log = self._home / "log"
-        return log.read_text("utf-8", errors="replace") if log.exists() else ""
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:  # Ctrl-C among others; `with` would leave behind what there is
-            self._end()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._end()
+    def _is_ready(self, process: subprocess.Popen[bytes]) -> bool:
+        return "ready for connections" in self.log()
 
     def _end(self) -> None:
         self.stop(signal.SIGKILL)  # the data directory goes, so nothing has to be written
         shutil.rmtree(self._home, ignore_errors=True)
-
-    def _initialise(self) -> None:
-        made = subprocess.run(
-            [
-                *(self._install, "--no-defaults", f"--datadir={self._data}", "--skip-test-db"),
-                *("--auth-root-authentication-method=normal", "--skip-name-resolve"),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd="/",
-            **self._as_user,
-        )
-        if made.returncode:
-            shutil.rmtree(self._data, ignore_errors=True)
-            raise ServerError(f"mariadb-install-db failed:\n{made.stdout}{made.stderr}")

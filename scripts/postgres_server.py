@@ -15,38 +15,25 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import pwd
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import psutil
+
+from database_server import PATIENCE, NotInstalledError, Server, ServerError, unprivileged
 
 SOCKET_NAME_LIMIT = 100
 """Bytes of a socket's path; the system's limit is 104 to 108."""
 
-PATIENCE = 60.0
-"""Seconds a server may take to start or to stop; recovery after a kill is a part of a start."""
-
 UNSAFE = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 """Settings of a server whose data may be lost in a power cut, as that of tests may."""
-
-
-class ServerError(Exception):
-    """The server could not be made or started; the text is what it said."""
-
-
-class NotInstalledError(ServerError):
-    """There are no programs to start."""
 
 
 def wheel_programs(version: int = 18) -> Path:
@@ -57,8 +44,11 @@ def wheel_programs(version: int = 18) -> Path:
     return Path(spec.origin).parent / f"pginstall{version}" / "bin"
 
 
-class PostgresServer:
+class PostgresServer(Server):
     """One server on one data directory, stopped when its `with` block ends."""
+
+    product = "PostgreSQL"
+    orderly = signal.SIGINT  # "fast shutdown": connections still open are ended
 
     def __init__(
         self,
@@ -71,11 +61,8 @@ class PostgresServer:
         programs = programs or wheel_programs()
         self._temporary = home is None
         # Not below pytest's own folders: those of root are closed to everybody else.
-        self._home = Path(tempfile.mkdtemp(prefix="es-postgres-")) if home is None else home
+        super().__init__(Path(tempfile.mkdtemp(prefix="es-postgres-")) if home is None else home)
         self._settings = dict(settings or {})
-        self._as_user = unprivileged()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._data = self._home / "data"
         self._sockets = self._home
         self._home.mkdir(parents=True, exist_ok=True)
         if len(os.fsencode(self._home.absolute())) > SOCKET_NAME_LIMIT - 20:
@@ -96,32 +83,6 @@ class PostgresServer:
         )
         return f"postgresql://postgres@/{database}?{query}"
 
-    def start(self) -> None:
-        """Make the data directory if there is none, and start; ready when this returns."""
-        if not (self._data / "PG_VERSION").exists():
-            self._initialise()
-        with (self._home / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                process_group=0,  # Ctrl-C in a terminal is not for the server
-                **self._as_user,
-            )
-        deadline = time.monotonic() + PATIENCE
-        while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise ServerError(f"PostgreSQL did not start:\n{self.log()[-2000:]}")
-            time.sleep(0.01)
-
-    def stop(self) -> None:
-        """Stop in an orderly way; connections still open are ended."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)  # "fast shutdown"
-            self._process.wait(PATIENCE)
-            self._process = None
-
     def kill(self) -> None:
         """SIGKILL for the server and every process of it; all are dead when this returns."""
         assert self._process is not None
@@ -135,49 +96,20 @@ class PostgresServer:
         psutil.wait_procs(children, PATIENCE)
         self._process = None
 
-    def log(self) -> str:
-        """What the server has written so far."""
-        log = self._home / "log"
-        return log.read_text("utf-8", errors="replace") if log.exists() else ""
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:  # Ctrl-C among others; `with` would leave behind what there is
-            self._end()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._end()
-
     def _end(self) -> None:
-        """Stop, and leave nothing temporary behind."""
         self.stop()
         if self._temporary:
             shutil.rmtree(self._home, ignore_errors=True)
         if self._sockets != self._home:
             shutil.rmtree(self._sockets, ignore_errors=True)
 
-    def _initialise(self) -> None:
+    def _is_made(self) -> bool:
+        return (self._data / "PG_VERSION").exists()
+
+    def _installer(self) -> list[str | Path]:
         # The C locale: the suite must not depend on the machine's. Trust: a socket in our folder.
         options = ("--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C")
-        made = subprocess.run(
-            [self._programs / "initdb", "-D", self._data, "--no-sync", *options],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd="/",
-            **self._as_user,
-        )
-        if made.returncode:
-            shutil.rmtree(self._data, ignore_errors=True)
-            raise ServerError(f"initdb failed:\n{made.stdout}{made.stderr}")
+        return [self._programs / "initdb", "-D", self._data, "--no-sync", *options]
 
     def _command(self) -> list[str | Path]:
         settings = {
@@ -191,19 +123,14 @@ class PostgresServer:
             command += ["-c", f"{name}={value}"]
         return command
 
-    def _is_ready(self) -> bool:
+    def _is_ready(self, process: subprocess.Popen[bytes]) -> bool:
         """Whether the server says so, in the last line of its own notes."""
         notes = self._data / "postmaster.pid"
         try:
             lines = notes.read_text("utf-8").splitlines()
         except FileNotFoundError:
             return False
-        assert self._process is not None
-        return len(lines) >= 8 and int(lines[0]) == self._process.pid and "ready" in lines[7]
-
-    def _give(self, folder: Path) -> None:
-        if self._as_user:
-            os.chown(folder, self._as_user["user"], self._as_user["group"])
+        return len(lines) >= 8 and int(lines[0]) == process.pid and "ready" in lines[7]
 
     def _reachable(self, programs: Path) -> Path:
         """`programs`, or a copy of their installation where another user could not reach them."""
@@ -258,14 +185,6 @@ def _postgres_url(text: str) -> str:
     if not text.startswith(("postgresql://", "postgres://")):
         raise argparse.ArgumentTypeError("expected postgresql://user@host/database")
     return text
-
-
-def unprivileged() -> dict[str, Any]:
-    """How `subprocess` becomes a user that PostgreSQL accepts; nothing where this one is."""
-    if os.geteuid() != 0:
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
 def _open_to_all(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What all tests share: real servers, each started once for each process of the tests."""
+"""The fixtures of all tests: real servers, each started once for each process of the tests."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 import mariadb_server
+from database_server import NotInstalledError
 from mariadb_server import MariadbServer
-from postgres_server import UNSAFE, NotInstalledError, PostgresServer
+from postgres_server import UNSAFE, PostgresServer
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and all they start would.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 from rich.console import Console
 
+from database_server import NotInstalledError, ServerError
 from driver_comparison.measure import Comparison, compare, machine, rounds
 from driver_comparison.workload import Size
 from engine_store import EngineStoreError
 from engine_store.errors import UnavailableError
-from postgres_server import NotInstalledError, ServerError, add_option, given_or_started, home_in
+from postgres_server import add_option, given_or_started, home_in
 
 DONE, DIFFERENT, USAGE, UNAVAILABLE = 0, 1, 2, 3
 

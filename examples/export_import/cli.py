@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 import engine_store
+from database_server import NotInstalledError, ServerError
 from engine_store import EngineStoreError
 from engine_store.drivers.discovery import load_driver
 from engine_store.errors import UnavailableError
 from export_import.api import Export, refusal, resume, round_trip
-from postgres_server import NotInstalledError, ServerError, add_option, given_or_started
+from postgres_server import add_option, given_or_started
 
 DONE, DIFFERENT, USAGE, UNAVAILABLE = 0, 1, 2, 3
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import engine_store
+from database_server import NotInstalledError
 from engine_store.models import Status
-from postgres_server import NotInstalledError, PostgresServer, given_or_started
+from postgres_server import PostgresServer, given_or_started
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "scripts" / "postgres_server.py"

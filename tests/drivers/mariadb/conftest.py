@@ -1,4 +1,4 @@
-"""What the tests of the MariaDB driver share: a server of their own, and stores on it."""
+"""The fixtures of the MariaDB driver's tests: a server of their own, and stores on it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 import engine_store
+from database_server import NotInstalledError
 from engine_store.protocols import Store
 from mariadb_server import MariadbServer
-from postgres_server import NotInstalledError
 
 
 @pytest.fixture(scope="module")
