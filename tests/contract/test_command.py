@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -156,15 +155,11 @@ class TestAPartOfTheContract:
         assert (page.count('#run-1"'), page.count('#run-2"'), page.count("<h2 ")) == (1, 1, 2)
 
 
-def wait_for_cases(folder: Path, databases: int) -> None:
-    """Wait until so many scratch databases were made; the cases of a process share one."""
-    seen: set[Path] = set()
-    end = time.monotonic() + PATIENCE
-    while len(seen) < databases:
-        assert time.monotonic() < end, "it did not begin"
-        time.sleep(0.01)
-        with suppress(FileNotFoundError):  # one that is removed while it is looked at
-            seen.update(folder.glob("one-*/one-*"))
+def wait_for_cases(process: subprocess.Popen[str]) -> None:
+    """Wait for the first line of progress: cases have run."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert re.search(r"one\.db: [1-9][0-9]* of [0-9]+ cases, 0 failed", line), line
 
 
 def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -187,7 +182,7 @@ def test_ctrl_c_ends_it_and_leaves_nothing_behind(environment, tmp_path, jobs) -
         start_new_session=True,
     )
     try:
-        wait_for_cases(folder, 1 + jobs)  # one is opened and closed before there are cases
+        wait_for_cases(process)
         started = children(process)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)

@@ -19,6 +19,7 @@ from attrs import frozen
 from typer.testing import CliRunner
 
 from engine_store.cli.app import command_line
+from mariadb_server import why_missing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -133,6 +134,8 @@ def test_every_command_of_a_document_is_known_to_work(document, run, monkeypatch
         if target := re.match(r"make (\w+)", command):
             assert target[1] in targets, line
         elif re.match(r"(\.venv/bin/)?pytest ", command):
+            if "mariadb" in command and why_missing() is not None:
+                continue  # the module is skipped, and says why
             if command not in COLLECTED:
                 run(sys.executable, "-m", "pytest", *shlex.split(command)[1:], "--collect-only")
             COLLECTED.add(command)
