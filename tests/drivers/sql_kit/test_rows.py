@@ -22,7 +22,7 @@ from engine_store.models import (
     User,
     WorkflowState,
 )
-from engine_store.rules.entities import API_KEY, TASK, USER, WORKFLOW, Entity
+from engine_store.rules.entities import API_KEY, ENTITIES, TASK, USER, WORKFLOW, Entity
 from engine_store.sql.rows import (
     Codec,
     Rows,
@@ -212,3 +212,10 @@ def test_times_within_usage_are_read_in_the_zone_they_were_written_in() -> None:
     assert entry.captured_at == captured
     assert entry.captured_at is not None
     assert entry.captured_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.name)
+def test_stores_of_one_codec_share_what_is_compiled(entity: Entity[Any, Any]) -> None:
+    again = Rows(ROWS.codec)
+    assert again.decoder(entity) is ROWS.decoder(entity)
+    assert again.encoder(entity) is ROWS.encoder(entity)

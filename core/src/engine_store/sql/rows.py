@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import attrs
@@ -115,8 +116,11 @@ class Rows:
     def decoder(self, entity: Entity[R, Any]) -> Callable[[Row], R]:
         """Return what makes a model of a row."""
         values = self._expressions(entity.model, entity.fields, _READS, "")
-        return self._compiled(
-            entity, f"{', '.join(entity.fields)} = row", f"model({', '.join(values.values())})"
+        return _compiled(
+            self.codec,
+            entity,
+            f"{', '.join(entity.fields)} = row",
+            f"model({', '.join(values.values())})",
         )
 
     def encoder(self, entity: Entity[R, Any]) -> Callable[[R], dict[str, Any]]:
@@ -143,7 +147,7 @@ class Rows:
         self, entity: Entity[Any, Any], values: Mapping[str, str]
     ) -> Callable[[Any], dict[str, Any]]:
         pairs = ", ".join(f"{name!r}: {expression}" for name, expression in values.items())
-        return self._compiled(entity, "pass", f"{{{pairs}}}")
+        return _compiled(self.codec, entity, "pass", f"{{{pairs}}}")
 
     def _expressions(
         self, model: type[Any], fields: Iterable[str], templates: Mapping[str, str], prefix: str
@@ -160,31 +164,6 @@ class Rows:
             found[name] = template.replace("{}", f"{prefix}{name}")
         return found
 
-    def _compiled(self, entity: Entity[Any, Any], first: str, result: str) -> Callable[[Any], Any]:
-        """Return a function of `row` that runs `first` and returns `result`.
-
-        It is compiled, as attrs compiles an `__init__`: a loop over converters instead cost a page
-        of tasks 15 % of its throughput.
-        """
-        closure = {
-            "UNSAVED": UNSAVED,
-            "fold_email": fold_email,
-            "model": entity.model,
-            "read_time": self.codec.read_time,
-            "write_time": self.codec.write_time,
-            "write_collection": self.codec.write_collection,
-            **{name: {one.value: one for one in members} for name, members in _ENUMS.items()},
-        }
-        source = f"""def make({", ".join(closure)}):
-    def convert(row):
-        {first}
-        return {result}
-    return convert"""
-        made: dict[str, Callable[..., Callable[[Any], Any]]] = {}
-        code = compile(source, f"<{__name__} {entity.name}>", "exec")  # named so in profiles
-        exec(code, globals(), made)  # noqa: S102 - of names of fields and the texts below
-        return made["make"](**closure)
-
 
 _ENUMS: dict[str, type[StrEnum]] = {
     enum.__name__: enum for enum in (Status, Component, ExecutionType, Role)
@@ -199,7 +178,7 @@ _READS = {
     "ErrorInfo | None": "None if {} is None else _read_error({})",
     "UsageSummary": "_NO_USAGE if {} == _NO_USAGE_TEXT else read_usage({})",
 }
-"""What a column of a field's type becomes, as an expression; others stay as they are."""
+"""The model's value of a column, by the field's type, as an expression; others stay as they are."""
 
 _WRITES = {
     **dict.fromkeys(_ENUMS, "{}.value"),
@@ -214,7 +193,38 @@ _WRITES = {
     "ErrorInfo | None": "write_error({})",
     "UsageSummary": "write_usage({})",
 }
-"""What a field becomes as a parameter, as an expression; others stay as they are."""
+"""The parameter of a field, by its type, as an expression; others stay as they are."""
+
+
+@cache
+def _compiled(
+    codec: Codec, entity: Entity[Any, Any], first: str, result: str
+) -> Callable[[Any], Any]:
+    """Return a function of `row` that runs `first` and returns `result`.
+
+    It is compiled, as attrs compiles an `__init__`: a loop over converters instead cost a page
+    of tasks 15 % of its throughput. All stores of a codec share it: to compile all took a third of
+    the 3 milliseconds in which a SQLite file is opened.
+    """
+    closure = {
+        "UNSAVED": UNSAVED,
+        "fold_email": fold_email,
+        "model": entity.model,
+        "read_time": codec.read_time,
+        "write_time": codec.write_time,
+        "write_collection": codec.write_collection,
+        **{name: {one.value: one for one in members} for name, members in _ENUMS.items()},
+    }
+    source = f"""def make({", ".join(closure)}):
+    def convert(row):
+        {first}
+        return {result}
+    return convert"""
+    made: dict[str, Callable[..., Callable[[Any], Any]]] = {}
+    code = compile(source, f"<{__name__} {entity.name}>", "exec")  # named so in profiles
+    exec(code, globals(), made)  # noqa: S102 - of names of fields and the texts above
+    return made["make"](**closure)
+
 
 _TASK_EXEC_ID = TASK.fields.index("task_exec_id")
 _WORKFLOW_PLACES = tuple(TASK.fields.index(name) for name in WORKFLOW.fields)

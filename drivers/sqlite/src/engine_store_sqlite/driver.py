@@ -114,6 +114,11 @@ class SqliteEngine(SqlEngine):
 
     pool: SqlitePool
 
+    async def check(self, config: DatabaseConfig) -> None:
+        """Check a database in memory, which is empty."""
+        if self.pool.location.path is None:
+            await super().check(config)
+
     async def probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
         """Return why no transaction could write; None: one could, or another one is writing."""
         pool = self.pool

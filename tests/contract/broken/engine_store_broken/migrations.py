@@ -81,10 +81,6 @@ def a_schema_behind_is_opened() -> None:
     def check_file(original: Any, *args: Any, **kwargs: Any) -> None:
         original(*args, **kwargs | {"behind": True})
 
-    @replace("engine_store.sql.migrator:SqlMigrator.check")
-    async def check(original: Any, migrator: Any, **kwargs: Any) -> None:
-        await original(migrator, behind=True)
-
 
 @mutant("8.4", base="sqlite")
 def migrates_uninvited() -> None:
