@@ -24,7 +24,7 @@ class Connection(Protocol):
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open, be it broken."""
+        """True if a transaction is open, be it broken."""
 
     async def run(
         self, request: Request, before: Sequence[str] = (), after: Sequence[str] = ()
@@ -48,7 +48,7 @@ class Pool(Protocol):
     """The connections of one store."""
 
     endpoint: Endpoint
-    """Which database it connects to."""
+    """The database it connects to."""
 
     async def open(self) -> None:
         """Connect for the first time. Raises `UnavailableError` with the reason."""
@@ -83,16 +83,16 @@ class BlockingPool(Pool, Protocol):
     """A pool whose methods block their thread instead of suspending."""
 
     writers: int
-    """How many transactions can write at once."""
+    """The number of transactions that can write at once."""
 
     readers: int
-    """How many calls can read at once."""
+    """The number of calls that can read at once."""
 
     timeout: float
     """Seconds for which a call waits for its turn to write."""
 
     process_bound: str
-    """Why a forked child cannot use the store; empty: it can."""
+    """The reason why a forked child cannot use the store; empty: it can."""
 
 
 class Releasable(Connection, Protocol):
@@ -100,7 +100,7 @@ class Releasable(Connection, Protocol):
 
     @property
     def is_quiet(self) -> bool:
-        """Whether it is open, and the server has said nothing since; the server is not asked."""
+        """True if it is open and the server has said nothing since; the server is not asked."""
 
     async def discard(self) -> None:
         """Release it closed: its pool makes another one."""
@@ -110,7 +110,7 @@ C = TypeVar("C", bound=Releasable)
 
 
 BOUND_TO_LOOP = "an asynchronous store stays with the process of its event loop"
-"""What an asynchronous store sets as `process_bound`."""
+"""The `process_bound` of an asynchronous store."""
 
 
 class BasePool(forks.Forkable, Generic[C]):
@@ -119,14 +119,17 @@ class BasePool(forks.Forkable, Generic[C]):
     closed = False
 
     check: Literal["socket", "query", "off"] = "off"
-    """How an idle connection is looked at: `socket` sees for a microsecond that the server closed
+    """The look at an idle connection: `socket` sees for a microsecond that the server closed
     it, `query` also asks the server, for a round trip, `off` trusts it."""
 
+    probe = ""
+    """The script that asks the server. An empty one is enough, if the library sends it."""
+
     process_bound = ""
-    """Why a forked child cannot use the pool; empty: it can."""
+    """The reason why a forked child cannot use the pool; empty: it can."""
 
     lost = ""
-    """Why this process, a forked child, cannot use the pool."""
+    """The reason why this process, a forked child, cannot use the pool."""
 
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
         """A pool of a database; a call waits at most `timeout` seconds for a connection."""
@@ -139,7 +142,7 @@ class BasePool(forks.Forkable, Generic[C]):
         raise NotImplementedError
 
     async def is_usable(self, connection: C) -> bool:
-        """Whether an idle connection can still be used, as far as `check` looks.
+        """Return whether an idle connection can still be used, as far as `check` looks.
 
         A server tells an idle connection its end, or closes it. All else it may say by itself is
         so rare that a new connection is cheaper than to find out.
@@ -148,7 +151,7 @@ class BasePool(forks.Forkable, Generic[C]):
             return True
         with suppress(Exception):  # else it is broken
             if connection.is_quiet and self.check == "query":
-                await connection.execute("")
+                await connection.execute(self.probe)
             return connection.is_quiet
         return False
 

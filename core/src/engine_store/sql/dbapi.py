@@ -60,10 +60,10 @@ class DbapiConnection:
     """A DB-API connection as `engine_store.sql.connection.Connection`."""
 
     is_quiet = True
-    """Whether the server has said nothing since; a driver whose module tells says so itself."""
+    """True if the server has said nothing since; a driver whose module tells says so itself."""
 
     pool: Any = None
-    """Where `release` gives it back."""
+    """The pool to which `release` gives it back."""
 
     def __init__(self, raw: Any, style: str) -> None:
         """A connection of a module with the `paramstyle` `style`."""
@@ -73,7 +73,7 @@ class DbapiConnection:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open, as far as commands tell."""
+        """True if a transaction is open, as far as commands tell."""
         return self._in_transaction
 
     async def run(
@@ -104,7 +104,7 @@ class DbapiConnection:
                 self._command("ROLLBACK")
 
     def ends_transaction(self, error: Exception) -> bool:
-        """Whether the server rolled the whole transaction back when it raised `error`."""
+        """Return whether the server rolled the whole transaction back when it raised `error`."""
         return False
 
     async def release(self) -> None:
@@ -169,6 +169,7 @@ class DbapiPool(BasePool[D], Blocking):
     """
 
     check = "query"
+    probe = "SELECT 1"
 
     def __init__(
         self, connect: Callable[[], D], endpoint: Endpoint, *, size: int = 8, timeout: float = 10.0
@@ -207,13 +208,6 @@ class DbapiPool(BasePool[D], Blocking):
     async def next_connection(self, seconds: float) -> D:
         """Return a connection, idle or new."""
         return self._pool.acquire(seconds)
-
-    async def is_usable(self, connection: D) -> bool:
-        with suppress(Exception):  # else it is broken
-            if self.check == "query":
-                connection.raw.cursor().execute("SELECT 1")
-            return True
-        return False
 
     def stats(self) -> Mapping[str, int | float | str]:
         """Return how many connections there are, idle ones, and calls that wait."""

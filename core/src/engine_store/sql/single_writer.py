@@ -30,7 +30,7 @@ class SingleWriterPool(BasePool[D], Blocking):
     writers = 1
 
     reopens = True
-    """Whether connections that were closed can be opened again."""
+    """True if connections that were closed can be opened again."""
 
     def __init__(self, endpoint: Endpoint, readers: int, timeout: float) -> None:
         """A pool without connections; a call waits at most `timeout` seconds for one."""
@@ -69,7 +69,7 @@ class SingleWriterPool(BasePool[D], Blocking):
 
     @property
     def is_mine(self) -> bool:
-        """Whether this thread holds the connection that writes."""
+        """True if this thread holds the connection that writes."""
         return self._owner == get_ident()
 
     async def acquire(self, *, write: bool = False, timeout: float | None = None) -> D:
@@ -140,12 +140,9 @@ class SingleWriterPool(BasePool[D], Blocking):
         if self.lost:
             return
         super().after_fork_in_child()
-        if len(paused) == 2:
-            for pool in paused:
-                pool.forget()
-        else:
-            for pool in (self.write_pool, self.read_pool):
-                pool.forget()
+        self.write_pool.forget()
+        self.read_pool.forget()
+        if len(paused) < 2:  # a connection was in use
             self.lose()
 
     def lose(self) -> None:
