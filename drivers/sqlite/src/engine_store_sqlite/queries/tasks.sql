@@ -72,13 +72,7 @@ RETURNING {task_columns}
 SELECT *
 FROM (
   SELECT {task_columns},
-    NOT EXISTS (
-      SELECT 1
-      FROM {schema}.tasks AS later
-      WHERE later.workflow_exec_id = tasks.workflow_exec_id
-        AND later.task_id = tasks.task_id
-        AND (later.created_at, later.task_exec_id) > (tasks.created_at, tasks.task_exec_id)
-    ) AS is_latest,
+    {is_latest} AS is_latest,
     parent_state_id IS NULL AND NOT EXISTS (
       SELECT 1
       FROM {schema}.tasks AS later
