@@ -10,9 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from engine_store.rules.entities import ENTITIES
 from engine_store_contracts.history.events import Event, Fail, Observe, Ok
 
-NEWEST_FIRST = {"workflows"}
+NEWEST_FIRST = {entity.repository for entity in ENTITIES if entity.newest_first}
 
 Calls = Mapping[str, Sequence[Event]]
 

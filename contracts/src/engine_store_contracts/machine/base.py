@@ -164,10 +164,8 @@ class SideBySide(RuleBasedStateMachine):
 
     @invariant()
     def every_row_is_the_same(self) -> None:
-        for scope in (
-            *self._levels[-1:],
-            self._outside,
-        ):  # a transaction, and what others see of it
+        # Of a transaction, and of what others see of it.
+        for scope in (*self._levels[-1:], self._outside):
             shown = f"show(lambda: everything({scope.name}))"
             self._compared(_everything, scope.tested, scope.reference, shown)
 
@@ -185,12 +183,12 @@ class SideBySide(RuleBasedStateMachine):
 
     @property
     def _scope(self) -> _Scope:
-        """Where calls are made: the innermost transaction, or the stores."""
+        """The innermost transaction, or the stores: calls are made there."""
         return self._levels[-1] if self._levels else self._outside
 
     @property
     def _recorded(self) -> Repositories:
-        """What is tested, with every call noted in the script."""
+        """The tested side, with every call noted in the script."""
         return cast("Repositories", Recorded(self._scope.tested, self.script, self._scope.name))
 
     def _begin(self) -> None:

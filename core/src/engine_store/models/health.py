@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 @frozen
 class Health:
-    """Whether a store can be used, and the driver's own statistics in `details`.
+    """The health of a store: whether it can be used, and the driver's own statistics in `details`.
 
     `problem` says what is wrong, in a sentence, and is None where nothing is.
     """

@@ -16,20 +16,12 @@ from engine_store.models.usage import UsageSummary
 from engine_store.values import Document
 
 
-class TaskChanges(TypedDict, total=False):
-    """The fields that `TaskState.evolve` can change."""
+class StateChanges(TypedDict, total=False):
+    """The fields that `evolve` can change in executions of workflows and of tasks."""
 
     workflow_exec_id: str
-    task_exec_id: str
-    task_id: str
     workflow_id: str
-    component: Component
-    execution_type: ExecutionType
     status: Status
-    parent_state_id: str | None
-    agent_id: str | None
-    action_id: str | None
-    tool_id: str | None
     input: Document | None
     output: Document | None
     error: ErrorInfo | None
@@ -37,6 +29,19 @@ class TaskChanges(TypedDict, total=False):
     version: int
     created_at: datetime
     updated_at: datetime
+
+
+class TaskChanges(StateChanges, total=False):
+    """The fields that `TaskState.evolve` can change."""
+
+    task_exec_id: str
+    task_id: str
+    component: Component
+    execution_type: ExecutionType
+    parent_state_id: str | None
+    agent_id: str | None
+    action_id: str | None
+    tool_id: str | None
 
 
 @frozen(slots=False)  # see WorkflowState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import attrs
 from attrs import field, frozen
@@ -12,24 +12,14 @@ from attrs import field, frozen
 from engine_store.clock import UNSAVED
 from engine_store.models.error_info import ErrorInfo
 from engine_store.models.states import Status
-from engine_store.models.tasks import TaskState
+from engine_store.models.tasks import StateChanges, TaskState
 from engine_store.models.usage import UsageSummary
 from engine_store.values import Document
 
 
-class WorkflowChanges(TypedDict, total=False):
+class WorkflowChanges(StateChanges, total=False):
     """The fields that `WorkflowState.evolve` can change."""
 
-    workflow_exec_id: str
-    workflow_id: str
-    status: Status
-    input: Document | None
-    output: Document | None
-    error: ErrorInfo | None
-    usage: UsageSummary
-    version: int
-    created_at: datetime
-    updated_at: datetime
     tasks: Mapping[str, TaskState]
 
 

@@ -1,1 +1,1 @@
-"""What every driver keeps: checks of arguments, entities, and the outcomes of workflows."""
+"""Rules of every driver: checks of arguments, entities, and the outcomes of workflows."""

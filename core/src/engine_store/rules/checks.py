@@ -69,8 +69,8 @@ def check_model(value: object, model: type[Any], path: str) -> None:
     except InvalidValueError as error:  # no path is built for what is right
         error.path = f"{path}.{error.path}"
         raise
-    if model is TaskState:
-        _check_task(value, path)  # type: ignore[arg-type]
+    if isinstance(value, TaskState):
+        _check_task(value, path)
 
 
 def check_restored(state: User | ApiKey | WorkflowState | TaskState, path: str) -> None:

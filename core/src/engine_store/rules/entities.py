@@ -26,6 +26,7 @@ from engine_store.errors import (
 from engine_store.models import (
     ApiKey,
     ApiKeyFilter,
+    Page,
     TaskFilter,
     TaskState,
     User,
@@ -33,10 +34,10 @@ from engine_store.models import (
     WorkflowFilter,
     WorkflowState,
 )
-from engine_store.rules.checks import check_model, check_restored
+from engine_store.rules.checks import check_model, check_restored, encode_cursor
 
 Row: TypeAlias = User | ApiKey | WorkflowState | TaskState
-"""What a store keeps under an id."""
+"""A row, which a store keeps under an id."""
 
 R = TypeVar("R", User, ApiKey, WorkflowState, TaskState)
 F = TypeVar("F", UserFilter, ApiKeyFilter, WorkflowFilter, TaskFilter)
@@ -69,7 +70,7 @@ class Entity(Generic[R, F]):
 
     @property
     def label(self) -> str:
-        """What errors call it, such as `task execution`."""
+        """The name in errors, such as `task execution`."""
         return self.not_found.entity
 
     def key(self, row: R) -> str:
@@ -84,6 +85,12 @@ class Entity(Generic[R, F]):
     def position(self, row: R) -> tuple[datetime, str]:
         """Return what lists are ordered by (contract 1.6)."""
         return row.created_at, self.key(row)
+
+    def page(self, items: tuple[R, ...], *, more: bool) -> Page[R]:
+        """Return a page of a list; with `more`, rows follow after these."""
+        if not more:
+            return Page(items)
+        return Page(items, encode_cursor(self.repository, *self.position(items[-1])))
 
     def check(self, row: R) -> None:
         """Raise `InvalidValueError` or `InvalidReferenceError` for a row no store creates."""

@@ -70,8 +70,9 @@ class SqlMigrator:
         self.dialect = dialect
         self.schema = schema
         self.files = tuple(steps)
-        named = [step.named(schema=f'"{schema}"') for step in steps]
-        self.steps = tuple(named) if schema else self.files
+        self.steps = (
+            tuple(step.named(schema=f'"{schema}"') for step in steps) if schema else self.files
+        )
         self.clock = context.clock
         self._listeners = context.listeners
         self._timeout = timeout

@@ -42,6 +42,7 @@ its comment what goes in and what comes out; `?` marks a parameter that may be l
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from functools import cache
@@ -176,11 +177,10 @@ def parse_statements(text: str, *, defaults: str = "", **names: str) -> list[Sta
     two statements or fragments of one name, and a fragment that is not there.
     """
     own = blocks_of(text)
-    taken = {(block.name, block.result is None) for block in own}
-    if len(taken) < len(own):
-        known = [(block.name, block.result is None) for block in own]
-        double = next(name for name, is_fragment in known if known.count((name, is_fragment)) > 1)
-        raise ConfigurationError(double, "two statements or fragments have this name")
+    taken = Counter((block.name, block.result is None) for block in own)
+    for (name, _), times in taken.items():
+        if times > 1:
+            raise ConfigurationError(name, "two statements or fragments have this name")
     further = blocks_of(defaults)
     blocks = [*own, *(one for one in further if (one.name, one.result is None) not in taken)]
     fragments = dict(names)

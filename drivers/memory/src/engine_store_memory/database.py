@@ -35,7 +35,7 @@ class Snapshot:
 
 @define
 class Draft:
-    """What a transaction has made so far. Savepoints put one snapshot in the place of another."""
+    """The work of a transaction so far. Savepoints put one snapshot in the place of another."""
 
     data: Snapshot
 
@@ -45,7 +45,7 @@ class Draft:
 
 
 Data: TypeAlias = Snapshot | Draft
-"""What a repository reads from."""
+"""The data that a repository reads from."""
 
 
 class Database:

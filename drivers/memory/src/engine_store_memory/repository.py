@@ -1,4 +1,4 @@
-"""What the repositories share: reading rows of any entity, and writing those with a version."""
+"""The base of the repositories: reading rows of any entity, and writing those with a version."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PAUSES = tuple(min(0.01, 0.0001 * 2**attempt) for attempt in range(50))
 
 
 class Scope(Protocol):
-    """What a repository works on: a store, or a transaction."""
+    """The ground of a repository: a store, or a transaction."""
 
     @property
     def in_transaction(self) -> bool: ...
@@ -70,10 +70,7 @@ class Repository(Generic[R, F]):
             rows = [row for row in rows if after is None or position(row) < after]
         else:
             rows = [row for row in rows if after is None or position(row) > after]
-        items = tuple(map(detached, rows[:limit]))
-        if len(rows) <= limit:
-            return Page(items)
-        return Page(items, checks.encode_cursor(entity.repository, *position(items[-1])))
+        return entity.page(tuple(map(detached, rows[:limit])), more=len(rows) > limit)
 
     def _get(self, key: str) -> R:
         values.check_id(key, self.entity.key_field)

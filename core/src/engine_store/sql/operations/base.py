@@ -1,4 +1,4 @@
-"""What the operations of the repositories share."""
+"""The base of the operations of the repositories."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine_store.clock import Clock
 from engine_store.drivers.observing import conflicted, retried
 from engine_store.errors import AlreadyExistsError, EngineStoreError, VersionConflictError
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
-from engine_store.rules.checks import check_usage, decode_cursor, encode_cursor
+from engine_store.rules.checks import check_usage, decode_cursor
 from engine_store.rules.entities import Entity, R
 from engine_store.sql.operation import Backoff, Last, LostRace, Op, Steps, step, transact
 from engine_store.sql.rows import Row, Rows, read_usage, write_usage
@@ -26,7 +26,7 @@ S = TypeVar("S", User, WorkflowState, TaskState)
 
 @frozen
 class Bindings:
-    """What operations are made with: the driver's statements and rows, and the store's clock.
+    """The driver's statements and rows, and the store's clock, for the operations made with them.
 
     After `lock_after` attempts `modify` waits for others that are as late; None: never.
     """
@@ -85,19 +85,15 @@ class Operations(Generic[R]):
         edge = "before" if self.entity.newest_first else "after"
         position = {f"{edge}_created_at": self._rows.time(time), f"{edge}_id": key}
         rows = yield statement(**self._encode_filter(filter), **position, limit=limit + 1)
-        items = tuple(map(self._decode, rows[:limit]))
-        if len(rows) <= limit:
-            return Page(items)
-        last = self.entity.position(items[-1])
-        return Page(items, encode_cursor(self.entity.repository, *last))
+        return self.entity.page(tuple(map(self._decode, rows[:limit])), more=len(rows) > limit)
 
 
 Action: TypeAlias = Literal["create", "update", "upsert"]
-"""How a state is written."""
+"""The ways to write a state."""
 
 
 class StateOperations(Operations[S]):
-    """What the repositories of states, which have versions, share (contract 2)."""
+    """The base for the repositories of states, which have versions (contract 2)."""
 
     get: Callable[..., Op[S]]
     update: Callable[..., Op[S]]
@@ -227,5 +223,5 @@ class StateOperations(Operations[S]):
 
 
 def _is_empty(value: object) -> bool:
-    """Whether a filter's collection matches nothing; not every database can be asked for that."""
+    """Return whether a filter's collection matches nothing: not every database can be asked."""
     return isinstance(value, Collection) and not isinstance(value, str) and not value

@@ -26,8 +26,7 @@ class TaskOperations(StateOperations[TaskState]):
     def get(self, task_exec_id: str, *, workflow_exec_id: str | None = None) -> Op[TaskState]:
         check_id(task_exec_id, "task_exec_id")
         check_optional_id(workflow_exec_id, "workflow_exec_id")
-        call = self._q.get_task(task_exec_id=task_exec_id, workflow_exec_id=workflow_exec_id)
-        return self._one(call, task_exec_id)
+        return self._one(self._stored(task_exec_id, workflow_exec_id), task_exec_id)
 
     @lock
     def get_for_update(

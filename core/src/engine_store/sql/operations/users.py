@@ -28,7 +28,7 @@ class UserOperations(StateOperations[User]):
     @read
     def get(self, user_id: str) -> Op[User]:
         check_id(user_id, "user_id")
-        return self._one(self._q.get_user(user_id=user_id), user_id)
+        return self._one(self._stored(user_id), user_id)
 
     @read
     def get_by_email(self, email: str) -> Op[User]:
