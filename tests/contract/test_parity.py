@@ -99,7 +99,7 @@ class Pair:
     clock: ManualClock
 
     def both(self, call: Callable[[Repositories], Any]) -> Any:
-        """What a call returns or raises on both, which must be the same."""
+        """Return what a call returns or raises on both, which must be the same."""
         found, expected = (outcome(partial(call, s)) for s in (self.postgres, self.sqlite))
         assert exact(found) == exact(expected)
         return expected

@@ -217,7 +217,7 @@ def test_the_store_gets_the_clock_and_the_listeners(database, start):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """How many plugin managers and how many settings of drivers were made so far."""
+    """The numbers of plugin managers and how many settings of drivers were made so far."""
     made = Counter()
 
     def counting(cls):

@@ -1,4 +1,4 @@
-"""How long the suite waits for what must happen: longer if machine or database are slow.
+"""Patience: the suite waits longer for what must happen if machine or database are slow.
 
 The measure is the opening of a store. Each case opens one, so that measuring costs nothing and
 follows the load; and an opening does what calls do: it starts threads, connects, runs statements
@@ -27,7 +27,7 @@ class Patience:
 
     @property
     def seconds(self) -> float:
-        """How long to wait for one thing."""
+        """The seconds to wait for one thing."""
         return min(max(MINIMUM, OPENINGS * max(self._recent)), MAXIMUM)
 
     @contextmanager
@@ -39,4 +39,4 @@ class Patience:
 
 
 PATIENCE = Patience()
-"""That of this process."""
+"""The patience of this process."""

@@ -142,7 +142,7 @@ class Recorder:
 
 
 def why_unwritable(*files: Path | str | None) -> str | None:
-    """Why a report cannot be written to one of the files: to say so now, and not after minutes."""
+    """Return why a report cannot be written to one of the files, before the minutes of a run."""
     for file in [Path(file) for file in files if file]:
         if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
             return f"{file} cannot be written"
@@ -171,7 +171,7 @@ def printable(text: str, url: str | None) -> str:
 
 @lru_cache
 def _secrets(url: str) -> tuple[str, ...]:
-    """What `mask_url` hides, in the forms in which it may be quoted."""
+    """Return what `mask_url` hides, in the forms in which it may be quoted."""
     from engine_store.urls import MASK, mask_url
 
     shown = map(re.escape, mask_url(url).split(MASK))

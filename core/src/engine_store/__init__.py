@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         WorkflowFilter,
         WorkflowState,
     )
-    from engine_store.opening import open, open_async  # noqa: A004
+    from engine_store.opening import open, open_async  # noqa: A004 - as in `engine_store.open`
     from engine_store.protocols import AsyncStore, AsyncTransaction, Store, Transaction
     from engine_store.run_context import Context, context, current
     from engine_store.startup.loading import load

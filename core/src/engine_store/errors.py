@@ -18,7 +18,7 @@ class EngineStoreError(Exception):
 
     retriable: ClassVar[bool] = False
     text: ClassVar[str] = ""
-    """What it says, a format of the error itself; without one, its fields are shown."""
+    """Its text, a format of the error itself; without one, its fields are shown."""
 
     def __str__(self) -> str:
         if self.text:

@@ -114,12 +114,12 @@ class Plugins:
 
     @property
     def observe_operations(self) -> bool:
-        """Whether any of them implements a hook of operations."""
+        """True if any of them implements a hook of operations."""
         return any(getattr(self._manager.hook, name).get_hookimpls() for name in _OF_OPERATIONS)
 
     @cached_property
     def wrap_operations(self) -> bool:
-        """Whether any of them has context managers to run operations in."""
+        """True if any of them has context managers to run operations in."""
         return bool(self._manager.hook.engine_store_operation.get_hookimpls())
 
     def check(self, config: Config) -> Iterator[Finding]:

@@ -143,7 +143,7 @@ class Event:
 
     @property
     def observed(self) -> tuple[Observe, ...]:
-        """What it returned; nothing where it did not."""
+        """The rows it returned; none if it did not return."""
         return self.completion.observed if isinstance(self.completion, Ok) else ()
 
     def __str__(self) -> str:

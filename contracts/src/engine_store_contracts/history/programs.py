@@ -1,4 +1,4 @@
-"""What workers do, written once and without I/O, for threads and processes.
+"""The work of workers, written once and without I/O, for threads and processes.
 
 A program yields requests and is sent the answer to each: what was returned, or the error of the
 store that was raised. All it does depends on its random numbers and these answers. Every value it

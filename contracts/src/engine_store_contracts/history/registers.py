@@ -36,7 +36,7 @@ EXPECTED_FAILURES = {"AlreadyExistsError", "RolledBack", "VersionConflictError"}
 
 
 def check_registers(history: Iterable[Event]) -> list[str]:
-    """Why what was read and written is not linearizable, entity by entity.
+    """Return why what was read and written is not linearizable, entity by entity.
 
     Usage is what the version before had and what its write added. So what was seen last is the sum
     of all that was acknowledged, and of some that is unknown.

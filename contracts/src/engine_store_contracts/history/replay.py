@@ -81,7 +81,7 @@ def _next_states(
 
 
 def _after(value: Value, write: Write) -> Value:
-    """What the write makes of the value."""
+    """Return what the write makes of the value."""
     tag, status, usage = value
     usage = usage if write.usage is None else write.usage
     return (

@@ -74,7 +74,7 @@ DRAWN: Mapping[str, st.SearchStrategy[Any]] = {
     "dry_run": st.booleans(),
     "limit": limits,
 }
-"""What fields and arguments are drawn from, by name."""
+"""The strategies of fields and arguments, by name."""
 
 CHANGED: Mapping[Kind, Sequence[str]] = {
     USER: ["email", "role", "version"],
@@ -85,7 +85,7 @@ CHANGED: Mapping[Kind, Sequence[str]] = {
         *("usage", "version"),
     ],
 }
-"""What rows that were there are written again with."""
+"""The fields with which rows that were there are written again."""
 
 ROWS: Mapping[Kind, st.SearchStrategy[Any]] = {
     USER: some.users,
@@ -127,7 +127,7 @@ def _rules(kind: Kind) -> dict[str, Rule]:
 
 
 def _changes(kind: Kind) -> st.SearchStrategy[dict[str, Any]]:
-    """What `attrs.evolve` takes; what may be None in a row sometimes is."""
+    """Return changes for `attrs.evolve`; a field that may be None sometimes is."""
     optional = {name: DRAWN[name] for name in (*CHANGED[kind], "created_at")}
     for name in optional.keys() & {"parent_state_id", "tool_id"}:
         optional[name] = st.none() | optional[name]

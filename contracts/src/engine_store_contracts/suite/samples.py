@@ -49,7 +49,7 @@ UPDATED = datetime(2061, 7, 28, tzinfo=UTC)
 """Before and after what the clock says, which a restored row has nothing to do with."""
 
 SAVED_FIELDS: dict[str, Any] = {"version": 41, "created_at": CREATED, "updated_at": UPDATED}
-"""What a store sets of a row."""
+"""The fields that a store sets."""
 
 ALPHABET = ["!", "A", "Z", "_", "a", "z", "~", "\x80", "é", "\uff5a", "\U00010000"]
 """Ids by code point. Locales put "a" before "B"; UTF-16 puts the last before the one before it."""

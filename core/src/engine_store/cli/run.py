@@ -198,6 +198,6 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Any], Any]:
     return decorate
 
 
-def group(name: str, help: str) -> typer.Typer:  # noqa: A002
+def group(name: str, help: str) -> typer.Typer:  # noqa: A002 - the word of command lines
     """Return a group of commands."""
     return typer.Typer(name=name, help=help, no_args_is_help=True)

@@ -26,7 +26,7 @@ def without_secret(made: object, field: Attribute[Any], value: str | None) -> No
         )
 
 
-def text(default: str | None, help: str, **more: Any) -> Any:  # noqa: A002
+def text(default: str | None, help: str, **more: Any) -> Any:  # noqa: A002 - the word of command lines
     """Return a setting of a text that a server may quote: it is checked `without_secret`."""
     return setting(default=default, validator=without_secret, help=help, **more)
 

@@ -42,7 +42,7 @@ _FOUND = {**_NAMES, type(None): "nothing", dict: "a section", list: "a list", tu
 
 def setting(
     *,
-    help: str,  # noqa: A002
+    help: str,  # noqa: A002 - the word of command lines
     also: str | None = None,
     minimum: float | None = None,
     maximum: float | None = None,
@@ -73,7 +73,7 @@ DAY = 86_400
 """Seconds; no wait can be without end. SQLite and `threading` count some weeks and centuries."""
 
 
-def duration(default: float | None, help: str, *, minimum: float = 0) -> Any:  # noqa: A002
+def duration(default: float | None, help: str, *, minimum: float = 0) -> Any:  # noqa: A002 - the word of command lines
     """Return a setting of `Seconds`, from `minimum` to a day."""
     return setting(default=default, minimum=minimum, maximum=DAY, unit="seconds", help=help)
 

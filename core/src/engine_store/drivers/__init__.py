@@ -1,1 +1,1 @@
-"""What stands between a program and a driver: finding one, and observing its operations."""
+"""Between a program and a driver: finding one, and observing its operations."""

@@ -1,4 +1,4 @@
-"""What a running operation reports to whoever observes it.
+"""The reports of a running operation to its observer.
 
 `engine_store.open` observes the operations of any driver if a plugin listens to them. What
 happens inside an operation, such as a lost race that is retried, only the driver sees: it calls

@@ -39,7 +39,7 @@ class Listeners(Protocol):
 
 @frozen
 class OpenContext:
-    """What a driver gets besides its configuration."""
+    """The clock and the listeners of a store, which a driver gets besides its configuration."""
 
     clock: Clock
     listeners: Listeners

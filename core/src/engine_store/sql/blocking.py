@@ -1,4 +1,4 @@
-"""How time passes: coroutines that never suspend, run without an event loop, and others."""
+"""The passing of time: in coroutines that never suspend, and in those of an event loop."""
 
 from __future__ import annotations
 

@@ -28,12 +28,12 @@ class Entry:
     writes: bool
     purpose: str
     missing: str
-    """What no row means."""
+    """The meaning of no row."""
     given: tuple[str, ...]
     """The parameters. One that ends in `?` is left out of the text if it is None."""
     columns: str
     needed_if: str
-    """What a dialect says that needs it; empty: every driver does."""
+    """The fact of a dialect that needs it; empty: every driver does."""
     text: str
     """The default text; empty: each driver has its own."""
 

@@ -1,4 +1,4 @@
-"""What databases differ in, as facts and a few functions."""
+"""The differences between databases, as facts and a few functions."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class Dialect:
     """The facts of one database that sessions, transactions and the migrator go by."""
 
     name: str
-    """What configurations, health and reports call the driver."""
+    """The name of the driver in configurations, health and reports."""
 
     failures: Failures
-    """What its errors mean, and what messages call the database."""
+    """The meaning of its errors, and the name of the database in messages."""
 
     codec: Codec = Codec()
 
     may_retry: Callable[[Exception, bool], bool] = _never
-    """Whether an operation that raised one of its errors may succeed if it runs again from its
+    """True if an operation that raised one of its errors may succeed if it runs again from its
     start; the second argument: inside a transaction of the caller, which stays."""
 
     lacks_column: Callable[[Exception], bool] = _never
-    """Whether one of its errors says that a table has no such column: then the record of applied
+    """True if one of its errors says that a table has no such column: then the record of applied
     steps is a table of another program."""
 
     retries: Backoff = Backoff(attempts=15, first=0.001, longest=0.2)
@@ -40,23 +40,23 @@ class Dialect:
     deadlock one goes on each time, so more attempts would help nobody."""
 
     begin: tuple[str, ...] = ("BEGIN",)
-    """How a transaction begins. Empty: a connection that is acquired to write is in one already,
-    because the database's lock has to be waited for."""
+    """The commands that begin a transaction. Empty: a connection that is acquired to write is in
+    one already, because the database's lock has to be waited for."""
 
     commits_each_statement: bool = True
-    """Whether a statement outside of a transaction commits by itself, all or nothing, so that a
+    """True if a statement outside of a transaction commits by itself, all or nothing, so that a
     write needs no BEGIN unless it has several parts."""
 
     failure_aborts: bool = False
-    """Whether a failed statement aborts its transaction, so that each operation inside one needs
+    """True if a failed statement aborts its transaction, so that each operation inside one needs
     a savepoint before it."""
 
     transactional_ddl: bool = True
-    """Whether a migration step rolls back as a whole. If not, the record says before a step that
+    """True if a migration step rolls back as a whole. If not, the record says before a step that
     it runs, and the migration lock is of the session and not of the transaction."""
 
     begin_migration: tuple[str, ...] = ("BEGIN",)
-    """How the transaction of a migration step begins."""
+    """The commands that begin the transaction of a migration step."""
 
     lock_after: int | None = None
     """After so many lost races `modify` waits for others that are as late, by the statement

@@ -1,4 +1,4 @@
-"""What a database's errors mean to a caller, by their codes, never by their texts."""
+"""The meaning of a database's errors to a caller, by their codes, never by their texts."""
 
 from __future__ import annotations
 

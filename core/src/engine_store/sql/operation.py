@@ -68,7 +68,7 @@ class Invocation(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What errors and reports call it, such as `tasks.update`."""
+        """The name in errors and reports, such as `tasks.update`."""
         repository = self.operation.__self__.entity.repository  # type: ignore[attr-defined]
         return f"{repository}.{self.operation.__name__}"
 

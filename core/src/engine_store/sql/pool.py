@@ -44,17 +44,17 @@ class ConnectionPool(Generic[C]):
 
     @property
     def idle(self) -> int:
-        """How many connections are open and not in use."""
+        """The number of connections that are open and not in use."""
         return len(self._idle)
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a connection."""
+        """The number of calls that wait for a connection."""
         return self._waiting
 
     @property
     def in_use(self) -> int:
-        """How many connections are in callers' hands."""
+        """The number of connections in callers' hands."""
         return self._size - self._room - len(self._idle)
 
     def acquire(self, timeout: float | None = None) -> C:

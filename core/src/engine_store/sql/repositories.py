@@ -46,7 +46,7 @@ _new = tuple.__new__  # a third of the time of a named tuple's own
 
 
 class Runs(Protocol):
-    """What runs operations: a session, or a transaction."""
+    """A runner of operations: a session, or a transaction."""
 
     def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]: ...
 

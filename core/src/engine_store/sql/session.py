@@ -292,7 +292,7 @@ class TransactionSession(Session):
             )
 
     def _is_lost(self, connection: Connection) -> bool:
-        """Whether what was done is gone: a statement now would begin something else."""
+        """Return whether what was done is gone: a statement now would begin something else."""
         return self._lost or not (self._nothing_was_sent or connection.in_transaction)
 
     async def attempt(self, invocation: Invocation) -> Any:

@@ -38,7 +38,7 @@ class TransactionRuns(Runs, Protocol):
 
 
 class Engine(Protocol):
-    """What a store stands on: sessions, the migrator and the pool of one database."""
+    """The ground of a store: sessions, the migrator and the pool of one database."""
 
     @property
     def operations(self) -> OperationSet: ...

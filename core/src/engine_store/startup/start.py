@@ -11,7 +11,7 @@ from engine_store.clock import Clock, utc_now
 from engine_store.config import Config
 from engine_store.errors import UnavailableError
 from engine_store.models import Health
-from engine_store.opening import open, open_async  # noqa: A004
+from engine_store.opening import open, open_async  # noqa: A004 - as in `engine_store.open`
 from engine_store.plugins import Plugins
 from engine_store.protocols import AsyncStore, Store
 from engine_store.run_context import current

@@ -27,7 +27,7 @@ Measure = Callable[[Stats, Attributes], Iterable[Observation]]
 
 @frozen
 class _Report:
-    """Where the statistics of a store go, for as long as the store exists."""
+    """The gauges of the statistics of a store, for as long as the store exists."""
 
     store: weakref.ref[Observable]
     provider: MeterProvider | None

@@ -56,7 +56,7 @@ class PostgresConnection:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open, or broken, or lost with its connection."""
+        """True if a transaction is open, or broken, or lost with its connection."""
         return bool(self.raw.pgconn.transaction_status != TransactionStatus.IDLE)
 
     @property

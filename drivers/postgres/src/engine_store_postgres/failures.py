@@ -35,7 +35,7 @@ def _code(error: Exception) -> object:
 
 
 def _lacks_password(error: Exception) -> bool:
-    """Whether a password was asked for and is not there: it will not come by itself.
+    """Return whether a password was asked for and is not there: it will not come by itself.
 
     Of a connection that cannot be made libpq gives no SQLSTATE, so that a wrong password looks
     like a server without a free connection.
@@ -87,6 +87,6 @@ FAILURES = Failures(
 
 
 def may_retry(error: Exception, in_transaction: bool) -> bool:
-    """Whether the operation that raised `error` may succeed if it runs again from its start."""
+    """Return whether the operation that raised `error` may succeed if it runs again."""
     code = getattr(error, "sqlstate", None)
     return code in _RETRIED and not (in_transaction and code in _TRANSACTION_GONE)

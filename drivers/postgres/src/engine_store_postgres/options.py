@@ -36,7 +36,7 @@ _SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify
 _SessionAttrs = Literal["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]
 
 _PARAMETERS = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
-"""What libpq knows by name."""
+"""The parameters that libpq knows by name."""
 
 
 def _plain_name(made: object, field: Attribute[Any], value: str) -> None:
@@ -56,7 +56,7 @@ def _port(made: object, field: Attribute[Any], value: str | None) -> None:
 
 @frozen
 class Address(ServerOptions):
-    """What a URL may state too, and libpq would check only when it connects."""
+    """The settings that a URL may state too, and libpq would check only when it connects."""
 
     port: Text | None = setting(
         default=None, validator=_port, help="Its port, or one for each host."

@@ -33,7 +33,7 @@ before year 1 or after 9999. PgBouncer keeps this one setting for each of its cl
 
 
 class _Pool(BasePool[PostgresConnection]):
-    """What the pools of both sides share. What psycopg's calls give, `_wait` waits for."""
+    """The base of the pools of both sides. `_wait` waits for what psycopg's calls give."""
 
     _raw: ClassVar[type[Any]]
     _wrapper: ClassVar[type[PostgresConnection]]

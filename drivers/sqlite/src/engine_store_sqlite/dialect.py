@@ -1,4 +1,4 @@
-"""What SQLite differs in, its statements and its steps."""
+"""The dialect of SQLite, its statements and its steps."""
 
 from __future__ import annotations
 

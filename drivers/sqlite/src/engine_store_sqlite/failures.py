@@ -20,7 +20,7 @@ def primary_code(error: Exception) -> int | None:
 
 
 def is_busy(error: Exception) -> bool:
-    """Whether another connection held a lock."""
+    """Return whether another connection held a lock."""
     return primary_code(error) in _BUSY
 
 

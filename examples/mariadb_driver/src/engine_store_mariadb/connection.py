@@ -55,7 +55,7 @@ class MariadbConnection(DbapiConnection):
             raise
 
     def ends_transaction(self, error: Exception) -> bool:
-        """Whether the server rolled the whole transaction back, or is gone."""
+        """Return whether the server rolled the whole transaction back, or is gone."""
         code = code_of(error)
         timed_out = code == LOCK_TIMEOUT and self._rolls_back_on_timeout
         return bool(code == DEADLOCK or timed_out or not self.raw.open)
@@ -79,7 +79,7 @@ class MariadbPool(DbapiPool[MariadbConnection]):
         )
 
     async def is_usable(self, connection: MariadbConnection) -> bool:
-        """Whether an idle connection is still there; the server is asked if it was idle long."""
+        """Return whether an idle connection is still there; the server is asked after some time."""
         if not connection.raw.open or time.monotonic() - connection.used < IDLE:
             return connection.raw.open
         try:

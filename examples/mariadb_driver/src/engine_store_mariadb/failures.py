@@ -1,4 +1,4 @@
-"""What MariaDB's errors mean to a caller, by code, never by text.
+"""The meaning of MariaDB's errors to a caller, by code, never by text.
 
 Codes: https://mariadb.com/kb/en/mariadb-error-code-reference/
 """
@@ -62,10 +62,10 @@ FAILURES = Failures(
 
 
 def may_retry(error: Exception, in_transaction: bool) -> bool:
-    """Whether the operation may succeed if it runs again. A deadlock ends the whole transaction.
+    """Return whether the operation may succeed if it runs again.
 
-    Statements look first, so that a key is doubled or a reference missing only by what was
-    committed after they had looked.
+    A deadlock ends the whole transaction. Statements look first, so that a key is doubled or a
+    reference missing only by what was committed after they had looked.
     """
     code = code_of(error)
     return code in (DUPLICATE, NO_REFERENCE) or (code == DEADLOCK and not in_transaction)
