@@ -92,6 +92,7 @@ class SqliteDatabases(Databases):
                 stack.enter_context(closing(connect(location.path, options, read_only=read_only)))
                 for read_only in (False, True)
             )
+            writer.execute("PRAGMA wal_autocheckpoint = 1000")  # as the module has it
             yield BareSqlite(writer, reader)
 
 

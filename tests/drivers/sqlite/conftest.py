@@ -94,6 +94,11 @@ class Process:
         self._process.kill()
         self._process.wait(PATIENCE)
 
+    def rest(self) -> str:
+        """What it printed and was not read, after its end."""
+        assert self._process.stdout is not None
+        return self._process.stdout.read()
+
     def wait(self) -> tuple[str, str]:
         """The rest of what it prints, and what it printed to stderr; it must end well."""
         out, err = self._process.communicate(timeout=PATIENCE)

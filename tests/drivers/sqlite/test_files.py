@@ -130,7 +130,7 @@ def test_every_connection_is_set_the_same_and_readers_cannot_write(
         assert pragma(connection, "synchronous") == number
         assert pragma(connection, "trusted_schema") == 0
         assert pragma(connection, "journal_mode") == "wal"
-        assert pragma(connection, "journal_size_limit") == 64 * 1024 * 1024
+        assert pragma(connection, "journal_size_limit") == 16 * 1024 * 1024
         assert connection.isolation_level is None
     assert pragma(writer, "query_only") == 0
     for connection in readers:

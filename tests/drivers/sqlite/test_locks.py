@@ -356,15 +356,15 @@ def test_who_waits_for_a_reader_learns_that_the_store_was_closed(
 def test_a_signal_that_raises_as_a_commit_returns_leaves_the_writer_free(
     store: Store, monkeypatch: pytest.MonkeyPatch, in_transaction: bool
 ) -> None:
-    execute = SqliteConnection.execute
+    command = SqliteConnection.command
 
-    async def interrupted(connection: SqliteConnection, script: str) -> None:
-        await execute(connection, script)
-        if script == "COMMIT":
+    def interrupted(connection: SqliteConnection, text: str) -> None:
+        command(connection, text)
+        if text == "COMMIT":
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(SqliteConnection, "execute", interrupted)
+        patch.setattr(SqliteConnection, "command", interrupted)
         if in_transaction:
             with store.transaction() as tx:
                 tx.users.create(user("ann"))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from engine_store.concurrency.cancellation import shield
@@ -21,6 +22,23 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         return result
     coroutine.close()
     raise RuntimeError("a blocking session waited for an event loop")
+
+
+LONGEST_POLL = 0.01
+"""Seconds between tries for a lock, at most."""
+
+
+def persist(call: Callable[[], T], is_busy: Callable[[Exception], bool], deadline: float) -> T:
+    """Return what `call` returns; until the deadline, try again while its error is a lock."""
+    longest = LONGEST_POLL / 16
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+        time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
+        longest = min(longest * 2, LONGEST_POLL)
 
 
 class Blocking:

@@ -7,7 +7,7 @@ a whole operation in one step.
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -52,6 +52,12 @@ class Pool(Protocol):
 
     async def open(self) -> None:
         """Connect for the first time. Raises `UnavailableError` with the reason."""
+
+    groups_writes: bool
+    """True if operations that write are brought to the pool, by `write_in_group`."""
+
+    async def write_in_group(self, work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+        """Run `work` with the connection that writes, and return its outcome after the commit."""
 
     async def acquire(self, *, write: bool = False, timeout: float | None = None) -> Connection:
         """Return a connection for the caller alone, until its `release`.
@@ -118,6 +124,8 @@ class BasePool(forks.Forkable, Generic[C]):
 
     closed = False
 
+    groups_writes = False
+
     check: Literal["socket", "query", "off"] = "off"
     """The look at an idle connection: `socket` sees for a microsecond that the server closed
     it, `query` also asks the server, for a round trip, `off` trusts it."""
@@ -182,6 +190,9 @@ class BasePool(forks.Forkable, Generic[C]):
             return await connection.run(request)
         finally:
             await connection.release()
+
+    async def write_in_group(self, work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+        raise NotImplementedError("each writer has a connection here")
 
     def check_open(self) -> None:
         if self.closed:

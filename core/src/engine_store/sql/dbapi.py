@@ -81,10 +81,10 @@ class DbapiConnection:
     ) -> Any:
         """Return the rows of a request, between the commands around it."""
         for command in before:
-            self._command(command)
+            self.command(command)
         rows = self.fetch(request)
         for command in after:
-            self._command(command)
+            self.command(command)
         return rows
 
     def fetch(self, request: Request) -> Any:
@@ -96,12 +96,12 @@ class DbapiConnection:
     async def execute(self, script: str) -> None:
         """Run the statements of a script one by one."""
         for statement in split_script(script):
-            self._command(statement)
+            self.command(statement)
 
     async def rollback(self) -> None:
         if self.in_transaction:
             with suppress(Exception):  # a broken connection: its pool sees it
-                self._command("ROLLBACK")
+                self.command("ROLLBACK")
 
     def ends_transaction(self, error: Exception) -> bool:
         """Return whether the server rolled the whole transaction back when it raised `error`."""
@@ -121,7 +121,8 @@ class DbapiConnection:
         with suppress(Exception):
             self.raw.close()
 
-    def _command(self, text: str) -> None:
+    def command(self, text: str) -> None:
+        """Run one statement without parameters and rows."""
         cursor = self.raw.cursor()
         try:
             self._execute(cursor, text)

@@ -72,6 +72,19 @@ class Invocation(NamedTuple):
         repository = self.operation.__self__.entity.repository  # type: ignore[attr-defined]
         return f"{repository}.{self.operation.__name__}"
 
+    @property
+    def may_share(self) -> bool:
+        """True if it writes, is short, and calls no function of its caller's.
+
+        A function of the caller's has to run in the caller's thread, and may take its time: other
+        writers neither run it nor wait for it inside their transaction.
+        """
+        if getattr(self.operation, "alone", False):
+            return False
+        if self.mode is Mode.TRANSACT:
+            return not any(map(callable, (*self.args, *self.kwargs.values())))
+        return self.mode is Mode.WRITE
+
     def start(self) -> Generator[Any, Any, Any]:
         """Return a new run of the operation, before its first request."""
         return self.operation(*self.args, **self.kwargs)
@@ -113,6 +126,12 @@ lock = _marker(Mode.LOCK)
 
 steps = _marker(Mode.STEPS)
 """Marks a method that is made of steps."""
+
+
+def alone(function: _F) -> _F:
+    """Mark an operation that writes as many rows as there are: it shares no commit."""
+    function.alone = True  # type: ignore[attr-defined]
+    return function
 
 
 def mode_of(operation: Callable[..., Any]) -> Mode:

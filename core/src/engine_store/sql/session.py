@@ -69,12 +69,22 @@ class Session:
             return finish(op, rows)
         if mode is Mode.LOCK:
             raise NotInTransactionError(invocation.name)
+        if self.pool.groups_writes and invocation.may_share:
+            return await self._retry(invocation, op, request, self._write_in_group)
         if mode is Mode.TRANSACT:
             return await self._retry(invocation, op, request, self._transact)
         alone = self.dialect.commits_each_statement and not (
             request.__class__ is Call and request.statement.has_parts
         )
         return await self._retry(invocation, op, request, self._write if alone else self._transact)
+
+    def _write_in_group(
+        self, op: Op[Any], request: Request, writes_once: Invocation | None = None
+    ) -> Awaitable[Any]:
+        """Run an operation in a transaction that it may share with others."""
+        return self.pool.write_in_group(
+            lambda connection: drive(op, request, connection.run, None, writes_once)
+        )
 
     async def _write(
         self, op: Op[Any], request: Request, writes_once: Invocation | None = None

@@ -8,26 +8,45 @@ from typing import Any, TypeVar
 
 from engine_store.errors import UnavailableError
 from engine_store.protocols import Endpoint
-from engine_store.sql.blocking import Blocking, run
+from engine_store.sql.blocking import Blocking, persist, run
 from engine_store.sql.connection import BasePool
 from engine_store.sql.dbapi import DbapiConnection
+from engine_store.sql.failures import Failures
 from engine_store.sql.operation import Request
 from engine_store.sql.pool import ConnectionPool
+from engine_store.sql.upkeep import Upkeep
+from engine_store.sql.write_group import Member, Work, WriteGroup
+from engine_store.sql.write_queue import WriteQueue, wake
 
 D = TypeVar("D", bound=DbapiConnection)
 
 FORK_PATIENCE = 1.0
 """Seconds that a fork waits for other threads to release their connections."""
 
+UPKEEP_PATIENCE = 0.25
+"""Seconds for which upkeep waits for the writer; it is asked for again after the next write."""
+
 
 class SingleWriterPool(BasePool[D], Blocking):
     """`engine_store.sql.connection.BlockingPool`: one connection that writes, several that read.
 
-    A connection that is acquired to write holds the database's write lock. Locks on a file are a
-    process's own, so before a fork every connection is closed; parent and child open new ones.
+    A connection that is acquired to write holds the database's write lock. Operations that write
+    share commits: see `write_group`. Locks on a file are a process's own, so before a fork every
+    connection is closed; parent and child open new ones.
     """
 
     writers = 1
+
+    groups_writes = True
+
+    commit_waits = True
+    """True if a commit waits for the disk."""
+
+    failures: Failures
+    """The meaning of the errors of the connections' library."""
+
+    begin_command = "BEGIN"
+    """Begins a transaction that holds the write lock, or fails at once."""
 
     reopens = True
     """True if connections that were closed can be opened again."""
@@ -36,12 +55,9 @@ class SingleWriterPool(BasePool[D], Blocking):
         """A pool without connections; a call waits at most `timeout` seconds for one."""
         super().__init__(endpoint, timeout)
         self.readers = readers
+        self.write_queue = WriteQueue(timeout)
         self.write_pool = ConnectionPool(
-            self.open_writer,
-            1,
-            timeout,
-            "another thread held the write lock for {seconds} s; try again, or keep transactions "
-            "short",
+            self.open_writer, 1, timeout, "the writer was away for {seconds} s; try again"
         )
         self.read_pool = ConnectionPool(
             self.open_reader,
@@ -49,7 +65,9 @@ class SingleWriterPool(BasePool[D], Blocking):
             timeout,
             "every reader was busy for {seconds} s; try again, or raise readers",
         )
+        self._upkeep = Upkeep(self._keep_up)
         self._owner: int | None = None
+        self._holder: Member | None = None
         self._paused: list[ConnectionPool[D]] = []
 
     def open_writer(self) -> D:
@@ -60,12 +78,32 @@ class SingleWriterPool(BasePool[D], Blocking):
         """Return a new connection that reads; its `pool` is `read_pool`."""
         raise NotImplementedError
 
+    def is_busy(self, error: Exception) -> bool:
+        """Return whether an error of beginning means that another process holds the lock."""
+        raise NotImplementedError
+
     def begin(self, connection: D, deadline: float, timeout: float) -> None:
         """Begin a transaction that holds the write lock. Raises `UnavailableError` at `deadline`.
 
         `timeout` is what the error says was waited for.
         """
-        raise NotImplementedError
+        try:
+            persist(lambda: connection.command(self.begin_command), self.is_busy, deadline)
+        except self.failures.errors as error:
+            if not self.is_busy(error):
+                self.failures.reraise(error)
+            raise UnavailableError(
+                f"another process held the write lock for {timeout:g} s; try again, or raise "
+                "busy_timeout",
+                retriable=True,
+            ) from error
+
+    def upkeep_is_due(self, connection: D) -> bool:
+        """Return whether the file needs `upkeep`, after what was written."""
+        return False
+
+    def upkeep(self, connection: D) -> None:
+        """Look after the file while `connection` keeps every other writer away."""
 
     @property
     def is_mine(self) -> bool:
@@ -79,16 +117,73 @@ class SingleWriterPool(BasePool[D], Blocking):
         """
         if not write:
             return self.read_pool.acquire(timeout)
+        self._check_not_mine()
+        timeout = self.timeout if timeout is None else timeout
+        return self.acquire_writer(timeout, timeout)
+
+    def acquire_writer(self, seconds: float, timeout: float) -> D:
+        """Return the connection that writes; wait at most `seconds` for it.
+
+        An error says that `timeout` seconds passed.
+        """
+        member = Member(None)
+        started = time.monotonic()
+        try:
+            self.write_queue.enter(member, seconds, timeout)
+            return self._begin(member, seconds - (time.monotonic() - started), timeout)
+        except BaseException:
+            self.write_queue.leave(member)
+            raise
+
+    async def write_in_group(self, work: Work) -> Any:
+        """Run an operation and return its outcome, when it is committed.
+
+        This thread runs those of others that wait, too; or another thread runs this one. Raises
+        what `acquire` raises, and what the commit raised.
+        """
+        self._check_not_mine()
+        member = Member(work)
+        started = time.monotonic()
+        try:
+            if self.write_queue.enter(member, self.timeout, self.timeout):
+                self._lead(member, self.timeout - (time.monotonic() - started))
+        finally:
+            self.write_queue.leave(member)
+        return member.result()
+
+    def _check_not_mine(self) -> None:
         if self.is_mine:
             raise UnavailableError(
                 "this thread has a transaction open, and the database has one writer; write "
                 "through the transaction",
                 retriable=False,
             )
-        timeout = self.timeout if timeout is None else timeout
-        deadline = time.monotonic() + timeout
+
+    def _lead(self, member: Member, seconds: float) -> None:
+        """Run the group of a member that has the writer."""
+        connection = self._begin(member, seconds, self.timeout)
+        patience = self.write_queue.patience
+        began = patience.now()
+        group = WriteGroup(connection, self.failures.errors)
+        try:
+            if group.run(member, self.write_queue.following):
+                group.commit()
+            else:
+                group.end()
+        finally:
+            patience.excuse(began)
+            self.release(connection)
+            for follower in group.members:
+                wake(follower)
+
+    def _begin(self, member: Member, seconds: float, timeout: float) -> D:
+        """Return the connection, in a transaction, for a member that has the writer.
+
+        Begins for at most `seconds`; an error says that `timeout` seconds passed.
+        """
+        deadline = time.monotonic() + max(seconds, 0)
         connection = self.write_pool.acquire(timeout)
-        self._owner = get_ident()
+        self._owner, self._holder = get_ident(), member
         try:
             self.begin(connection, deadline, timeout)
         except BaseException:
@@ -96,15 +191,30 @@ class SingleWriterPool(BasePool[D], Blocking):
             raise
         return connection
 
+    def _keep_up(self) -> None:
+        connection = self.acquire_writer(UPKEEP_PATIENCE, UPKEEP_PATIENCE)
+        patience = self.write_queue.patience
+        began = patience.now()
+        try:
+            self.upkeep(connection)
+        finally:
+            patience.excuse(began)
+            self.release(connection)
+
     def release(self, connection: D) -> None:
-        """Take the connection that writes back, without a transaction."""
+        """Take the connection that writes back, without a transaction, and hand it on."""
         try:
             if connection.in_transaction:
                 run(connection.rollback())
+            if not self.closed and self.upkeep_is_due(connection):
+                self._upkeep.ask()
         finally:
             self._owner = None
             broken = connection.in_transaction
             (self.write_pool.discard if broken else self.write_pool.release)(connection)
+            if self._holder is not None:
+                holder, self._holder = self._holder, None
+                self.write_queue.leave(holder)
 
     async def fetch(self, request: Request) -> Any:
         """Return the rows of a request that only reads. It costs half of what `acquire` costs."""
@@ -116,6 +226,8 @@ class SingleWriterPool(BasePool[D], Blocking):
 
     async def close(self) -> None:
         self.closed = True
+        self.write_queue.close()
+        self._upkeep.close()
         if not self.lost:
             self.write_pool.close()
             self.read_pool.close()
@@ -140,6 +252,9 @@ class SingleWriterPool(BasePool[D], Blocking):
         if self.lost:
             return
         super().after_fork_in_child()
+        self._holder = None
+        self._upkeep.forget()
+        self.write_queue.forget()
         self.write_pool.forget()
         self.read_pool.forget()
         if len(paused) < 2:  # a connection was in use

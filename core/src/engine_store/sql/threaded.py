@@ -2,8 +2,8 @@
 
 Reads run in as many threads as can read at once. A write, and a transaction from its begin to its
 end, has one of the locks to write, which are given in the order of asking and without holding a
-thread. Cancelling a call waits until its thread is done with the connection, so nothing is left
-behind.
+thread. If there is one writer, writes share commits: see `task_groups`. Cancelling a call waits
+until its thread is done with the connection, so nothing is left behind.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from engine_store.concurrency.threads import run_in_thread
 from engine_store.errors import UnavailableError
 from engine_store.migrations import MigrationPlan, MigrationStatus
 from engine_store.models import Health
 from engine_store.sql.blocking import run
-from engine_store.sql.connection import BOUND_TO_LOOP, BlockingPool
+from engine_store.sql.connection import BOUND_TO_LOOP, BlockingPool, Pool
 from engine_store.sql.migrator import SqlMigrator
 from engine_store.sql.operation import Invocation, Mode, drive_steps
-from engine_store.sql.session import TransactionSession
+from engine_store.sql.session import Session, TransactionSession
+from engine_store.sql.single_writer import SingleWriterPool
 from engine_store.sql.stores import AsyncSqlStore, SqlEngine
+from engine_store.sql.task_groups import TaskGroups
 
 T = TypeVar("T")
 Work = Callable[[], Coroutine[Any, Any, T]]
@@ -40,18 +42,25 @@ class WriteLocks:
         self._owner: asyncio.Task[Any] | None = None
         self.held = 0
 
-    @asynccontextmanager
-    async def hold(self) -> AsyncIterator[None]:
-        """Wait for a lock and hold it inside the block. Raises `UnavailableError`."""
-        task = asyncio.current_task()
-        if task is not None and self._owner is task:
+    def check_not_mine(self) -> None:
+        """Raise `UnavailableError` if this task holds the only lock."""
+        if self._owner is not None and self._owner is asyncio.current_task():
             raise UnavailableError(
                 "this task has a transaction open, and the database has one writer; write through "
                 "the transaction",
                 retriable=False,
             )
+
+    @asynccontextmanager
+    async def hold(self, timeout: float | None = None) -> AsyncIterator[None]:
+        """Wait for a lock and hold it inside the block. Raises `UnavailableError`.
+
+        Waits at most `timeout` seconds, or as long as the store's settings say.
+        """
+        self.check_not_mine()
+        task = asyncio.current_task()
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout if timeout is None else timeout):
                 await self._free.acquire()
         except TimeoutError:
             raise UnavailableError(
@@ -100,6 +109,11 @@ class ThreadedEngine:
         self._read_threads = ThreadPoolExecutor(pool.readers, "engine-store-read")
         self._write_threads = ThreadPoolExecutor(pool.writers, "engine-store-write")
         self._closed = False
+        self.writer: Session | None = None
+        if isinstance(pool, SingleWriterPool):
+            groups = TaskGroups(pool, self._write_threads, self)
+            # What shares a commit needs nothing else of a pool.
+            self.writer = Session(cast("Pool", groups), engine.dialect)
 
     async def read(self, work: Work[T]) -> T:
         """Run a coroutine that reads in a thread. Raises `StoreClosedError`."""
@@ -110,11 +124,15 @@ class ThreadedEngine:
         """Run a coroutine that writes in a thread, for a caller that has a lock to write."""
         return await run_in_thread(self._write_threads, lambda: run(work()))
 
+    def check_not_mine(self) -> None:
+        """Raise `UnavailableError` if this task has a transaction open, and nobody else may."""
+        self.write_locks.check_not_mine()
+
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[None]:
+    async def writing(self, timeout: float | None = None) -> AsyncIterator[None]:
         """Wait for a lock to write. Raises `StoreClosedError`, `UnavailableError`."""
         self.pool.check_open()
-        async with self.write_locks.hold():
+        async with self.write_locks.hold(timeout):
             try:
                 self.pool.check_open()  # once more, after the wait
                 yield
@@ -160,6 +178,8 @@ class _ThreadedSession:
     async def attempt(self, invocation: Invocation) -> Any:
         engine, session = self._engine, self._engine.blocking.session
         if invocation.mode in (Mode.WRITE, Mode.TRANSACT):
+            if engine.writer is not None and invocation.may_share:
+                return await engine.writer.attempt(invocation)
             return await engine.write_alone(lambda: session.attempt(invocation))
         return await engine.read(lambda: session.attempt(invocation))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import sqlite3
 import time
 from pathlib import Path
@@ -11,14 +10,11 @@ from typing import Any
 from urllib.parse import quote
 
 from engine_store.errors import UnavailableError
+from engine_store.sql.blocking import persist
 from engine_store.sql.dbapi import DbapiConnection
 from engine_store.sql.statements import Call, Result
-from engine_store_sqlite.failures import is_busy, translate, translated
+from engine_store_sqlite.failures import is_busy, translated
 from engine_store_sqlite.options import SqliteOptions
-
-LONGEST_POLL = 0.01
-"""Seconds between tries for a lock, at most. SQLite's own busy handler sleeps up to 0.1 s and lets
-one of eight busy processes starve for seconds."""
 
 _lost: dict[Path, str] = {}
 """In a forked child: files to which there was a connection when it was forked, and what that means
@@ -54,7 +50,7 @@ class SqliteConnection(DbapiConnection):
 
     async def execute(self, script: str) -> None:
         if ";" not in script:
-            self._command(script)
+            self.command(script)
             return
         # Not `executescript`, which would commit the transaction first.
         statement = ""
@@ -66,7 +62,7 @@ class SqliteConnection(DbapiConnection):
         if statement.strip():
             self.raw.execute(statement)
 
-    def _command(self, text: str) -> None:
+    def command(self, text: str) -> None:
         self.raw.execute(text)
 
     def _fetch(self, call: Call) -> Any:
@@ -97,7 +93,8 @@ def connect(
             "foreign_keys = ON",  # off by default, and set for each connection
             f"synchronous = {options.synchronous}",  # full: a commit survives a power cut
             "trusted_schema = OFF",  # a tampered file cannot run functions by views or triggers
-            "journal_size_limit = 67108864",  # a WAL grown by a long reader shrinks to 64 MiB again
+            "wal_autocheckpoint = 0",  # never beside a commit: see `SqlitePool.upkeep`
+            "journal_size_limit = 16777216",  # a WAL grown by a long reader shrinks to 16 MiB again
             f"query_only = {read_only:d}",
         ):
             connection.execute(f"PRAGMA {pragma}")
@@ -126,31 +123,10 @@ def set_wal(connection: sqlite3.Connection, timeout: float) -> None:
         )
 
 
-def begin_immediate(connection: sqlite3.Connection, deadline: float, timeout: float) -> None:
-    """Begin a transaction that holds the write lock. Raises `UnavailableError` at the deadline.
-
-    `timeout` is what the error says was waited for.
-    """
-    try:
-        _persist(connection, "BEGIN IMMEDIATE", deadline)
-    except sqlite3.Error as error:
-        if not is_busy(error):
-            raise translate(error) from error
-        raise UnavailableError(
-            f"another process held the write lock for {timeout:g} s; try again, or raise "
-            "busy_timeout",
-            retriable=True,
-        ) from error
-
-
 def _persist(connection: sqlite3.Connection, statement: str, deadline: float) -> Any:
-    """Return the row of a statement; until the deadline, try again while the database is locked."""
-    longest = LONGEST_POLL / 16
-    while True:
-        try:
-            return connection.execute(statement).fetchone()
-        except sqlite3.Error as error:
-            if not is_busy(error) or time.monotonic() >= deadline:
-                raise
-        time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
-        longest = min(longest * 2, LONGEST_POLL)
+    """Return the row of a statement; until the deadline, try again while the database is locked.
+
+    SQLite's own busy handler sleeps up to 0.1 s and lets one of eight busy processes starve for
+    seconds.
+    """
+    return persist(lambda: connection.execute(statement).fetchone(), is_busy, deadline)

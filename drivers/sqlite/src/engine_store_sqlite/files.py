@@ -15,6 +15,7 @@ from engine_store.errors import ConfigurationError, ForeignDatabaseError, Schema
 from engine_store.migrations import Applied, Migration, check_current, check_history
 from engine_store.sql.blocking import run
 from engine_store.sql.migrator import read_applied
+from engine_store.sql.places import check_place, usable
 from engine_store_sqlite.connections import SqliteConnection, connect
 from engine_store_sqlite.dialect import DIALECT, QUERIES
 from engine_store_sqlite.failures import primary_code, translate
@@ -44,8 +45,8 @@ def check_file(
 
     Raises `ConfigurationError`, `ForeignDatabaseError`, `SchemaError`, `UnavailableError`.
     """
-    with _usable(path):
-        _check_place(path)
+    with usable(path):
+        check_place(path)
         has_contents = path.exists() and path.stat().st_size > 0
     if has_contents:
         applied = _read_history(path, options)
@@ -61,7 +62,7 @@ def create_file(path: Path) -> None:
     has on it by another store would be gone
     (https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_).
     """
-    with _usable(path):
+    with usable(path):
         if path.exists():
             return
         with NamedTemporaryFile(dir=path.parent) as private:
@@ -71,32 +72,6 @@ def create_file(path: Path) -> None:
                 sqlite3.connect(uri, uri=True).close()
             except sqlite3.Error as error:
                 raise ConfigurationError("url", f"{path} cannot be made: {error}") from error
-
-
-@contextmanager
-def _usable(path: Path) -> Iterator[None]:
-    """Raise `ConfigurationError` for what the operating system says about `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise ConfigurationError("url", f"{path} cannot be used: {error.strerror}") from error
-
-
-def _check_place(path: Path) -> None:
-    if path.parent.is_file():
-        raise ConfigurationError("url", f"{path.parent} is a file, not a directory")
-    if not path.parent.is_dir():
-        raise ConfigurationError("url", f"there is no directory {path.parent}; create it first")
-    if path.is_dir():
-        raise ConfigurationError("url", f"{path} is a directory; name a file inside it")
-    if path.exists() and not path.is_file():
-        raise ConfigurationError("url", f"{path} is no regular file; name another one")
-    # The directory must be writable too: the -wal and -shm files are made beside the database.
-    for place in (path.parent, path) if path.exists() else (path.parent,):
-        if not os.access(place, os.W_OK):
-            raise ConfigurationError("url", f"{place} may not be written; change its permissions")
-    if path.exists() and not os.access(path, os.R_OK):
-        raise ConfigurationError("url", f"{path} may not be read; change its permissions")
 
 
 def _read_history(path: Path, options: SqliteOptions) -> tuple[Applied, ...]:

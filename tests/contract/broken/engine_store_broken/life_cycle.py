@@ -26,7 +26,7 @@ def a_closed_store_connects_again() -> None:
     async def attempt(original: Any, session: Any, invocation: Any) -> Any:
         pool = session.pool
         if pool.closed and invocation.mode is Mode.WRITE:
-            pool.closed = pool.write_pool._closed = False
+            pool.closed = pool.write_pool._closed = pool.write_queue._closed = False
         return await original(session, invocation)
 
 
@@ -64,10 +64,10 @@ def a_fork_has_the_transaction_too() -> None:
 def waiting_for_oneself_is_retriable() -> None:
     """A write past the transaction of its own thread asks to be tried again, which never helps."""
 
-    @replace("engine_store_sqlite.pool:SqlitePool.acquire")
-    async def acquire(original: Any, pool: Any, **given: Any) -> Any:
+    @replace("engine_store_sqlite.pool:SqlitePool._check_not_mine")
+    def check_not_mine(original: Any, pool: Any) -> None:
         try:
-            return await original(pool, **given)
+            original(pool)
         except UnavailableError as exc:
             raise UnavailableError("the database is locked", retriable=True) from exc
 
@@ -99,7 +99,7 @@ def a_cancelled_wait_takes_the_turn() -> None:
 
     @replace("engine_store.sql.threaded:WriteLocks.hold")
     @asynccontextmanager
-    async def hold(original: Any, locks: Any) -> AsyncIterator[None]:
+    async def hold(original: Any, locks: Any, timeout: object = None) -> AsyncIterator[None]:
         waiting = asyncio.ensure_future(locks._free.acquire())
         await asyncio.wait([waiting], timeout=1)
         if not waiting.done():

@@ -178,9 +178,9 @@ def readers_wait_for_the_writer() -> None:
 def transactions_begin_deferred() -> None:
     """A bare BEGIN takes no lock, so that `get_for_update` holds nothing against other stores."""
 
-    @replace("engine_store_sqlite.pool:begin_immediate")
-    def begin(original: Any, connection: Any, *args: Any) -> None:
-        connection.execute("BEGIN")
+    @replace(f"{POOL}.begin")
+    def begin(original: Any, pool: Any, connection: Any, *args: Any) -> None:
+        connection.command("BEGIN")
 
 
 @mutant("3.5", base="sqlite")
@@ -219,7 +219,7 @@ def acknowledged_before_it_is_committed() -> None:
             pool.committed.set()
         return pool.committed
 
-    @replace(f"{CONNECTION}._command")
+    @replace(f"{CONNECTION}.command")
     def command(original: Any, connection: Any, text: str) -> None:
         if text == "COMMIT":
             connection.promised = True

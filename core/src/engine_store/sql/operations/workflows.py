@@ -25,6 +25,7 @@ from engine_store.sql.operation import (
     LostRace,
     Op,
     Steps,
+    alone,
     lock,
     read,
     step,
@@ -183,6 +184,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
             raise VersionConflictError(WORKFLOW.label, workflow_exec_id, state.version, actual)
         return attrs.evolve(self._decode(written), tasks=tasks)
 
+    @alone
     @write
     def delete(self, workflow_exec_id: str) -> Op[None]:
         check_id(workflow_exec_id, "workflow_exec_id")
@@ -217,6 +219,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
         workflows, tasks = yield self._q.count_purgeable(older_than=older_than, statuses=statuses)
         return workflows, tasks
 
+    @alone
     @transact
     def _purge_batch(self, older_than: object, statuses: object, limit: int) -> Op[tuple[int, int]]:
         rows = yield self._q.lock_purgeable(older_than=older_than, statuses=statuses, limit=limit)

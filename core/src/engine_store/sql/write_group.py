@@ -1,0 +1,145 @@
+"""Write groups: operations that wait to write at the same moment share one commit.
+
+A commit waits for the disk, however many rows it has. So whoever is first in the queue leads: it
+begins a transaction, runs its own operation and those of the writers that wait after it, each in a
+savepoint, commits once for all of them, and hands the queue on. A lone writer leads a group of one
+and pays for nothing else. LevelDB and RocksDB write so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+from threading import Lock
+from typing import Any, TypeAlias
+
+from engine_store.sql.blocking import run
+from engine_store.sql.dbapi import DbapiConnection
+from engine_store.sql.operation import LostRace
+
+MOST_MEMBERS = 256
+"""Operations that share a commit, at most: the first one waits for the last."""
+
+LONGEST = 0.01
+"""Seconds for which a group takes members, at most: then other processes have their turn."""
+
+Work: TypeAlias = Callable[[DbapiConnection], Coroutine[Any, Any, Any]]
+"""Runs an operation on the connection that writes, by a coroutine that never suspends."""
+
+
+class Member:
+    """An operation that waits to be run in a group, and its outcome."""
+
+    __slots__ = ("begun", "ended", "error", "value", "wake", "work")
+
+    def __init__(self, work: Work | None) -> None:
+        """A member that runs `work`. Without it, one that wants the connection for itself."""
+        self.work = work
+        self.wake: Lock | None = None
+        self.begun = False
+        self.ended = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """Let `error` be the outcome."""
+        self.ended, self.value, self.error = True, None, error
+
+    def result(self) -> Any:
+        """Return the outcome, or raise it."""
+        if self.error is None:
+            return self.value
+        try:
+            raise self.error
+        finally:
+            self.error = None  # or the traceback and this frame would hold each other
+
+
+class WriteGroup:
+    """Members that run one after the other in one transaction, which has begun.
+
+    What a member finds out is true only if the transaction commits, so that no outcome is told
+    before: neither a row nor a refusal.
+    """
+
+    def __init__(self, connection: DbapiConnection, errors: type[Exception]) -> None:
+        """A group on `connection`, whose library raises `errors`."""
+        self._connection = connection
+        self._errors = errors
+        self._until = time.monotonic() + LONGEST
+        self.members: list[Member] = []
+
+    def run(self, first: Member, following: Callable[[], Member | None]) -> bool:
+        """Run `first`, and what `following` returns, until it is None or the group is full.
+
+        Return whether there is something to commit. If the first member fails it stays alone:
+        nothing was written before it, so that its outcome is true as it is.
+        """
+        try:
+            if not self._run_first(first):
+                return False
+            while len(self.members) < MOST_MEMBERS and time.monotonic() < self._until:
+                member = following()
+                if member is None:
+                    break
+                self._run_in_savepoint(member)
+        except Exception as error:  # noqa: BLE001 - it is for every member
+            self._fail(error)
+            return False
+        except BaseException:
+            self.interrupt()
+            raise
+        return True
+
+    def _run_first(self, member: Member) -> bool:
+        member.begun = True
+        self.members.append(member)
+        try:
+            member.value = run(member.work(self._connection))  # type: ignore[misc]
+        except Exception as error:  # noqa: BLE001 - it is for the caller
+            member.error = error
+        return member.error is None
+
+    def _run_in_savepoint(self, member: Member) -> None:
+        """Run a member. Raises what ended the transaction and thereby the others' work."""
+        connection = self._connection
+        self.members.append(member)
+        connection.command("SAVEPOINT member")
+        try:
+            member.value = run(member.work(connection))  # type: ignore[misc]
+        except Exception as error:
+            member.error = error
+            if not connection.in_transaction:  # as SQLite does if the disk is full
+                raise
+            connection.command("ROLLBACK TO member")
+        connection.command("RELEASE member")
+
+    def commit(self) -> None:
+        """Commit. If that fails, every member fails with the same error, and nothing is kept."""
+        try:
+            self._connection.command("COMMIT")
+        except self._errors as error:
+            self._fail(error)
+        except BaseException:
+            if self._connection.in_transaction:
+                self.interrupt()
+            else:  # the exception came as the commit returned
+                self.end()
+            raise
+        else:
+            self.end()
+
+    def end(self) -> None:
+        """Let the outcomes be told."""
+        for member in self.members:
+            member.ended = True
+
+    def _fail(self, error: Exception) -> None:
+        for member in self.members:
+            member.fail(error)
+
+    def interrupt(self) -> None:
+        """End without a commit: its leader was interrupted, and the others run again."""
+        for member in self.members:
+            if not member.ended:
+                member.fail(LostRace("the thread that led the group was interrupted"))
