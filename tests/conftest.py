@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ import pytest
 
 import mariadb_server
 from database_server import NotInstalledError
+from engine_store.migrations import Migration
+from engine_store_sqlite import library
 from mariadb_server import MariadbServer
 from postgres_server import UNSAFE, PostgresServer
 
@@ -41,6 +44,18 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that the test starts are not measured, which takes half the time of a short one."""
     for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def steps_of() -> Callable[[str], tuple[Migration, ...]]:
+    """The steps of the schema, by the name of a driver."""
+    return lambda driver: importlib.import_module(f"engine_store_{driver}.driver").MIGRATIONS
+
+
+@pytest.fixture
+def fixed_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is to be noted of SQLite's library, whatever the machine's is."""
+    monkeypatch.setattr(library, "RESET_BUG", None)
 
 
 @pytest.fixture(scope="session")

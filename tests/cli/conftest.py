@@ -18,6 +18,7 @@ from attrs import frozen
 
 from engine_store.cli import main
 from engine_store.run_context import LOGGER
+from engine_store_sqlite import library
 
 SCRIPT = Path(sys.executable).parent / "engine-store"
 PATIENCE = 60
@@ -106,6 +107,7 @@ def here(
         with pytest.MonkeyPatch.context() as patch, logging_as_before():
             patch.setattr(sys.modules["__main__"], "__package__", None)  # as a script has it
             patch.setattr(sys, "argv", ["engine-store", *map(str, arguments)])
+            patch.setattr(library, "RESET_BUG", None)  # whatever the machine's SQLite has
             for name, text in variables.items():
                 patch.setenv(name, text)
             with pytest.raises(SystemExit) as ended:

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 import engine_store
 from engine_store import Component, Status, TaskState, User, WorkflowState
+from engine_store.migrations import Migration
 from engine_store.models import ApiKey, Role
 
 Run = Callable[..., Any]
@@ -43,7 +44,10 @@ HEALTH = section(
     problem=TEXT_OR_NOTHING,
     details={"type": "object"},
 )
-FINDING = section(severity={"enum": ["error", "warning"]}, field=TEXT, message=TEXT)
+RESET_BUG = "the WAL-reset bug"
+"""In a note that `check` and `start` give on some machines."""
+
+FINDING = section(severity={"enum": ["error", "warning", "note"]}, field=TEXT, message=TEXT)
 CHECK = section(ok=TRUTH, driver=TEXT_OR_NOTHING, findings=several(FINDING))
 CAPABILITY = section(supported=TRUTH, reason=TEXT)
 DRIVERS = several(
@@ -93,6 +97,18 @@ def answered(done: Any, schema: dict[str, Any], code: int = 0) -> Any:
 
 
 @pytest.fixture
+def driver(url: str) -> str:
+    """The name of the driver."""
+    return "sqlite" if url.startswith("sqlite") else "postgres"
+
+
+@pytest.fixture
+def steps(driver: str, steps_of: Callable[[str], tuple[Migration, ...]]) -> tuple[Migration, ...]:
+    """The steps of its schema."""
+    return steps_of(driver)
+
+
+@pytest.fixture
 def filled(url: str) -> str:
     """The URL of a store with two users, and two workflows of which one has tasks."""
     moment = datetime.fromisoformat("2024-01-31T12:00:00+00:00")
@@ -120,41 +136,49 @@ def filled(url: str) -> str:
 # --- whether a store can be used ---------------------------------------------------------------
 
 
-def test_start_opens_migrates_logs_and_reports(run: Run, here: Run, url: str) -> None:
-    driver = "sqlite" if url.startswith("sqlite") else "postgres"
+def test_start_opens_migrates_logs_and_reports(
+    run: Run, here: Run, url: str, driver: str, steps: tuple[Migration, ...]
+) -> None:
+    newest = len(steps)
     done = run("start", "--url", url, "--json")
     assert done.code == 0
     Draft202012Validator(HEALTH).validate(done.json)
-    *steps, last = done.err.splitlines()
-    assert [line.partition(" driver=")[0] for line in steps] == ["INFO schema step up"] * 3
-    assert last.startswith(f"INFO store started driver={driver} mode=auto-migrate schema_version=3")
+    *lines, last = [line for line in done.err.splitlines() if RESET_BUG not in line]
+    assert [line.partition(" driver=")[0] for line in lines] == ["INFO schema step up"] * newest
+    started = f"INFO store started driver={driver} mode=auto-migrate schema_version={newest} "
+    assert last.startswith(started)
     again = here("start", "--url", url)
     assert again.code == 0
     assert [line.split() for line in again.out.splitlines()[:4]] == [
         ["driver", driver],
         ["reads", "yes"],
         ["writes", "yes"],
-        ["schema", "version", "3"],
+        ["schema", "version", str(newest)],
     ]
     assert len(again.err.splitlines()) == 1
 
 
-def test_health_says_what_the_store_can_do(run: Run, here: Run, filled: str) -> None:
+def test_health_says_what_the_store_can_do(
+    run: Run, here: Run, filled: str, steps: tuple[Migration, ...]
+) -> None:
+    newest = len(steps)
     found = answered(run("health", "--url", filled, "--json"), HEALTH)
-    assert (found["can_read"], found["can_write"], found["schema_version"]) == (True, True, 3)
+    assert (found["can_read"], found["can_write"], found["schema_version"]) == (True, True, newest)
     lines = [line.split() for line in here("health", "--url", filled).out.splitlines()]
     assert ["reads", "yes"] in lines
-    assert ["schema", "version", "3"] in lines
+    assert ["schema", "version", str(newest)] in lines
 
 
-def test_a_command_that_looks_changes_nothing(here: Run, url: str, tmp_path: Path) -> None:
+def test_a_command_that_looks_changes_nothing(
+    here: Run, url: str, tmp_path: Path, steps: tuple[Migration, ...]
+) -> None:
     for command in (("health",), ("users", "list"), ("workflows", "list")):
         done = here(*command, "--url", url)
         assert (done.code, done.out) == (1, "")
         assert done.err == (
-            "engine-store: there is no schema yet, this code needs 3; see that it is the database "
-            "you mean, then run `engine-store migrate up` or store.migrator.up(), or open it with "
-            "auto_migrate=True\n"
+            f"engine-store: there is no schema yet, this code needs {len(steps)}; see that it is "
+            "the database you mean, then run `engine-store migrate up` or store.migrator.up(), or "
+            "open it with auto_migrate=True\n"
         )
     assert list(tmp_path.iterdir()) == []
 
@@ -166,7 +190,9 @@ def test_check_says_that_a_configuration_is_valid(
     scheme = url.partition(":")[0]
     assert (done.code, done.out) == (0, f"the configuration is valid; driver {scheme}\n")
     found = answered(run("check", "--url", url, "--json"), CHECK)
-    assert found == {"ok": True, "driver": scheme, "findings": []}
+    notes = [one for one in found.pop("findings") if RESET_BUG in one["message"]]
+    assert found == {"ok": True, "driver": scheme}
+    assert [one["severity"] for one in notes] in ([], ["note"])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -263,9 +289,9 @@ def test_schema_prints_a_schema_for_editors(run: Run, here: Run) -> None:
 
 
 def test_steps_are_planned_applied_listed_verified_and_reverted(
-    run: Run, here: Run, url: str
+    run: Run, here: Run, url: str, steps: tuple[Migration, ...]
 ) -> None:
-    names = ["users_and_keys", "workflows", "tasks"]
+    names = [step.name for step in steps]
 
     scripts = {"status", "plan", "up", "verify", "down"}  # each is run as one once
 
@@ -276,11 +302,12 @@ def test_steps_are_planned_applied_listed_verified_and_reverted(
             call = run
         return answered(call("migrate", *arguments, "--url", url, "--json"), schema, code)
 
-    assert [step["applied_at"] for step in migrate(STEPS, "status", code=1)] == [None] * 3
+    nothing = [None] * len(steps)
+    assert [step["applied_at"] for step in migrate(STEPS, "status", code=1)] == nothing
     planned = migrate(PLAN, "plan", "--target", "2")
     assert [step["name"] for step in planned["steps"]] == names[:2]
     assert "CREATE TABLE" in planned["sql"]
-    assert [step["applied_at"] for step in migrate(STEPS, "status", code=1)] == [None] * 3
+    assert [step["applied_at"] for step in migrate(STEPS, "status", code=1)] == nothing
     applied = migrate(PLAN, "up")
     assert (applied["direction"], [step["name"] for step in applied["steps"]]) == ("up", names)
     assert applied["sql"].startswith(planned["sql"].rstrip())
@@ -291,39 +318,35 @@ def test_steps_are_planned_applied_listed_verified_and_reverted(
     assert all(step["applied_at"] for step in migrate(STEPS, "status"))
     assert migrate(PLAN, "down", "1", "--yes") == dry
     assert [bool(step["applied_at"]) for step in migrate(STEPS, "status", code=1)] == [
-        True,
-        False,
-        False,
+        step.version <= 1 for step in steps
     ]
 
 
-def test_steps_in_words(here: Run, url: str) -> None:
+def test_steps_in_words(here: Run, url: str, steps: tuple[Migration, ...]) -> None:
     def migrate(*arguments: str) -> Any:
         return here("migrate", *arguments, "--url", url)
 
-    assert migrate("up").out == "applied: 1 users_and_keys, 2 workflows, 3 tasks\n"
+    names = [f"{step.version} {step.name}" for step in steps]
+    assert migrate("up").out == f"applied: {', '.join(names)}\n"
     assert migrate("up").out == "nothing to do\n"
     assert migrate("plan").out == "nothing to do\n"
     assert migrate("verify").out == "the schema is that of the code\n"
     header, *lines = migrate("status").out.splitlines()
     assert header.split() == ["step", "name", "applied"]
-    assert [line.split()[:2] for line in lines] == [
-        ["1", "users_and_keys"],
-        ["2", "workflows"],
-        ["3", "tasks"],
-    ]
+    assert [" ".join(line.split()[:2]) for line in lines] == names
     assert "DROP TABLE" in migrate("down", "2", "--dry-run").out
     refused = migrate("down", "2")
     assert (refused.code, refused.out) == (2, "")
+    later = ", ".join(names[:1:-1])
     assert refused.err == (
-        "engine-store: --yes: Revert 3 tasks and lose their data? Say so with --yes, or look with "
+        f"engine-store: --yes: Revert {later} and lose their data? Say so with --yes, or look with "
         "--dry-run\n"
     )
-    assert migrate("down", "2", "--yes").out == "reverted: 3 tasks\n"
+    assert migrate("down", "2", "--yes").out == f"reverted: {later}\n"
     assert migrate("down", "2", "--yes").out == "nothing to do\n"
     beyond = migrate("up", "--target", "9")
     assert beyond.code == 2
-    assert "expected 0 to 3, found 9" in beyond.err
+    assert f"expected 0 to {len(steps)}, found 9" in beyond.err
 
 
 def test_verify_says_how_a_schema_differs(here: Run, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from engine_store.plugins import hookimpl
 from engine_store.startup import check, findings
 from engine_store_sqlite.driver import MEASURED_WORKFLOWS
 
+pytestmark = pytest.mark.usefixtures("fixed_sqlite")
+
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 
 PGVECTOR = VectorDatabase("p", VectorProvider.PGVECTOR, 3)

@@ -25,8 +25,11 @@ from engine_store.errors import (
     UnavailableError,
 )
 from engine_store.protocols import Store
+from engine_store_sqlite.dialect import MIGRATIONS
 
 Connect = Callable[[Path], sqlite3.Connection]
+
+NEWEST = len(MIGRATIONS)
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes | None, int]]:
@@ -293,10 +296,11 @@ def migrated(path: Path) -> Path:
 def test_a_newer_schema_is_refused(migrated: Path, bare: Connect, auto_migrate: bool) -> None:
     newer = bare(migrated)
     newer.execute(
-        "INSERT INTO engine_store_migrations VALUES (4, 'later', 'x', '2030-01-01T00:00:00+00:00')"
+        "INSERT INTO engine_store_migrations VALUES (?, 'later', 'x', '2030-01-01T00:00:00+00:00')",
+        [NEWEST + 1],
     )
     newer.close()
-    with refused(migrated.parent, SchemaAheadError(database=4, code=3)):
+    with refused(migrated.parent, SchemaAheadError(database=NEWEST + 1, code=NEWEST)):
         open_at(migrated, auto_migrate=auto_migrate)
 
 
@@ -319,35 +323,36 @@ def test_a_skipped_step_is_refused(migrated: Path, bare: Connect) -> None:
 
 
 def test_without_auto_migration_a_missing_file_is_not_made(path: Path) -> None:
-    with refused(path.parent, SchemaBehindError(database=0, code=3)):
+    with refused(path.parent, SchemaBehindError(database=0, code=NEWEST)):
         open_at(path, auto_migrate=False)
     assert not path.exists()
 
 
 def test_without_auto_migration_an_empty_file_stays_empty(path: Path) -> None:
     path.touch()
-    with refused(path.parent, SchemaBehindError(database=0, code=3)):
+    with refused(path.parent, SchemaBehindError(database=0, code=NEWEST)):
         open_at(path, auto_migrate=False)
 
 
 def test_without_auto_migration_memory_can_never_be_opened() -> None:
     with pytest.raises(SchemaBehindError) as caught:
         engine_store.open(DatabaseConfig(url="sqlite:///:memory:", auto_migrate=False))
-    assert (caught.value.database, caught.value.code) == (0, 3)
+    assert (caught.value.database, caught.value.code) == (0, NEWEST)
 
 
-@pytest.mark.parametrize("version", [0, 1, 2])
+@pytest.mark.parametrize("version", range(NEWEST))
 def test_without_auto_migration_an_older_schema_is_refused(migrated: Path, version: int) -> None:
     with open_at(migrated) as store:
         store.migrator.down(version)
-    with refused(migrated.parent, SchemaBehindError(database=version, code=3)):
+    with refused(migrated.parent, SchemaBehindError(database=version, code=NEWEST)):
         open_at(migrated, auto_migrate=False)
 
 
 def test_without_auto_migration_a_current_schema_is_opened(
     migrated: Path, open_store: Callable[..., Store]
 ) -> None:
-    assert open_store(migrated, config={"auto_migrate": False}).health().schema_version == 3
+    store = open_store(migrated, config={"auto_migrate": False})
+    assert store.health().schema_version == NEWEST
 
 
 def test_a_foreign_database_keeps_what_is_still_in_its_log(path: Path) -> None:

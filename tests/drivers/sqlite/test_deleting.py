@@ -117,7 +117,7 @@ def test_deleting_a_task_finds_its_children_by_an_index(writer: sqlite3.Connecti
     plan = writer.execute("EXPLAIN QUERY PLAN DELETE FROM tasks WHERE task_exec_id = 'x'")
     assert [step for *_, step in plan] == [
         "SEARCH tasks USING INDEX sqlite_autoindex_tasks_1 (task_exec_id=?)",
-        "SEARCH tasks USING INDEX tasks_by_parent (parent_state_id=?)",
+        "SEARCH tasks USING COVERING INDEX tasks_by_parent (parent_state_id=?)",
     ]
 
 
@@ -152,6 +152,10 @@ def test_foreign_keys_hold_where_rows_are_written_by_other_means(
         "UPDATE tasks SET version = 0 WHERE task_exec_id = 'c'",
         "UPDATE tasks SET created_at = '2026-01-01' WHERE task_exec_id = 'c'",
         "UPDATE tasks SET version = 'one' WHERE task_exec_id = 'c'",
+        "INSERT INTO tasks (workflow_exec_id, task_exec_id, parent_state_id, task_id, workflow_id, "
+        "component, execution_type, status, usage, version, created_at, updated_at) "
+        "SELECT 'other', 'o', 't', task_id, workflow_id, component, execution_type, status, usage, "
+        "version, created_at, updated_at FROM tasks LIMIT 1",
         "INSERT INTO api_keys SELECT 'k', 'nobody', 'p', zeroblob(32), x'00', created_at, NULL "
         "FROM tasks LIMIT 1",
     ):

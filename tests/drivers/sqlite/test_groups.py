@@ -22,6 +22,7 @@ from engine_store.models import Status
 from engine_store.sql import single_writer, write_group, write_queue
 from engine_store_contracts.suite.samples import workflow
 from engine_store_sqlite.connections import SqliteConnection
+from engine_store_sqlite.pool import SqlitePool
 
 PATIENCE = 30.0
 
@@ -177,13 +178,29 @@ def test_a_member_that_fails_undoes_only_itself(store: Any, waiting: Any) -> Non
             if error is not None:
                 raise error
 
-        asyncio.run(pool.write_in_group(work))
+        asyncio.run(pool.write_in_group(work, savepoint=True))
 
     with waiting() as calls:
         for name, error in (("a", None), ("b", KeyError("mine")), ("c", None)):
             calls.call(write, name, error)
     assert [repr(call.exception()) for call in calls.calls] == ["None", "KeyError('mine')", "None"]
     assert [user.user_id for user in store.users.list().items] == ["a", "c"]
+
+
+def test_a_write_that_fails_after_its_statement_is_undone_and_its_neighbours_run_again(
+    store: Any, waiting: Any, bare: Any, path: Path
+) -> None:
+    for name in ("a", "b", "c"):
+        store.workflows.create(workflow(name))
+    bare(path).execute("UPDATE workflows SET usage = 'no JSON' WHERE workflow_exec_id = 'b'")
+    with waiting() as calls:
+        for name in ("a", "b", "c"):
+            calls.call(store.workflows.set_status, name, Status.RUNNING)
+    changed, failed, also_changed = calls.calls
+    assert isinstance(failed.exception(), ValueError)
+    assert (changed.result().version, also_changed.result().version) == (2, 2)
+    rows = bare(path).execute("SELECT status, version FROM workflows ORDER BY workflow_exec_id")
+    assert rows.fetchall() == [("RUNNING", 2), ("PENDING", 1), ("RUNNING", 2)]
 
 
 def test_a_failed_commit_is_told_to_every_member_and_nothing_is_kept(
@@ -230,32 +247,65 @@ def test_a_full_disk_fails_whole_groups_and_writing_goes_on_when_there_is_room(
     assert writer.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-@pytest.mark.parametrize("when", ["run", "commit", "committed"])
+@pytest.mark.parametrize(
+    ("method", "moments", "late"),
+    [
+        ("_fetch", {2}, False),  # in the statement of a follower
+        ("command", {"COMMIT"}, False),
+        ("command", {"COMMIT"}, True),
+        ("command", {"COMMIT", "ROLLBACK"}, False),
+    ],
+)
 def test_an_interrupt_of_the_leader_leaves_the_others_with_their_results(
-    store: Any, waiting: Any, monkeypatch: pytest.MonkeyPatch, when: str
+    store: Any,
+    waiting: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    moments: set[object],
+    late: bool,
 ) -> None:
-    command, interrupted = SqliteConnection.command, []
+    original, seen = getattr(SqliteConnection, method), []
 
-    def interrupt(connection: SqliteConnection, text: str) -> None:
-        asked = {"run": "RELEASE member"}.get(when, "COMMIT")
-        if text != asked or interrupted:
-            command(connection, text)
-            return
-        interrupted.append(text)
-        if when == "committed":
-            command(connection, text)
-        raise KeyboardInterrupt
+    def interrupt(connection: SqliteConnection, what: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            return original(connection, what)
+        moment = len(seen) + 1 if method == "_fetch" else what
+        interrupted = moment in moments and moment not in seen
+        seen.append(moment)
+        if late or not interrupted:
+            found = original(connection, what)
+        if interrupted:
+            raise KeyboardInterrupt
+        return found
 
     with waiting() as calls:
         for n in range(5):
             calls.call(store.workflows.create, workflow(f"w{n}"))
-        monkeypatch.setattr(SqliteConnection, "command", interrupt)
+        monkeypatch.setattr(SqliteConnection, method, interrupt)
     leader, *others = calls.calls
-    assert interrupted
     assert isinstance(leader.exception(), KeyboardInterrupt)
     assert [call.result().version for call in others] == [1] * 4
-    assert ("w0" in stored(store)) == (when == "committed")
+    assert ("w0" in stored(store)) == late
     assert store.workflows.create(workflow("after")).version == 1
+
+
+@pytest.mark.parametrize("side", ["threads", "tasks"])
+def test_upkeep_of_the_file_is_no_reason_to_give_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch, side: str
+) -> None:
+    monkeypatch.setattr(SqlitePool, "upkeep_is_due", lambda *_: True)
+    monkeypatch.setattr(SqlitePool, "upkeep", lambda *_: time.sleep(0.02))
+    states = [workflow(f"w{n}") for n in range(20)]
+
+    async def by_tasks(store: Any) -> list[Any]:
+        return [await store.workflows.create(state) for state in states]
+
+    if side == "tasks":
+        made = on_a_loop(by_tasks, path, busy_timeout=0)
+    else:
+        with engine_store.open(f"sqlite:///{path}?busy_timeout=0") as store:
+            made = [store.workflows.create(state) for state in states]
+    assert [state.version for state in made] == [1] * 20
 
 
 def test_a_transaction_waits_for_one_group_and_not_for_those_that_come_after_it(

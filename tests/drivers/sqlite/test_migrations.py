@@ -33,6 +33,8 @@ Connect = Callable[[Path], sqlite3.Connection]
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
+NEWEST = len(MIGRATIONS)
+
 
 def schema(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
     """The text of every object in a database."""
@@ -85,17 +87,17 @@ def test_opening_applies_every_step_and_marks_the_file_as_ours(
         "SELECT version, name, checksum FROM engine_store_migrations ORDER BY version"
     ).fetchall()
     assert applied == [(step.version, step.name, step.checksum) for step in MIGRATIONS]
-    assert store.health().schema_version == len(MIGRATIONS)
+    assert store.health().schema_version == NEWEST
 
 
-@pytest.mark.parametrize("low", range(len(MIGRATIONS)))
+@pytest.mark.parametrize("low", range(NEWEST))
 def test_applying_reverting_and_applying_again_gives_the_same_schema(
     path: Path, store: Store, bare: Connect, low: int
 ) -> None:
     connection = bare(path)
     fresh = schema(connection)
-    assert versions(store.migrator.down(low)) == list(range(len(MIGRATIONS), low, -1))
-    assert versions(store.migrator.up()) == list(range(low + 1, len(MIGRATIONS) + 1))
+    assert versions(store.migrator.down(low)) == list(range(NEWEST, low, -1))
+    assert versions(store.migrator.up()) == list(range(low + 1, NEWEST + 1))
     assert schema(connection) == fresh
     store.migrator.verify()
 
@@ -125,24 +127,26 @@ def test_one_step_at_a_time_is_the_same_as_all_at_once(
 def test_up_does_not_go_down_nor_down_up(store: Store) -> None:
     assert versions(store.migrator.up(1)) == []
     assert store.migrator.up(1).direction is Direction.UP
-    assert versions(store.migrator.down(3)) == []
-    assert store.migrator.down(3).direction is Direction.DOWN
-    assert store.health().schema_version == 3
+    assert versions(store.migrator.down(NEWEST)) == []
+    assert store.migrator.down(NEWEST).direction is Direction.DOWN
+    assert store.health().schema_version == NEWEST
     store.migrator.down(1)
     assert versions(store.migrator.down(2)) == []
     assert store.health().schema_version == 1
 
 
-@pytest.mark.parametrize("target", [-1, len(MIGRATIONS) + 1])
+@pytest.mark.parametrize("target", [-1, NEWEST + 1])
 def test_a_step_that_is_not_there_is_refused(store: Store, target: int) -> None:
     for call in (store.migrator.up, store.migrator.down, store.migrator.plan):
         with pytest.raises(ConfigurationError) as caught:
             call(target)
         assert caught.value.field == "target"
-    assert store.health().schema_version == 3
+    assert store.health().schema_version == NEWEST
 
 
-def test_data_written_before_a_step_is_read_after_it(store: Store) -> None:
+def test_data_written_before_a_step_is_read_after_it(
+    path: Path, store: Store, bare: Connect
+) -> None:
     store.migrator.down(0)
 
     store.migrator.up(1)
@@ -158,7 +162,14 @@ def test_data_written_before_a_step_is_read_after_it(store: Store) -> None:
     assert store.workflows.get("w") == state
     assert store.tasks.get("t") == task
 
-    store.tasks.create(attrs.evolve(full_task("c"), parent_state_id="t"))
+    tasks = [task, store.tasks.create(attrs.evolve(full_task("c"), parent_state_id="t"))]
+    for move, version in ((store.migrator.up, 4), (store.migrator.down, 3)):
+        move(version)
+        assert store.workflows.get("w") == state
+        assert store.tasks.tree("t") == tuple(tasks)
+        assert bare(path).execute("PRAGMA foreign_key_check").fetchall() == []
+        new = attrs.evolve(full_task(f"at {version}"), parent_state_id="t")
+        tasks.append(store.tasks.create(new))
     store.migrator.down(2)
     assert store.workflows.get("w") == state
     store.migrator.down(1)
@@ -172,13 +183,13 @@ def test_data_written_before_a_step_is_read_after_it(store: Store) -> None:
 def test_a_plan_shows_the_sql_and_runs_nothing(path: Path, store: Store, bare: Connect) -> None:
     before = schema(bare(path))
     down = store.migrator.plan(1)
-    assert (down.direction, versions(down)) == (Direction.DOWN, [3, 2])
-    assert down.sql == f"{MIGRATIONS[2].down_sql}\n{MIGRATIONS[1].down_sql}"
+    assert (down.direction, versions(down)) == (Direction.DOWN, list(range(NEWEST, 1, -1)))
+    assert down.sql == "\n".join(step.down_sql for step in MIGRATIONS[:0:-1])
     assert store.migrator.plan().steps == ()
     assert schema(bare(path)) == before
     store.migrator.down(1)
     up = store.migrator.plan()
-    assert (up.direction, versions(up)) == (Direction.UP, [2, 3])
+    assert (up.direction, versions(up)) == (Direction.UP, list(range(2, NEWEST + 1)))
     assert "CREATE TABLE tasks" in up.sql
     assert store.health().schema_version == 1
 
@@ -192,11 +203,9 @@ def test_the_status_says_when_each_step_was_applied_by_the_stores_clock(
         store.migrator.down(1)
         status = store.migrator.status()
     assert [(step.version, step.name) for step in status] == [
-        (1, "users_and_keys"),
-        (2, "workflows"),
-        (3, "tasks"),
+        (step.version, step.name) for step in MIGRATIONS
     ]
-    assert [step.applied_at for step in status] == [NOW, None, None]
+    assert [step.applied_at for step in status] == [NOW, *[None] * (NEWEST - 1)]
     assert status[0].applied_at is not None
     assert status[0].applied_at.utcoffset() == timedelta(0)
 
@@ -217,12 +226,12 @@ def test_a_closed_store_migrates_nothing(store: Store) -> None:
 # --- whole steps ------------------------------------------------------------------------------
 
 BROKEN = Migration(
-    5,
+    NEWEST + 2,
     "broken",
-    "CREATE TABLE half (x);\nINSERT INTO missing VALUES (1);",
+    "CREATE TABLE all_ (x);\nALTER TABLE all_ RENAME TO half;\nINSERT INTO missing VALUES (1);",
     "DROP TABLE half;\nDROP TABLE missing;",
 )
-FINE = Migration(4, "fine", "CREATE TABLE fine (x);", "DROP TABLE fine;")
+FINE = Migration(NEWEST + 1, "fine", "CREATE TABLE fine (x);", "DROP TABLE fine;")
 
 
 def test_a_failing_step_changes_nothing_and_the_steps_before_it_stay(
@@ -233,14 +242,15 @@ def test_a_failing_step_changes_nothing_and_the_steps_before_it_stay(
     applied: Steps,
 ) -> None:
     migrator = migrator_of(store, (*MIGRATIONS, FINE, BROKEN))
-    assert versions(migrator.up(4)) == [4]
+    fine = FINE.version
+    assert versions(migrator.up(fine)) == [fine]
     before = schema(bare(path))
-    assert versions(migrator.down(3)) == [4]
+    assert versions(migrator.down(NEWEST)) == [fine]
     with pytest.raises(sqlite3.OperationalError, match="no such table: missing"):
         migrator.up()
     assert schema(bare(path)) == before
-    assert store.health().schema_version == 4
-    assert applied.steps == [(4, Direction.UP), (4, Direction.DOWN), (4, Direction.UP)]
+    assert store.health().schema_version == fine
+    assert applied.steps == [(fine, Direction.UP), (fine, Direction.DOWN), (fine, Direction.UP)]
     assert store.workflows.create(full_workflow()).version == 1, "the lock is free"
 
 
@@ -251,17 +261,21 @@ def test_a_step_that_cannot_be_reverted_changes_nothing(
     migrator_of: Callable[..., BlockingMigrator],
     applied: Steps,
 ) -> None:
-    stuck = Migration(4, "stuck", "CREATE TABLE stuck (x);", "DROP TABLE missing;")
-    last = Migration(5, "last", "CREATE TABLE last (x);", "DROP TABLE last;")
+    stuck = Migration(NEWEST + 1, "stuck", "CREATE TABLE stuck (x);", "DROP TABLE missing;")
+    last = Migration(NEWEST + 2, "last", "CREATE TABLE last (x);", "DROP TABLE last;")
     migrator = migrator_of(store, (*MIGRATIONS, stuck, last))
-    migrator.up(4)
+    migrator.up(stuck.version)
     before = schema(bare(path))
     migrator.up()
     with pytest.raises(sqlite3.OperationalError, match="no such table: missing"):
-        migrator.down(3)
+        migrator.down(NEWEST)
     assert schema(bare(path)) == before
-    assert versions(migrator.plan(0)) == [4, 3, 2, 1]
-    assert applied.steps == [(4, Direction.UP), (5, Direction.UP), (5, Direction.DOWN)]
+    assert versions(migrator.plan(0)) == list(range(stuck.version, 0, -1))
+    assert applied.steps == [
+        (stuck.version, Direction.UP),
+        (last.version, Direction.UP),
+        (last.version, Direction.DOWN),
+    ]
 
 
 def test_a_fresh_file_whose_first_step_fails_stays_empty(
@@ -285,9 +299,9 @@ def test_racing_threads_apply_each_step_once(path: Path, bare: Connect) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         found = [threads.submit(open_) for _ in range(8)]
-        assert [future.result(60) for future in found] == [3] * 8
+        assert [future.result(60) for future in found] == [NEWEST] * 8
     applied = bare(path).execute("SELECT version FROM engine_store_migrations ORDER BY 1")
-    assert applied.fetchall() == [(1,), (2,), (3,)]
+    assert applied.fetchall() == [(step.version,) for step in MIGRATIONS]
 
 
 def test_who_waited_for_another_migrator_runs_only_what_is_still_missing(

@@ -148,7 +148,7 @@ def test_rows_come_from_the_index_in_their_order_and_are_not_sorted(
         ("get_api_key_by_prefix", [], "(prefix=?)"),
         ("find_admin", [], "users_admins"),
         ("get_task", [], "(task_exec_id=?)"),
-        ("get_task", ["workflow_exec_id"], "(workflow_exec_id=? AND task_exec_id=?)"),
+        ("get_task", ["workflow_exec_id"], "(task_exec_id=?)"),
         ("latest_workflow", [], "workflows_by_workflow"),
         ("latest_child", [], "tasks_by_parent"),
         ("children_outputs", [], "tasks_by_parent"),

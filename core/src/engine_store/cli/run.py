@@ -19,7 +19,7 @@ from rich.table import Table
 
 import engine_store
 from engine_store.cli import NO
-from engine_store.config import Config
+from engine_store.config import Config, Severity
 from engine_store.errors import ConfigurationError
 from engine_store.startup import check, load
 
@@ -97,7 +97,8 @@ class Run:
         """
         config = self.config()
         for finding in check(config):
-            self.errors.print(f"warning {finding.field}: {finding.message}")
+            if finding.severity is Severity.WARNING:
+                self.errors.print(f"warning {finding.field}: {finding.message}")
         database = config.database
         if not migrate:
             database = evolve(database, auto_migrate=False, check_schema=not any_schema)

@@ -64,7 +64,7 @@ def start(
 def check_configuration(run: Run) -> None:
     """Validate the configuration; open nothing.
 
-    Exit code 2 where something is wrong with it; warnings are none.
+    Exit code 2 where something is wrong with it; warnings and notes are none.
     """
     try:
         config = run.config()
@@ -73,7 +73,7 @@ def check_configuration(run: Run) -> None:
         driver, found = None, [_found(problem) for problem in problems]
     else:
         driver, found = config.database.driver_name, list(findings(config))
-    valid = all(finding.severity is Severity.WARNING for finding in found)
+    valid = all(finding.severity is not Severity.ERROR for finding in found)
     lines = Text("\n").join(map(_line, found))
     if valid:
         lines.append(f"{lines and chr(10)}the configuration is valid; driver {driver}")
@@ -164,6 +164,9 @@ def _found(problem: Problem) -> Finding:
     return Finding(Severity.ERROR, place, problem.message)
 
 
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+
+
 def _line(finding: Finding) -> Text:
-    colour = "red" if finding.severity is Severity.ERROR else "yellow"
+    colour = _COLOURS[finding.severity]
     return Text.assemble((finding.severity.value, colour), f" {finding.field}: {finding.message}")

@@ -103,6 +103,8 @@ class Severity(StrEnum):
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
+    """No setting is wrong; who runs the store should know it."""
 
 
 @frozen

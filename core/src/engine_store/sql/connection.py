@@ -56,8 +56,13 @@ class Pool(Protocol):
     groups_writes: bool
     """True if operations that write are brought to the pool, by `write_in_group`."""
 
-    async def write_in_group(self, work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
-        """Run `work` with the connection that writes, and return its outcome after the commit."""
+    async def write_in_group(
+        self, work: Callable[[Any], Coroutine[Any, Any, Any]], *, savepoint: bool
+    ) -> Any:
+        """Run `work` with the connection that writes, and return its outcome after the commit.
+
+        Without `savepoint`, it writes by a single statement, and nothing if it is refused.
+        """
 
     async def acquire(self, *, write: bool = False, timeout: float | None = None) -> Connection:
         """Return a connection for the caller alone, until its `release`.
@@ -191,7 +196,9 @@ class BasePool(forks.Forkable, Generic[C]):
         finally:
             await connection.release()
 
-    async def write_in_group(self, work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+    async def write_in_group(
+        self, work: Callable[[Any], Coroutine[Any, Any, Any]], *, savepoint: bool
+    ) -> Any:
         raise NotImplementedError("each writer has a connection here")
 
     def check_open(self) -> None:

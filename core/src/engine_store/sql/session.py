@@ -36,6 +36,11 @@ from engine_store.sql.operation import (
 from engine_store.sql.statements import Call
 
 
+def _has_parts(request: Request) -> bool:
+    """Return whether a request is one call of several statements."""
+    return request.__class__ is Call and request.statement.has_parts
+
+
 class Session:
     """Runs operations, each by itself."""
 
@@ -73,9 +78,7 @@ class Session:
             return await self._retry(invocation, op, request, self._write_in_group)
         if mode is Mode.TRANSACT:
             return await self._retry(invocation, op, request, self._transact)
-        alone = self.dialect.commits_each_statement and not (
-            request.__class__ is Call and request.statement.has_parts
-        )
+        alone = self.dialect.commits_each_statement and not _has_parts(request)
         return await self._retry(invocation, op, request, self._write if alone else self._transact)
 
     def _write_in_group(
@@ -83,7 +86,8 @@ class Session:
     ) -> Awaitable[Any]:
         """Run an operation in a transaction that it may share with others."""
         return self.pool.write_in_group(
-            lambda connection: drive(op, request, connection.run, None, writes_once)
+            lambda connection: drive(op, request, connection.run, None, writes_once),
+            savepoint=writes_once is None or _has_parts(request),
         )
 
     async def _write(

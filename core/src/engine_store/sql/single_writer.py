@@ -121,28 +121,28 @@ class SingleWriterPool(BasePool[D], Blocking):
         timeout = self.timeout if timeout is None else timeout
         return self.acquire_writer(timeout, timeout)
 
-    def acquire_writer(self, seconds: float, timeout: float) -> D:
+    def acquire_writer(self, seconds: float, timeout: float, *, at_once: bool = False) -> D:
         """Return the connection that writes; wait at most `seconds` for it.
 
-        An error says that `timeout` seconds passed.
+        An error says that `timeout` seconds passed. `at_once` it waits for nobody in this process.
         """
         member = Member(None)
         started = time.monotonic()
         try:
-            self.write_queue.enter(member, seconds, timeout)
+            self.write_queue.enter(member, seconds, timeout, at_once=at_once)
             return self._begin(member, seconds - (time.monotonic() - started), timeout)
         except BaseException:
             self.write_queue.leave(member)
             raise
 
-    async def write_in_group(self, work: Work) -> Any:
+    async def write_in_group(self, work: Work, *, savepoint: bool) -> Any:
         """Run an operation and return its outcome, when it is committed.
 
         This thread runs those of others that wait, too; or another thread runs this one. Raises
         what `acquire` raises, and what the commit raised.
         """
         self._check_not_mine()
-        member = Member(work)
+        member = Member(work, savepoint=savepoint)
         started = time.monotonic()
         try:
             if self.write_queue.enter(member, self.timeout, self.timeout):
@@ -162,8 +162,7 @@ class SingleWriterPool(BasePool[D], Blocking):
     def _lead(self, member: Member, seconds: float) -> None:
         """Run the group of a member that has the writer."""
         connection = self._begin(member, seconds, self.timeout)
-        patience = self.write_queue.patience
-        began = patience.now()
+        self.write_queue.patience.pause()
         group = WriteGroup(connection, self.failures.errors)
         try:
             if group.run(member, self.write_queue.following):
@@ -171,10 +170,12 @@ class SingleWriterPool(BasePool[D], Blocking):
             else:
                 group.end()
         finally:
-            patience.excuse(began)
-            self.release(connection)
-            for follower in group.members:
-                wake(follower)
+            self.write_queue.patience.resume()
+            try:
+                self.release(connection)
+            finally:
+                for follower in group.members:
+                    wake(follower)
 
     def _begin(self, member: Member, seconds: float, timeout: float) -> D:
         """Return the connection, in a transaction, for a member that has the writer.
@@ -193,12 +194,11 @@ class SingleWriterPool(BasePool[D], Blocking):
 
     def _keep_up(self) -> None:
         connection = self.acquire_writer(UPKEEP_PATIENCE, UPKEEP_PATIENCE)
-        patience = self.write_queue.patience
-        began = patience.now()
+        self.write_queue.patience.pause()
         try:
             self.upkeep(connection)
         finally:
-            patience.excuse(began)
+            self.write_queue.patience.resume()
             self.release(connection)
 
     def release(self, connection: D) -> None:

@@ -33,9 +33,9 @@ class TaskMember(Member):
 
     __slots__ = ("deadline", "done")
 
-    def __init__(self, work: Work, deadline: float) -> None:
+    def __init__(self, work: Work, savepoint: bool, deadline: float) -> None:
         """A member that begins by `deadline`, or is refused."""
-        super().__init__(work)
+        super().__init__(work, savepoint=savepoint)
         self.deadline = deadline
         self.done = asyncio.get_running_loop().create_future()
 
@@ -68,7 +68,6 @@ class TaskGroups:
         self._threads = threads
         self._turns = turns
         self._patience = Patience(pool.timeout)
-        self._busy_since = 0.0
         self._waiting: deque[TaskMember] = deque()
         self._leader: asyncio.Task[None] | None = None
 
@@ -80,17 +79,17 @@ class TaskGroups:
         """Let other tasks run."""
         await asyncio.sleep(seconds)
 
-    async def write_in_group(self, work: Work) -> Any:
+    async def write_in_group(self, work: Work, *, savepoint: bool) -> Any:
         """Run an operation and return its outcome, when it is committed."""
         self._turns.check_not_mine()
-        member = TaskMember(work, self._patience.now() + self._patience.timeout)
+        member = TaskMember(work, savepoint, self._patience.now() + self._patience.timeout)
         self._waiting.append(member)
         if self._leader is None:
             self._start()
         return await member.wait()
 
     def _start(self) -> None:
-        self._busy_since = self._patience.now()
+        self._patience.pause()
         self._leader = asyncio.get_running_loop().create_task(self._lead())
 
     async def _lead(self) -> None:
@@ -100,7 +99,7 @@ class TaskGroups:
                     await self._lead_group(first)
                 except Exception as error:  # noqa: BLE001 - it is for those that wait
                     self._refuse(error)
-                    self._busy_since = self._patience.now()
+                    self._patience.pause()
         finally:
             self._leader = None
             if self._first() is not None:  # this task was cancelled, and others wait
@@ -129,10 +128,10 @@ class TaskGroups:
             _tell(member)
 
     async def _lead_group(self, first: TaskMember) -> None:
-        self._patience.excuse(self._busy_since)
+        self._patience.resume()
         async with self._turns.writing(first.deadline - self._patience.now()):
             connection = await self._acquire(first)
-            self._busy_since = self._patience.now()
+            self._patience.pause()
             group = WriteGroup(connection, self._pool.failures.errors)
             try:
                 if (leader := self._following()) is None:  # all were cancelled
@@ -152,7 +151,7 @@ class TaskGroups:
         """Return the connection that writes: at once, or after a wait in a thread."""
         pool, timeout = self._pool, self._patience.timeout
         try:
-            return pool.acquire_writer(0, timeout)
+            return pool.acquire_writer(0, timeout, at_once=True)
         except UnavailableError as error:
             if not error.retriable:
                 raise

@@ -1,9 +1,13 @@
 """Write groups: operations that wait to write at the same moment share one commit.
 
 A commit waits for the disk, however many rows it has. So whoever is first in the queue leads: it
-begins a transaction, runs its own operation and those of the writers that wait after it, each in a
-savepoint, commits once for all of them, and hands the queue on. A lone writer leads a group of one
-and pays for nothing else. LevelDB and RocksDB write so.
+begins a transaction, runs its own operation and those of the writers that wait after it, commits
+once for all of them, and hands the queue on. A lone writer leads a group of one and pays for
+nothing else. LevelDB and RocksDB write so.
+
+An operation of several statements has a savepoint, to be undone alone. One that writes by a single
+statement needs none: the database undoes a statement that fails. It makes a third of the calls, and
+after each call a thread has to get the interpreter's lock again.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from collections.abc import Callable, Coroutine
 from threading import Lock
 from typing import Any, TypeAlias
 
+from engine_store.errors import EngineStoreError
 from engine_store.sql.blocking import run
 from engine_store.sql.dbapi import DbapiConnection
 from engine_store.sql.operation import LostRace
@@ -30,12 +35,14 @@ Work: TypeAlias = Callable[[DbapiConnection], Coroutine[Any, Any, Any]]
 class Member:
     """An operation that waits to be run in a group, and its outcome."""
 
-    __slots__ = ("begun", "ended", "error", "value", "wake", "work")
+    __slots__ = ("begun", "ended", "error", "leader", "savepoint", "value", "wake", "work")
 
-    def __init__(self, work: Work | None) -> None:
+    def __init__(self, work: Work | None, *, savepoint: bool = True) -> None:
         """A member that runs `work`. Without it, one that wants the connection for itself."""
         self.work = work
+        self.savepoint = savepoint
         self.wake: Lock | None = None
+        self.leader: Member | None = None
         self.begun = False
         self.ended = False
         self.value: Any = None
@@ -76,43 +83,52 @@ class WriteGroup:
         nothing was written before it, so that its outcome is true as it is.
         """
         try:
-            if not self._run_first(first):
+            self._run(first)
+            if first.error is not None:
                 return False
             while len(self.members) < MOST_MEMBERS and time.monotonic() < self._until:
                 member = following()
                 if member is None:
                     break
-                self._run_in_savepoint(member)
+                if not self._run_beside_others(member):
+                    return False
         except Exception as error:  # noqa: BLE001 - it is for every member
             self._fail(error)
             return False
         except BaseException:
-            self.interrupt()
+            self.run_again()
             raise
         return True
 
-    def _run_first(self, member: Member) -> bool:
+    def _run(self, member: Member) -> None:
         member.begun = True
         self.members.append(member)
         try:
             member.value = run(member.work(self._connection))  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - it is for the caller
             member.error = error
-        return member.error is None
 
-    def _run_in_savepoint(self, member: Member) -> None:
-        """Run a member. Raises what ended the transaction and thereby the others' work."""
+    def _run_beside_others(self, member: Member) -> bool:
+        """Run a member, and if it fails undo it alone; return whether the group can go on.
+
+        Raises what ended the transaction, and thereby the others' work.
+        """
         connection = self._connection
-        self.members.append(member)
-        connection.command("SAVEPOINT member")
-        try:
-            member.value = run(member.work(connection))  # type: ignore[misc]
-        except Exception as error:
-            member.error = error
+        if member.savepoint:
+            connection.command("SAVEPOINT member")
+        self._run(member)
+        if member.error is not None:
             if not connection.in_transaction:  # as SQLite does if the disk is full
-                raise
-            connection.command("ROLLBACK TO member")
-        connection.command("RELEASE member")
+                raise member.error
+            if member.savepoint:
+                connection.command("ROLLBACK TO member")
+            elif not isinstance(member.error, (EngineStoreError, LostRace, self._errors)):
+                member.ended = True  # it may have written, before a mistake in our own code
+                self.run_again()
+                return False
+        if member.savepoint:
+            connection.command("RELEASE member")
+        return True
 
     def commit(self) -> None:
         """Commit. If that fails, every member fails with the same error, and nothing is kept."""
@@ -122,7 +138,7 @@ class WriteGroup:
             self._fail(error)
         except BaseException:
             if self._connection.in_transaction:
-                self.interrupt()
+                self.run_again()
             else:  # the exception came as the commit returned
                 self.end()
             raise
@@ -138,8 +154,8 @@ class WriteGroup:
         for member in self.members:
             member.fail(error)
 
-    def interrupt(self) -> None:
-        """End without a commit: its leader was interrupted, and the others run again."""
+    def run_again(self) -> None:
+        """End without a commit: let every member that has not ended run again, in another group."""
         for member in self.members:
             if not member.ended:
-                member.fail(LostRace("the thread that led the group was interrupted"))
+                member.fail(LostRace("the group that ran the operation ended without a commit"))

@@ -7,7 +7,11 @@ import time
 from collections import deque
 
 from engine_store.errors import StoreClosedError, UnavailableError
+from engine_store.sql.operation import LostRace
 from engine_store.sql.write_group import Member
+
+POLL = 0.05
+"""Seconds after which a thread that waits looks again whether it still has to."""
 
 
 class Patience:
@@ -21,14 +25,31 @@ class Patience:
         """Members wait at most `timeout` seconds."""
         self.timeout = timeout
         self._excused = 0.0
+        self._since: float | None = None
 
     def now(self) -> float:
         """Return the time that counts, in seconds."""
-        return time.monotonic() - self._excused
+        since = self._since
+        return (time.monotonic() if since is None else since) - self._excused
 
-    def excuse(self, since: float) -> None:
-        """Do not count the time since `since`, as `now` told it."""
-        self._excused += max(self.now() - since, 0)
+    def pause(self) -> None:
+        """Let the time stand still."""
+        if self._since is None:
+            self._since = time.monotonic()
+
+    def resume(self) -> None:
+        """Let the time go on."""
+        if self._since is not None:
+            self._excused += time.monotonic() - self._since
+            self._since = None
+
+    def left(self, deadline: float) -> float:
+        """Return the seconds until `deadline`, at least `POLL` while the time stands still."""
+        return max(deadline - self.now(), 0 if self._since is None else POLL)
+
+    def is_over(self, deadline: float) -> bool:
+        """Return whether `deadline` has passed; never while the time stands still."""
+        return self._since is None and self.now() >= deadline
 
 
 class WriteQueue:
@@ -47,11 +68,14 @@ class WriteQueue:
         """The number of members that wait."""
         return len(self._waiting)
 
-    def enter(self, member: Member, seconds: float, timeout: float) -> bool:
+    def enter(
+        self, member: Member, seconds: float, timeout: float, *, at_once: bool = False
+    ) -> bool:
         """Wait for the writer; return whether the member has it, until `leave`.
 
         If not, another one led it, and its outcome is there. Raises `StoreClosedError`,
-        `UnavailableError` after `seconds`, which says that `timeout` seconds passed.
+        `UnavailableError` after `seconds`, which says that `timeout` seconds passed; `at_once`
+        if anybody has the writer.
         """
         with self._lock:
             if self._closed:
@@ -59,20 +83,21 @@ class WriteQueue:
             if self._holder is None:
                 self._holder = member
                 return True
+            if at_once:
+                raise _too_late(timeout)
             member.wake = wake = threading.Lock()
             wake.acquire()
             self._waiting.append(member)
-        deadline = self.patience.now() + seconds
-        while not wake.acquire(timeout=max(deadline - self.patience.now(), 0)):
-            if self.patience.now() >= deadline and self._give_up(member):
-                raise UnavailableError(
-                    f"another thread held the write lock for {timeout:g} s; try again, or keep "
-                    "transactions short",
-                    retriable=True,
-                )
+        deadline = self.patience.now() + max(seconds, POLL)  # a group may just begin
+        while not wake.acquire(timeout=self.patience.left(deadline)):
             if member.begun:
-                wake.acquire()
-                break
+                # Also the leader may be interrupted at any moment, and tell nobody.
+                if self._holder is not member.leader and not member.ended:
+                    member.fail(LostRace("the thread that led the group was interrupted"))
+                if member.ended:
+                    break
+            elif self.patience.is_over(deadline) and self._give_up(member):
+                raise _too_late(timeout)
         return not member.ended
 
     def _give_up(self, member: Member) -> bool:
@@ -91,7 +116,7 @@ class WriteQueue:
         with self._lock:
             if self._waiting and self._waiting[0].work is not None:
                 member = self._waiting.popleft()
-                member.begun = True
+                member.begun, member.leader = True, self._holder
                 return member
         return None
 
@@ -119,6 +144,15 @@ class WriteQueue:
         self._lock = threading.Lock()
         self._holder = None
         self._waiting = deque()
+        self.patience = Patience(self.patience.timeout)
+
+
+def _too_late(timeout: float) -> UnavailableError:
+    return UnavailableError(
+        f"another thread held the write lock for {timeout:g} s; try again, or keep transactions "
+        "short",
+        retriable=True,
+    )
 
 
 def wake(member: Member) -> None:

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any, TypeAlias
 
 from engine_store.clock import Clock, utc_now
-from engine_store.config import Config
+from engine_store.config import Config, Severity
 from engine_store.errors import UnavailableError
 from engine_store.models import Health
 from engine_store.opening import open, open_async  # noqa: A004 - as in `engine_store.open`
@@ -72,7 +72,8 @@ class _Starting:
         self.config = configuration(given)
         self.plugins = Plugins((*plugins, *listeners(self._context)))
         for finding in check(self.config, self.plugins):
-            self._context.bound(field=finding.field).warning(finding.message)
+            log = self._context.bound(field=finding.field)
+            (log.info if finding.severity is Severity.NOTE else log.warning)(finding.message)
 
     def check(self, health: Health) -> None:
         """Raise `UnavailableError` if the store cannot be used, else log that it can."""

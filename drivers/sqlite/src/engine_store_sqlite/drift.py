@@ -16,7 +16,7 @@ def describe(connection: sqlite3.Connection) -> set[str]:
     from sqlite_utils import Database
 
     database = Database(connection)
-    lines = {f"trigger: {name}" for name in database.triggers_dict}
+    lines = {f"trigger of {one.table}: {' '.join(one.sql.split())}" for one in database.triggers}
     lines |= {f"view: {name}" for name in database.view_names()}
     return lines.union(*map(_table, map(database.table, database.table_names())))
 

@@ -15,9 +15,10 @@ from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
 from engine_store.sql.blocking import run
 from engine_store.sql.stores import SqlEngine, SqlStore
 from engine_store.sql.threaded import open_threaded
+from engine_store_sqlite import library
 from engine_store_sqlite.backup import backup
 from engine_store_sqlite.dialect import DIALECT, MIGRATIONS, QUERIES
-from engine_store_sqlite.files import check_file, check_sqlite, create_file, scratch
+from engine_store_sqlite.files import check_file, create_file, scratch
 from engine_store_sqlite.migrator import SqliteMigrator
 from engine_store_sqlite.options import SqliteOptions, read_options
 from engine_store_sqlite.pool import SqlitePool
@@ -74,7 +75,11 @@ class SqliteDriver:
                 "expect writes to wait",
             )
         path = read_options(config.database)[0].path
-        if path is None or not path.is_file():
+        if path is None:
+            return
+        if library.RESET_BUG is not None:
+            yield Finding(Severity.NOTE, "database.path", library.RESET_BUG)
+        if not path.is_file():
             return
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             yield Finding(
@@ -95,7 +100,7 @@ DRIVER = SqliteDriver()
 
 def open_engine(config: DatabaseConfig, context: OpenContext) -> tuple[SqlEngine, SqlitePool]:
     """Check where the database is and what it holds, then open it and bring its schema up."""
-    check_sqlite(sqlite3.sqlite_version_info)
+    library.check(sqlite3.sqlite_version_info)
     location, options = read_options(config)
     if config.vectors:
         raise ConfigurationError("vectors", f"SQLite keeps none; {_CANNOT_VECTORS}")

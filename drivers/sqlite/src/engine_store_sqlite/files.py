@@ -22,19 +22,6 @@ from engine_store_sqlite.failures import primary_code, translate
 from engine_store_sqlite.migrator import APPLICATION_ID
 from engine_store_sqlite.options import SqliteOptions, read_options
 
-OLDEST_SQLITE = (3, 38, 0)
-"""STRICT tables came with 3.37, JSON functions in every build with 3.38."""
-
-
-def check_sqlite(found: tuple[int, ...]) -> None:
-    """That this Python's SQLite knows what the statements use. Raises `ConfigurationError`."""
-    if found < OLDEST_SQLITE:
-        raise ConfigurationError(
-            "driver",
-            f"expected SQLite {'.'.join(map(str, OLDEST_SQLITE))} or newer in this Python, found "
-            f"{'.'.join(map(str, found))}; use a newer Python, or a newer SQLite library",
-        )
-
 
 def check_file(
     path: Path, options: SqliteOptions, steps: Sequence[Migration], *, behind: bool

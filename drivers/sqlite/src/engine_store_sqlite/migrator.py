@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from typing import cast
 
+from engine_store.migrations import Direction, Migration
 from engine_store.sql.connection import Connection
 from engine_store.sql.migrator import SqlMigrator
 from engine_store_sqlite.connections import SqliteConnection
@@ -17,6 +18,14 @@ APPLICATION_ID = 0x45535452
 
 class SqliteMigrator(SqlMigrator):
     """`engine_store.protocols.AsyncMigrator`, on a blocking pool."""
+
+    async def _run(self, connection: Connection, step: Migration, direction: Direction) -> None:
+        await connection.execute("PRAGMA temp_store = file")  # the index of a large table is sorted
+        try:
+            await super()._run(connection, step, direction)
+        finally:
+            await connection.rollback()  # or the setting cannot be changed; after a commit, nothing
+            await connection.execute("PRAGMA temp_store = memory")
 
     async def describe(self, connection: Connection, schema: str = "") -> set[str]:
         """Return a line for each part of the schema."""

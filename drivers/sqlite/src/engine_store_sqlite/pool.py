@@ -13,6 +13,7 @@ from attrs import evolve
 from engine_store.errors import UnavailableError
 from engine_store.protocols import Endpoint
 from engine_store.sql.single_writer import SingleWriterPool
+from engine_store_sqlite import library
 from engine_store_sqlite.connections import (
     SqliteConnection,
     connect,
@@ -169,6 +170,8 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
         )
         found["wal_bytes"] = _size(self._log)
         found["sqlite_version"] = sqlite3.sqlite_version
+        if library.RESET_BUG is not None and self.location.path is not None:
+            found["warning"] = library.RESET_BUG
         return found
 
 

@@ -36,7 +36,10 @@ def parents_in_another_workflow() -> None:
 @mutant("6.1", base="sqlite")
 def task_ids_unique_in_their_workflow() -> None:
     """The primary key has the workflow in it, and there is no other constraint."""
-    rewrite_step(3, "task_exec_id TEXT NOT NULL UNIQUE", "task_exec_id TEXT NOT NULL")
+    rewrite_step(4, "task_exec_id TEXT NOT NULL PRIMARY KEY", "task_exec_id TEXT NOT NULL")
+    rewrite_step(4, " REFERENCES tasks_anew (task_exec_id)", "")
+    key = "PRIMARY KEY (workflow_exec_id, task_exec_id)"
+    rewrite_step(4, "<> task_exec_id)\n", f"<> task_exec_id),\n  {key}\n")
     rewrite("upsert_task", "CONFLICT (task_exec_id)", "CONFLICT (workflow_exec_id, task_exec_id)")
 
 
