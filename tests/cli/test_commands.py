@@ -199,14 +199,14 @@ def test_check_says_that_a_configuration_is_valid(
 def test_check_lists_warnings_and_errors_and_opens_nothing(here: Run, tmp_path: Path) -> None:
     file = tmp_path / "engine.yaml"
     file.write_text(
-        "database: {driver: sqlite, path: engine.db}\nworker: {max_concurrent_workflows: 99}\n"
+        "database: {driver: sqlite, path: engine.db}\nworker: {max_concurrent_workflows: 999}\n"
         "knowledge: {vector_dbs: [{id: v, provider: pgvector, dimension: 3}]}\n"
     )
     done = here("check", "--config", file)
     assert done.code == 2
     error, warning = done.out.splitlines()
     assert error.startswith("error knowledge.vector_dbs: sqlite has no pgvector: ")
-    assert warning.startswith("warning worker.max_concurrent_workflows: 99 is more than the ")
+    assert warning.startswith("warning worker.max_concurrent_workflows: 999 is more than the ")
     found = answered(here("check", "-c", file, "--json"), CHECK, code=2)
     assert [one["severity"] for one in found["findings"]] == ["error", "warning"]
     file.write_text("database: {driver: sqlite, path: engine.db}\nknowledge:\n  vector_dbs: []\n")

@@ -58,6 +58,32 @@ def test_the_log_stays_small_while_much_is_written(store: Any, log: Path) -> Non
     assert largest < 20 * MIB
 
 
+ALONE = """
+import sys
+import threading
+from pathlib import Path
+
+import engine_store
+from engine_store import WorkflowState
+
+path = sys.argv[1]
+largest = 0
+with engine_store.open(f"sqlite:///{path}") as store:
+    for number in range(300):
+        store.workflows.create(WorkflowState(f"w{number}", "report", input={"text": "x" * 100_000}))
+        largest = max(largest, Path(f"{path}-wal").stat().st_size)
+print(largest, threading.active_count())
+"""
+
+
+def test_a_process_with_one_thread_writes_the_log_back_itself(path: Path, start: Any) -> None:
+    with start(ALONE, path, measured=False) as process:
+        out, _ = process.wait()
+    largest, threads = map(int, out.split())
+    assert largest < 20 * MIB
+    assert threads == 1
+
+
 def test_the_log_shrinks_after_a_reader_that_stayed(
     path: Path, store: Any, log: Path, bare: Any
 ) -> None:

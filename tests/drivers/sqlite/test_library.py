@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from engine_store import start
+from engine_store import Config, DatabaseConfig, start
+from engine_store.config import Severity
 from engine_store.errors import ConfigurationError
+from engine_store.startup import findings
 from engine_store_sqlite import library
 
 BUG = (
@@ -44,10 +46,14 @@ def test_the_check_the_start_and_health_tell_of_the_bug(
 ) -> None:
     monkeypatch.setattr(library, "RESET_BUG", bug)
     config: Any = {"database": {"url": f"sqlite:///{path}"}}
-    told = [] if bug is None else [f"{bug} field=database.path"]
-    with caplog.at_level(logging.WARNING), start(config) as store:
-        assert [record.getMessage() for record in caplog.records] == told
+    with caplog.at_level(logging.INFO), start(config) as store:
+        told = [one.getMessage() for one in caplog.records if "reset bug" in one.getMessage()]
+        assert told == [f"{bug} field=database.path"] * (bug is not None)
         assert store.health().details.get("warning") == bug
+    found = findings(Config(DatabaseConfig(f"sqlite:///{path}")))
+    assert [(one.severity, one.message) for one in found] == (
+        [(Severity.NOTE, bug)] * (bug is not None)
+    )
 
 
 def test_a_database_in_memory_is_out_of_reach_of_others(

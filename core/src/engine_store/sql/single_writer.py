@@ -23,9 +23,6 @@ D = TypeVar("D", bound=DbapiConnection)
 FORK_PATIENCE = 1.0
 """Seconds that a fork waits for other threads to release their connections."""
 
-UPKEEP_PATIENCE = 0.25
-"""Seconds for which upkeep waits for the writer; it is asked for again after the next write."""
-
 
 class SingleWriterPool(BasePool[D], Blocking):
     """`engine_store.sql.connection.BlockingPool`: one connection that writes, several that read.
@@ -192,8 +189,8 @@ class SingleWriterPool(BasePool[D], Blocking):
             raise
         return connection
 
-    def _keep_up(self) -> None:
-        connection = self.acquire_writer(UPKEEP_PATIENCE, UPKEEP_PATIENCE)
+    def _keep_up(self, seconds: float) -> None:
+        connection = self.acquire_writer(seconds, seconds)
         self.write_queue.patience.pause()
         try:
             self.upkeep(connection)
@@ -203,11 +200,11 @@ class SingleWriterPool(BasePool[D], Blocking):
 
     def release(self, connection: D) -> None:
         """Take the connection that writes back, without a transaction, and hand it on."""
+        is_due = False
         try:
             if connection.in_transaction:
                 run(connection.rollback())
-            if not self.closed and self.upkeep_is_due(connection):
-                self._upkeep.ask()
+            is_due = not self.closed and self.upkeep_is_due(connection)
         finally:
             self._owner = None
             broken = connection.in_transaction
@@ -215,6 +212,8 @@ class SingleWriterPool(BasePool[D], Blocking):
             if self._holder is not None:
                 holder, self._holder = self._holder, None
                 self.write_queue.leave(holder)
+        if is_due:
+            self._upkeep.ask()
 
     async def fetch(self, request: Request) -> Any:
         """Return the rows of a request that only reads. It costs half of what `acquire` costs."""

@@ -1,17 +1,29 @@
-"""Work that a pool does between its writers, in a thread of its own."""
+"""Work that a pool does between its writers.
+
+It is done in a thread of its own, so that no writer's answer waits for it. A process with a single
+thread does it itself: a second one, though it sleeps, made every write there 10 % slower (glibc
+takes its locks for real from then on), and nobody else would be served meanwhile.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+PATIENCE = 0.25
+"""Seconds for which the thread waits for the writer; it is asked again after the next write."""
+
 
 class Upkeep:
-    """Runs its work when it is asked to, once at a time, without keeping who asks."""
+    """Runs its work when it is asked to, once at a time."""
 
-    def __init__(self, work: Callable[[], None]) -> None:
-        """Upkeep by `work`; if that fails, it is tried when it is next asked for."""
+    def __init__(self, work: Callable[[float], None]) -> None:
+        """Upkeep by `work`, which waits for so many seconds at most.
+
+        If it fails, it is tried when it is next asked for.
+        """
         self._work = work
         self._threads: ThreadPoolExecutor | None = None
         self._asked = False
@@ -20,16 +32,20 @@ class Upkeep:
         """Run the work soon, unless it is about to run. One thread asks at a time."""
         if self._asked:
             return
+        if threading.active_count() == 1:
+            self._asked = True
+            self._run(0)
+            return
         if self._threads is None:
             self._threads = ThreadPoolExecutor(1, "engine-store-upkeep")
         with suppress(RuntimeError):  # closed, or the interpreter ends
-            self._threads.submit(self._run)
+            self._threads.submit(self._run, PATIENCE)
             self._asked = True
 
-    def _run(self) -> None:
+    def _run(self, patience: float) -> None:
         try:
             with suppress(Exception):  # writers meet the same trouble, and report it
-                self._work()
+                self._work(patience)
         finally:
             self._asked = False
 

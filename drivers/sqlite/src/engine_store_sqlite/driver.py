@@ -34,10 +34,10 @@ _IN_MEMORY = tuple(
     for name in ("reopen", "processes", "migrations")
 )
 
-MEASURED_WORKFLOWS = 16
-"""The most workflows, of 4, 8, 16, 32, 64 and 128, that were measured to update their tasks back to
-back on one file with 99 of 100 updates done within 100 ms: the median of seven runs on two cores
-with a disk that others wrote to as well, some 700 updates a second. An idle disk held 32 and 64.
+MEASURED_WORKFLOWS = 300
+"""The most workflows, of 100, 300, 1,000 and 3,000, that one file was measured to hold beside two
+other busy processes on two cores: each updated its task about once a second, and 99 of 100 updates
+were done within 100 ms. A quiet machine held 1,000.
 
 `python -m benchmarks concurrent --driver sqlite` measures it again. More of them wait longer for
 the one writer.
