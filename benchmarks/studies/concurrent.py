@@ -156,6 +156,7 @@ def tables(report: Report) -> list[Table]:
                     )
                     for one in _of(report["workflows"], driver)
                 ),
+                wide=frozenset({"errors"}),
             ),
             Table(
                 f"{engine['title']}: writers without pauses",
@@ -183,6 +184,7 @@ def remarks(report: Report) -> list[str]:
         f"{most['async']:,} asynchronous, {most['threads']:,} in threads"
         for driver, most in report["most_workflows"].items()
     ]
+    lines.append(f"Updates that failed: {sum(one['errors'] for one in report['workflows'])}")
     if POSTGRES in report["databases"]:
         lines.append(
             f"PostgreSQL's pool has {parameters['pool_max_size']} connections, as by default."

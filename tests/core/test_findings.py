@@ -91,7 +91,7 @@ def test_more_workflows_than_sqlite_was_measured_with_are_a_warning_with_the_fig
         Finding(
             WARNING,
             "worker.max_concurrent_workflows",
-            "17 is more than the 16 that SQLite was measured to hold, with 99 of 100 updates "
+            "301 is more than the 300 that SQLite was measured to hold, with 99 of 100 updates "
             "within 100 ms: they share one writer; use postgres, or expect writes to wait",
         ),
     )

@@ -24,8 +24,9 @@ class SqliteMigrator(SqlMigrator):
         try:
             await super()._run(connection, step, direction)
         finally:
-            await connection.rollback()  # or the setting cannot be changed; after a commit, nothing
-            await connection.execute("PRAGMA temp_store = memory")
+            await connection.rollback()  # after a commit, nothing
+            if not connection.in_transaction:  # or the setting cannot be changed
+                await connection.execute("PRAGMA temp_store = memory")
 
     async def describe(self, connection: Connection, schema: str = "") -> set[str]:
         """Return a line for each part of the schema."""
