@@ -25,22 +25,25 @@ class Upkeep:
         If it fails, it is tried when it is next asked for.
         """
         self._work = work
+        self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
         self._asked = False
+        self._closed = False
 
     def ask(self) -> None:
-        """Run the work soon, unless it is about to run. One thread asks at a time."""
-        if self._asked:
-            return
-        if threading.active_count() == 1:
+        """Run the work soon, unless it is about to run."""
+        with self._lock:
+            if self._asked or self._closed:
+                return
             self._asked = True
+            is_alone = threading.active_count() == 1
+            if not is_alone:
+                if self._threads is None:
+                    self._threads = ThreadPoolExecutor(1, "engine-store-upkeep")
+                with suppress(RuntimeError):  # the interpreter ends
+                    self._threads.submit(self._run, PATIENCE)
+        if is_alone:
             self._run(0)
-            return
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(1, "engine-store-upkeep")
-        with suppress(RuntimeError):  # closed, or the interpreter ends
-            self._threads.submit(self._run, PATIENCE)
-            self._asked = True
 
     def _run(self, patience: float) -> None:
         try:
@@ -51,10 +54,13 @@ class Upkeep:
 
     def close(self) -> None:
         """Wait for the end of work that runs, and do none from now on."""
+        with self._lock:
+            self._closed = True
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
 
     def forget(self) -> None:
         """Begin anew in a forked child, which has none of its parent's threads."""
+        self._lock = threading.Lock()
         self._threads = None
         self._asked = False
