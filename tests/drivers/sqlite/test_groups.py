@@ -308,6 +308,37 @@ def test_upkeep_of_the_file_is_no_reason_to_give_up(
     assert [state.version for state in made] == [1] * 20
 
 
+@pytest.mark.parametrize("transaction", [False, True])
+def test_who_waited_for_groups_has_all_its_time_left_for_another_process(
+    path: Path, monkeypatch: pytest.MonkeyPatch, open_store: Any, transaction: bool
+) -> None:
+    store = open_store(path, busy_timeout=0.2)
+    pool, left = store.engine.pool, []
+    begin = SqlitePool.begin
+
+    def watched(pool: SqlitePool, connection: Any, deadline: float, timeout: float) -> None:
+        left.append(deadline - time.monotonic())
+        begin(pool, connection, deadline, timeout)
+
+    def write() -> None:
+        if transaction:
+            with store.transaction() as tx:
+                tx.workflows.create(workflow())
+        else:
+            store.workflows.create(workflow())
+
+    monkeypatch.setattr(SqlitePool, "begin", watched)
+    with ThreadPoolExecutor(1) as threads:
+        writer = pool.acquire_writer(PATIENCE, PATIENCE)
+        pool.write_queue.patience.pause()  # as a group does
+        call = Waiting(store, threads).call(write)
+        time.sleep(0.3)
+        pool.write_queue.patience.resume()
+        pool.release(writer)
+        call.result(PATIENCE)
+    assert left[1] > 0.1
+
+
 def test_a_transaction_waits_for_one_group_and_not_for_those_that_come_after_it(
     store: Any, waiting: Any
 ) -> None:

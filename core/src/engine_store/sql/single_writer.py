@@ -124,10 +124,10 @@ class SingleWriterPool(BasePool[D], Blocking):
         An error says that `timeout` seconds passed. `at_once` it waits for nobody in this process.
         """
         member = Member(None)
-        started = time.monotonic()
+        deadline = self.write_queue.patience.now() + seconds
         try:
-            self.write_queue.enter(member, seconds, timeout, at_once=at_once)
-            return self._begin(member, seconds - (time.monotonic() - started), timeout)
+            self.write_queue.enter(member, deadline, timeout, at_once=at_once)
+            return self._begin(member, deadline, timeout)
         except BaseException:
             self.write_queue.leave(member)
             raise
@@ -140,10 +140,10 @@ class SingleWriterPool(BasePool[D], Blocking):
         """
         self._check_not_mine()
         member = Member(work, savepoint=savepoint)
-        started = time.monotonic()
+        deadline = self.write_queue.patience.now() + self.timeout
         try:
-            if self.write_queue.enter(member, self.timeout, self.timeout):
-                self._lead(member, self.timeout - (time.monotonic() - started))
+            if self.write_queue.enter(member, deadline, self.timeout):
+                self._lead(member, deadline)
         finally:
             self.write_queue.leave(member)
         return member.result()
@@ -156,9 +156,9 @@ class SingleWriterPool(BasePool[D], Blocking):
                 retriable=False,
             )
 
-    def _lead(self, member: Member, seconds: float) -> None:
+    def _lead(self, member: Member, deadline: float) -> None:
         """Run the group of a member that has the writer."""
-        connection = self._begin(member, seconds, self.timeout)
+        connection = self._begin(member, deadline, self.timeout)
         self.write_queue.patience.pause()
         group = WriteGroup(connection, self.failures.errors)
         try:
@@ -174,16 +174,17 @@ class SingleWriterPool(BasePool[D], Blocking):
                 for follower in group.members:
                     wake(follower)
 
-    def _begin(self, member: Member, seconds: float, timeout: float) -> D:
+    def _begin(self, member: Member, deadline: float, timeout: float) -> D:
         """Return the connection, in a transaction, for a member that has the writer.
 
-        Begins for at most `seconds`; an error says that `timeout` seconds passed.
+        Tries until `deadline`, as the queue's patience counts; an error says that `timeout`
+        seconds passed.
         """
-        deadline = time.monotonic() + max(seconds, 0)
+        until = time.monotonic() + deadline - self.write_queue.patience.now()
         connection = self.write_pool.acquire(timeout)
         self._owner, self._holder = get_ident(), member
         try:
-            self.begin(connection, deadline, timeout)
+            self.begin(connection, until, timeout)
         except BaseException:
             self.release(connection)
             raise

@@ -69,13 +69,13 @@ class WriteQueue:
         return len(self._waiting)
 
     def enter(
-        self, member: Member, seconds: float, timeout: float, *, at_once: bool = False
+        self, member: Member, deadline: float, timeout: float, *, at_once: bool = False
     ) -> bool:
         """Wait for the writer; return whether the member has it, until `leave`.
 
         If not, another one led it, and its outcome is there. Raises `StoreClosedError`,
-        `UnavailableError` after `seconds`, which says that `timeout` seconds passed; `at_once`
-        if anybody has the writer.
+        `UnavailableError` at `deadline`, as `patience` counts, which says that `timeout` seconds
+        passed; `at_once` if anybody has the writer.
         """
         with self._lock:
             if self._closed:
@@ -88,7 +88,7 @@ class WriteQueue:
             member.wake = wake = threading.Lock()
             wake.acquire()
             self._waiting.append(member)
-        deadline = self.patience.now() + max(seconds, POLL)  # a group may just begin
+        deadline = max(deadline, self.patience.now() + POLL)  # a group may just begin
         while not wake.acquire(timeout=self.patience.left(deadline)):
             if member.begun:
                 # Also the leader may be interrupted at any moment, and tell nobody.
