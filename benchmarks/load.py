@@ -67,7 +67,7 @@ class Clock:
         self.errors: list[EngineStoreError] = []
 
     def is_over(self) -> bool:
-        """Whether no update begins any more."""
+        """Return whether no update begins any more."""
         return time.perf_counter() >= self._until
 
     def done(self, started: float) -> None:
@@ -76,7 +76,7 @@ class Clock:
         self.times.append((self._ended - started) * 1000)
 
     def found(self) -> Found:
-        """What was measured."""
+        """Return what was measured."""
         return Found(self.times, self.errors, self._ended - self._began)
 
 

@@ -1,4 +1,4 @@
-"""How much work at a time a database holds: workflows that think, and writers that never pause.
+"""The work at a time that a database holds: workflows that think, and writers that never pause.
 
 A workflow updates its task by compare-and-set and thinks for about a second, as agents do. Writers
 without pauses show the most that one store can do, beside the bare module on one connection.

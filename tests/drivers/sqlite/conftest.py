@@ -95,7 +95,7 @@ class Process:
         self._process.wait(PATIENCE)
 
     def rest(self) -> str:
-        """What it printed and was not read, after its end."""
+        """Return what it printed and was not read, after its end."""
         assert self._process.stdout is not None
         return self._process.stdout.read()
 

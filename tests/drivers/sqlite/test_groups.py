@@ -19,7 +19,7 @@ import pytest
 import engine_store
 from engine_store.errors import StoreClosedError, UnavailableError, WorkflowNotFoundError
 from engine_store.models import Status
-from engine_store.sql import single_writer, write_group, write_queue
+from engine_store.sql import write_group
 from engine_store_contracts.suite.samples import workflow
 from engine_store_sqlite.connections import SqliteConnection
 from engine_store_sqlite.pool import SqlitePool
@@ -589,7 +589,7 @@ def told_before_the_commit(patch: pytest.MonkeyPatch) -> Callable[[], None]:
     def early(group: write_group.WriteGroup) -> None:
         group.end()
         for member in group.members[1:]:
-            write_queue.wake(member)
+            member.tell()
         time.sleep(0.2)
         commit(group)
 
@@ -626,18 +626,19 @@ def a_failed_commit_is_told_to_the_leader_alone(patch: pytest.MonkeyPatch) -> Ca
 def a_follower_is_forgotten(patch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Only the first follower goes on."""
     forgotten: list[write_group.Member] = []
+    tell_it = write_group.Member.tell
 
-    def wake(member: write_group.Member) -> None:
+    def tell(member: write_group.Member) -> None:
         if member.wake is not None and member.ended:
             forgotten.append(member)
         if len(forgotten) < 2:
-            write_queue.wake(member)
+            tell_it(member)
 
     def remember() -> None:
         for member in forgotten:
-            write_queue.wake(member)
+            tell_it(member)
 
-    patch.setattr(single_writer, "wake", wake)
+    patch.setattr(write_group.Member, "tell", tell)
     patch.setitem(globals(), "PATIENCE", 0.5)
     return remember
 

@@ -1,4 +1,4 @@
-"""What is said of the SQLite library: that it is too old, or has the WAL-reset bug."""
+"""The SQLite library: one that is too old is refused, the WAL-reset bug is told of."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def test_a_database_in_memory_is_out_of_reach_of_others(
 ) -> None:
     monkeypatch.setattr(library, "RESET_BUG", BUG)
     with (
-        caplog.at_level(logging.WARNING),
+        caplog.at_level(logging.INFO),
         start({"database": {"url": "sqlite:///:memory:"}}) as store,
     ):
-        assert caplog.records == []
+        assert not [one for one in caplog.records if "reset bug" in one.getMessage()]
         assert "warning" not in store.health().details

@@ -16,7 +16,7 @@ from engine_store.sql.operation import Request
 from engine_store.sql.pool import ConnectionPool
 from engine_store.sql.upkeep import Upkeep
 from engine_store.sql.write_group import Member, Work, WriteGroup
-from engine_store.sql.write_queue import WriteQueue, wake
+from engine_store.sql.write_queue import WriteQueue
 
 D = TypeVar("D", bound=DbapiConnection)
 
@@ -172,7 +172,7 @@ class SingleWriterPool(BasePool[D], Blocking):
                 self.release(connection)
             finally:
                 for follower in group.members:
-                    wake(follower)
+                    follower.tell()
 
     def _begin(self, member: Member, deadline: float, timeout: float) -> D:
         """Return the connection, in a transaction, for a member that has the writer.

@@ -39,6 +39,11 @@ class TaskMember(Member):
         self.deadline = deadline
         self.done = asyncio.get_running_loop().create_future()
 
+    def tell(self) -> None:
+        """Let the task go on."""
+        if not self.done.done():
+            self.done.set_result(None)
+
     async def wait(self) -> Any:
         """Return the outcome. If the task is cancelled, a member that has begun ends first."""
         cancelled: asyncio.CancelledError | None = None
@@ -125,7 +130,7 @@ class TaskGroups:
         while (member := self._first()) is not None and (everybody or member.deadline <= now):
             self._waiting.popleft()
             member.fail(error)
-            _tell(member)
+            member.tell()
 
     async def _lead_group(self, first: TaskMember) -> None:
         self._patience.resume()
@@ -145,7 +150,7 @@ class TaskGroups:
             finally:
                 self._pool.release(connection)
                 for member in group.members:
-                    _tell(member)
+                    member.tell()
 
     async def _acquire(self, first: TaskMember) -> Any:
         """Return the connection that writes: at once, or after a wait in a thread."""
@@ -159,10 +164,3 @@ class TaskGroups:
             self._threads,
             lambda: pool.acquire_writer(first.deadline - self._patience.now(), timeout),
         )
-
-
-def _tell(member: Member) -> None:
-    """Let the task of a member go on."""
-    done: asyncio.Future[None] = member.done  # type: ignore[attr-defined]
-    if not done.done():
-        done.set_result(None)

@@ -52,6 +52,11 @@ class Member:
         """Let `error` be the outcome."""
         self.ended, self.value, self.error = True, None, error
 
+    def tell(self) -> None:
+        """Let who waits for the outcome, or for the writer, go on."""
+        if self.wake is not None and self.wake.locked():
+            self.wake.release()
+
     def result(self) -> Any:
         """Return the outcome, or raise it."""
         if self.error is None:
@@ -101,7 +106,6 @@ class WriteGroup:
         return True
 
     def _run(self, member: Member) -> None:
-        member.begun = True
         self.members.append(member)
         try:
             member.value = run(member.work(self._connection))  # type: ignore[misc]

@@ -126,7 +126,7 @@ class WriteQueue:
             if self._holder is member:
                 self._holder = self._waiting.popleft() if self._waiting else None
                 if self._holder is not None:
-                    wake(self._holder)
+                    self._holder.tell()
             elif not member.begun and not member.ended and member in self._waiting:
                 self._waiting.remove(member)
 
@@ -137,7 +137,7 @@ class WriteQueue:
             waiting, self._waiting = self._waiting, deque()
         for member in waiting:
             member.fail(StoreClosedError())
-            wake(member)
+            member.tell()
 
     def forget(self) -> None:
         """Begin anew in a forked child: it has none of its parent's threads."""
@@ -153,9 +153,3 @@ def _too_late(timeout: float) -> UnavailableError:
         "short",
         retriable=True,
     )
-
-
-def wake(member: Member) -> None:
-    """Let the thread of a member go on."""
-    if member.wake is not None and member.wake.locked():
-        member.wake.release()

@@ -44,4 +44,4 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 
 RESET_BUG = reset_bug(sqlite3.sqlite_version_info)
-"""What may happen to the files of this process's stores; None: the library is fixed."""
+"""The text of the bug, for stores of this process; None: their library is fixed."""
