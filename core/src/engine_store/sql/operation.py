@@ -73,17 +73,17 @@ class Invocation(NamedTuple):
         return f"{repository}.{self.operation.__name__}"
 
     @property
-    def may_share(self) -> bool:
-        """True if it writes, is short, and calls no function of its caller's.
+    def is_short(self) -> bool:
+        """True if it takes no longer for more rows, and calls no function of its caller's.
 
         A function of the caller's has to run in the caller's thread, and may take its time: other
         writers neither run it nor wait for it inside their transaction.
         """
-        if getattr(self.operation, "alone", False):
+        if getattr(self.operation, "unbounded", False):
             return False
         if self.mode is Mode.TRANSACT:
             return not any(map(callable, (*self.args, *self.kwargs.values())))
-        return self.mode is Mode.WRITE
+        return True
 
     def start(self) -> Generator[Any, Any, Any]:
         """Return a new run of the operation, before its first request."""
@@ -128,9 +128,9 @@ steps = _marker(Mode.STEPS)
 """Marks a method that is made of steps."""
 
 
-def alone(function: _F) -> _F:
-    """Mark an operation that writes as many rows as there are: it shares no commit."""
-    function.alone = True  # type: ignore[attr-defined]
+def unbounded(function: _F) -> _F:
+    """Mark an operation that takes as long as there are rows: nobody else waits for it."""
+    function.unbounded = True  # type: ignore[attr-defined]
     return function
 
 

@@ -65,21 +65,25 @@ class Session:
         except StopIteration as done:
             return done.value  # there is nothing to ask
         if mode is Mode.READ:
-            if request.__class__ is not Call or request.statement.writes:
-                check_reads(request, invocation)
-            try:
-                rows = await self.pool.fetch(request)
-            except self.dialect.failures.errors as error:
-                self.dialect.failures.reraise(error)
-            return finish(op, rows)
+            return await self.read(invocation, op, request)
         if mode is Mode.LOCK:
             raise NotInTransactionError(invocation.name)
-        if self.pool.groups_writes and invocation.may_share:
+        if self.pool.groups_writes and invocation.is_short:
             return await self._retry(invocation, op, request, self._write_in_group)
         if mode is Mode.TRANSACT:
             return await self._retry(invocation, op, request, self._transact)
         alone = self.dialect.commits_each_statement and not _has_parts(request)
         return await self._retry(invocation, op, request, self._write if alone else self._transact)
+
+    async def read(self, invocation: Invocation, op: Op[Any], request: Request) -> Any:
+        """Run an operation that is one request, which it has made, and writes nothing."""
+        if request.__class__ is not Call or request.statement.writes:
+            check_reads(request, invocation)
+        try:
+            rows = await self.pool.fetch(request)
+        except self.dialect.failures.errors as error:
+            self.dialect.failures.reraise(error)
+        return finish(op, rows)
 
     def _write_in_group(
         self, op: Op[Any], request: Request, writes_once: Invocation | None = None

@@ -216,9 +216,9 @@ class SingleWriterPool(BasePool[D], Blocking):
         if is_due:
             self._upkeep.ask()
 
-    async def fetch(self, request: Request) -> Any:
+    async def fetch(self, request: Request, timeout: float | None = None) -> Any:
         """Return the rows of a request that only reads. It costs half of what `acquire` costs."""
-        connection = self.read_pool.acquire()
+        connection = self.read_pool.acquire(timeout)
         try:
             return connection.fetch(request)
         finally:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from engine_store.concurrency.threads import run_in_thread
 from engine_store.errors import UnavailableError
+from engine_store.sql.operation import Request
 from engine_store.sql.single_writer import SingleWriterPool
 from engine_store.sql.write_group import Member, Work, WriteGroup
 from engine_store.sql.write_queue import Patience
@@ -83,6 +84,10 @@ class TaskGroups:
     async def sleep(self, seconds: float) -> None:
         """Let other tasks run."""
         await asyncio.sleep(seconds)
+
+    async def fetch(self, request: Request) -> Any:
+        """Return the rows of a request that only reads. Raises `UnavailableError` at once."""
+        return await self._pool.fetch(request, 0)
 
     async def write_in_group(self, work: Work, *, savepoint: bool) -> Any:
         """Run an operation and return its outcome, when it is committed."""

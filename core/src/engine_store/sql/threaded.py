@@ -2,8 +2,11 @@
 
 Reads run in as many threads as can read at once. A write, and a transaction from its begin to its
 end, has one of the locks to write, which are given in the order of asking and without holding a
-thread. If there is one writer, writes share commits: see `task_groups`. Cancelling a call waits
-until its thread is done with the connection, so nothing is left behind.
+thread. Cancelling a call waits until its thread is done with the connection, so nothing is left
+behind.
+
+Where there is one writer, the database is a file, and a thread costs more than most statements:
+writes share commits, see `task_groups`, and single rows are read on the loop, see `loop_reads`.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from engine_store.concurrency.threads import run_in_thread
@@ -20,10 +24,12 @@ from engine_store.migrations import MigrationPlan, MigrationStatus
 from engine_store.models import Health
 from engine_store.sql.blocking import run
 from engine_store.sql.connection import BOUND_TO_LOOP, BlockingPool, Pool
+from engine_store.sql.loop_reads import LoopReads
 from engine_store.sql.migrator import SqlMigrator
-from engine_store.sql.operation import Invocation, Mode, drive_steps
+from engine_store.sql.operation import Invocation, Mode, Op, Request, drive_steps
 from engine_store.sql.session import Session, TransactionSession
 from engine_store.sql.single_writer import SingleWriterPool
+from engine_store.sql.statements import Call, Result
 from engine_store.sql.stores import AsyncSqlStore, SqlEngine
 from engine_store.sql.task_groups import TaskGroups
 
@@ -109,11 +115,10 @@ class ThreadedEngine:
         self._read_threads = ThreadPoolExecutor(pool.readers, "engine-store-read")
         self._write_threads = ThreadPoolExecutor(pool.writers, "engine-store-write")
         self._closed = False
-        self.writer: Session | None = None
+        self.on_loop: _LoopSession | None = None
         if isinstance(pool, SingleWriterPool):
             groups = TaskGroups(pool, self._write_threads, self)
-            # What shares a commit needs nothing else of a pool.
-            self.writer = Session(cast("Pool", groups), engine.dialect)
+            self.on_loop = _LoopSession(self, groups)
 
     async def read(self, work: Work[T]) -> T:
         """Run a coroutine that reads in a thread. Raises `StoreClosedError`."""
@@ -177,11 +182,31 @@ class _ThreadedSession:
 
     async def attempt(self, invocation: Invocation) -> Any:
         engine, session = self._engine, self._engine.blocking.session
-        if invocation.mode in (Mode.WRITE, Mode.TRANSACT):
-            if engine.writer is not None and invocation.may_share:
-                return await engine.writer.attempt(invocation)
-            return await engine.write_alone(lambda: session.attempt(invocation))
-        return await engine.read(lambda: session.attempt(invocation))
+        if engine.on_loop is not None and invocation.is_short:
+            return await engine.on_loop.attempt(invocation)
+        work = partial(session.attempt, invocation)
+        writes = invocation.mode in (Mode.WRITE, Mode.TRANSACT)
+        return await (engine.write_alone(work) if writes else engine.read(work))
+
+
+class _LoopSession(Session):
+    """Runs short operations on the loop: writes in groups, and reads of one row."""
+
+    def __init__(self, engine: ThreadedEngine, groups: TaskGroups) -> None:
+        """The session of `engine`, which shares commits by `groups`."""
+        # What shares a commit, and reads, needs nothing else of a pool.
+        super().__init__(cast("Pool", groups), engine.blocking.dialect)
+        self._engine = engine
+        self._reads = LoopReads()
+
+    async def read(self, invocation: Invocation, op: Op[Any], request: Request) -> Any:
+        """Read one row on the loop, and several in a thread."""
+        if request.__class__ is Call and request.statement.result is Result.ONE:
+            read = super().read
+            with suppress(UnavailableError):  # all readers are busy: wait for one in a thread
+                return await self._reads.run(lambda: run(read(invocation, op, request)))
+        session = self._engine.blocking.session
+        return await self._engine.read(partial(session.read, invocation, op, request))
 
 
 class _ThreadedTransaction(_ThreadedSession):

@@ -13,7 +13,7 @@ from engine_store.errors import (
 )
 from engine_store.models import Page, Role, User, UserFilter
 from engine_store.rules.entities import USER
-from engine_store.sql.operation import Op, Steps, alone, read, steps, transact, write
+from engine_store.sql.operation import Op, Steps, read, steps, transact, unbounded, write
 from engine_store.sql.operations.base import Action, StateOperations
 from engine_store.sql.rows import Row
 from engine_store.sql.statements import Call
@@ -72,7 +72,7 @@ class UserOperations(StateOperations[User]):
     def modify(self, user_id: str, fn: Callable[[User], User]) -> Steps[User]:
         return self._modify(user_id, fn)
 
-    @alone
+    @unbounded
     @write
     def delete(self, user_id: str) -> Op[None]:
         check_id(user_id, "user_id")

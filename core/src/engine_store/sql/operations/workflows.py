@@ -25,12 +25,12 @@ from engine_store.sql.operation import (
     LostRace,
     Op,
     Steps,
-    alone,
     lock,
     read,
     step,
     steps,
     transact,
+    unbounded,
     write,
 )
 from engine_store.sql.operations.base import Bindings, StateOperations
@@ -184,7 +184,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
             raise VersionConflictError(WORKFLOW.label, workflow_exec_id, state.version, actual)
         return attrs.evolve(self._decode(written), tasks=tasks)
 
-    @alone
+    @unbounded
     @write
     def delete(self, workflow_exec_id: str) -> Op[None]:
         check_id(workflow_exec_id, "workflow_exec_id")
@@ -214,12 +214,13 @@ class WorkflowOperations(StateOperations[WorkflowState]):
             if workflows < batch_size:
                 return PurgeReport(*deleted, dry_run=False)
 
+    @unbounded
     @read
     def _count_purgeable(self, older_than: object, statuses: object) -> Op[tuple[int, int]]:
         workflows, tasks = yield self._q.count_purgeable(older_than=older_than, statuses=statuses)
         return workflows, tasks
 
-    @alone
+    @unbounded
     @transact
     def _purge_batch(self, older_than: object, statuses: object, limit: int) -> Op[tuple[int, int]]:
         rows = yield self._q.lock_purgeable(older_than=older_than, statuses=statuses, limit=limit)
