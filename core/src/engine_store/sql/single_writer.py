@@ -85,6 +85,12 @@ class SingleWriterPool(BasePool[D], Blocking):
         `timeout` is what the error says was waited for.
         """
         try:
+            connection.command(self.begin_command)
+            return
+        except self.failures.errors as error:
+            if not self.is_busy(error):
+                self.failures.reraise(error)
+        try:
             persist(lambda: connection.command(self.begin_command), self.is_busy, deadline)
         except self.failures.errors as error:
             if not self.is_busy(error):
@@ -140,12 +146,14 @@ class SingleWriterPool(BasePool[D], Blocking):
         """
         self._check_not_mine()
         member = Member(work, savepoint=savepoint)
-        deadline = self.write_queue.patience.now() + self.timeout
+        queue = self.write_queue
+        deadline = queue.patience.now() + self.timeout
         try:
-            if self.write_queue.enter(member, deadline, self.timeout):
+            if queue.enter(member, deadline, self.timeout):
                 self._lead(member, deadline)
-        finally:
-            self.write_queue.leave(member)
+        except BaseException:
+            queue.leave(member)
+            raise
         return member.result()
 
     def _check_not_mine(self) -> None:
@@ -157,22 +165,28 @@ class SingleWriterPool(BasePool[D], Blocking):
             )
 
     def _lead(self, member: Member, deadline: float) -> None:
-        """Run the group of a member that has the writer."""
+        """Run the operation of a member that has the writer, and of those that wait by then."""
+        queue = self.write_queue
         connection = self._begin(member, deadline, self.timeout)
-        self.write_queue.patience.pause()
-        group = WriteGroup(connection, self.failures.errors)
+        queue.patience.pause()
+        group: WriteGroup | None = None
         try:
-            if group.run(member, self.write_queue.following):
+            member.run(connection)
+            if not queue.waiting:  # a lone writer pays for no group
+                connection.command("COMMIT")
+                return
+            group = WriteGroup(connection, self.failures.errors, member)
+            if group.run(queue.following):
                 group.commit()
             else:
                 group.end()
         finally:
-            self.write_queue.patience.resume()
+            queue.patience.resume()
             try:
                 self.release(connection)
             finally:
-                for follower in group.members:
-                    follower.tell()
+                if group is not None:
+                    group.tell()
 
     def _begin(self, member: Member, deadline: float, timeout: float) -> D:
         """Return the connection, in a transaction, for a member that has the writer.

@@ -146,7 +146,7 @@ class TaskGroups:
             try:
                 if (leader := self._following()) is None:  # all were cancelled
                     return
-                if not group.run(leader, self._following):
+                if not (group.run_first(leader) and group.run(self._following)):
                     group.end()
                 elif self._pool.commit_waits:
                     await run_in_thread(self._threads, group.commit)
@@ -154,8 +154,7 @@ class TaskGroups:
                     group.commit()
             finally:
                 self._pool.release(connection)
-                for member in group.members:
-                    member.tell()
+                group.tell()
 
     async def _acquire(self, first: TaskMember) -> Any:
         """Return the connection that writes: at once, or after a wait in a thread."""

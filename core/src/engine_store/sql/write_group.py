@@ -48,6 +48,10 @@ class Member:
         self.value: Any = None
         self.error: BaseException | None = None
 
+    def run(self, connection: DbapiConnection) -> None:
+        """Run the work. Raises what it raises."""
+        self.value = run(self.work(connection))  # type: ignore[misc]
+
     def fail(self, error: BaseException) -> None:
         """Let `error` be the outcome."""
         self.ended, self.value, self.error = True, None, error
@@ -74,23 +78,34 @@ class WriteGroup:
     before: neither a row nor a refusal.
     """
 
-    def __init__(self, connection: DbapiConnection, errors: type[Exception]) -> None:
-        """A group on `connection`, whose library raises `errors`."""
+    def __init__(
+        self, connection: DbapiConnection, errors: type[Exception], first: Member | None = None
+    ) -> None:
+        """A group on `connection`, whose library raises `errors`; `first` has run already."""
         self._connection = connection
         self._errors = errors
         self._until = time.monotonic() + LONGEST
-        self.members: list[Member] = []
+        self.members = [] if first is None else [first]
 
-    def run(self, first: Member, following: Callable[[], Member | None]) -> bool:
-        """Run `first`, and what `following` returns, until it is None or the group is full.
+    def run_first(self, member: Member) -> bool:
+        """Run the first member; return whether there is something to commit.
 
-        Return whether there is something to commit. If the first member fails it stays alone:
-        nothing was written before it, so that its outcome is true as it is.
+        If it fails it stays alone: nothing was written before it, so that its outcome is true as
+        it is.
         """
         try:
-            self._run(first)
-            if first.error is not None:
-                return False
+            self._run(member)
+        except BaseException:
+            self.run_again()
+            raise
+        return member.error is None
+
+    def run(self, following: Callable[[], Member | None]) -> bool:
+        """Run what `following` returns, until it is None or the group is full.
+
+        Return whether there is something to commit.
+        """
+        try:
             while len(self.members) < MOST_MEMBERS and time.monotonic() < self._until:
                 member = following()
                 if member is None:
@@ -108,7 +123,7 @@ class WriteGroup:
     def _run(self, member: Member) -> None:
         self.members.append(member)
         try:
-            member.value = run(member.work(self._connection))  # type: ignore[misc]
+            member.run(self._connection)
         except Exception as error:  # noqa: BLE001 - it is for the caller
             member.error = error
 
@@ -150,9 +165,14 @@ class WriteGroup:
             self.end()
 
     def end(self) -> None:
-        """Let the outcomes be told."""
+        """Let the outcomes count."""
         for member in self.members:
             member.ended = True
+
+    def tell(self) -> None:
+        """Let those that wait for the outcomes go on."""
+        for member in self.members:
+            member.tell()
 
     def _fail(self, error: Exception) -> None:
         for member in self.members:
