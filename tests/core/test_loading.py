@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -801,6 +801,16 @@ def test_an_empty_file_is_a_configuration(text: str, tmp_path: Path) -> None:
     assert load(file, environment={}) == Config()
 
 
+@pytest.fixture
+def usual_recursion_limit() -> Iterator[None]:
+    """As many frames as Python allows; hypothesis raises the limit, for good."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+@pytest.mark.usefixtures("usual_recursion_limit")
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [

@@ -42,7 +42,7 @@ class Pool(BasePool[Any]):
         super().__init__(Endpoint("test"), 1.0)
         self.connections = list(connections)
 
-    async def next_connection(self, seconds: float) -> Connection:
+    async def next_connection(self, seconds: float, owner: object) -> Connection:
         return self.connections.pop(0)
 
 

@@ -61,10 +61,7 @@ def writer_of() -> Callable[[Any], sqlite3.Connection]:
     """The connection of a store that writes, while nothing does."""
 
     def writer_of(store: Any) -> sqlite3.Connection:
-        pool = store.engine.pool.write_pool
-        connection = pool.acquire(timeout=0)
-        pool.release(connection)
-        return connection.raw
+        return store.engine.pool.writer.raw
 
     return writer_of
 

@@ -58,7 +58,8 @@ async def ids(store: AsyncStore) -> list[str]:
 def is_at_rest(store: Any) -> bool:
     """Whether no connection, turn or lock is taken."""
     pool = store.engine.pool
-    return store.engine.write_locks.held == pool.write_pool.in_use == pool.read_pool.in_use == 0
+    taken = (store.engine.write_locks.held, pool.write_queue.holder, pool.read_pool.in_use)
+    return taken == (0, None, 0)
 
 
 async def comes_to_rest(store: Any) -> None:

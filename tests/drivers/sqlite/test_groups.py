@@ -19,7 +19,7 @@ import pytest
 import engine_store
 from engine_store.errors import StoreClosedError, UnavailableError, WorkflowNotFoundError
 from engine_store.models import Status
-from engine_store.sql import write_group
+from engine_store.sql import write_group, write_queue
 from engine_store_contracts.suite.samples import workflow
 from engine_store_sqlite.connections import SqliteConnection
 from engine_store_sqlite.pool import SqlitePool
@@ -624,7 +624,7 @@ def a_failed_commit_is_told_to_the_leader_alone(patch: pytest.MonkeyPatch) -> Ca
 
 
 def a_follower_is_forgotten(patch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Only the first follower goes on."""
+    """Only the first follower goes on, and none looks again."""
     forgotten: list[write_group.Member] = []
     tell_it = write_group.Member.tell
 
@@ -639,6 +639,7 @@ def a_follower_is_forgotten(patch: pytest.MonkeyPatch) -> Callable[[], None]:
             tell_it(member)
 
     patch.setattr(write_group.Member, "tell", tell)
+    patch.setattr(write_queue, "LOOK_AGAIN", PATIENCE)
     patch.setitem(globals(), "PATIENCE", 0.5)
     return remember
 

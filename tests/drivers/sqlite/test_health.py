@@ -146,7 +146,7 @@ def test_health_leaves_nothing_taken(store: Any) -> None:
     for _ in range(10):
         assert store.health().ok
     pool = store.engine.pool
-    assert (pool.write_pool.in_use, pool.read_pool.in_use) == (0, 0)
+    assert (pool.write_queue.holder, pool.read_pool.in_use) == (None, 0)
 
 
 def test_a_closed_store_has_no_health(store: Store) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def test_a_write_that_waits_goes_on_when_the_other_process_lets_go(
 ) -> None:
     with writing(path) as other:
         late = thread.submit(store.workflows.create, workflow("late"))
-        wait_until(lambda: store.engine.pool.write_pool.in_use == 1)
+        wait_until(lambda: store.engine.pool.write_queue.holder is not None)
         assert not late.done()
         other.tell()
         assert late.result(PATIENCE).version == 1
@@ -243,18 +243,16 @@ def test_a_read_that_waits_gets_the_reader_that_is_given_back(
     assert waiting.result(PATIENCE).items == ()
 
 
-class Snatched(deque[Any]):
-    """Idle connections, of which another thread acquires the first one that is released."""
+class Snatched(dict[int, object]):
+    """The owners of places, of which another thread takes the first one that is free again."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.snatched: list[Any] = []
+    thief: object = None
 
-    def append(self, connection: Any) -> None:
-        if self.snatched:
-            super().append(connection)
-        else:
-            self.snatched.append(connection)
+    def pop(self, place: int, default: object = None) -> object:
+        owner = super().pop(place, default)
+        if self.thief is None:
+            self.thief = self[place] = object()
+        return owner
 
 
 def test_a_thread_whose_connection_another_one_snatches_waits_on(
@@ -262,12 +260,13 @@ def test_a_thread_whose_connection_another_one_snatches_waits_on(
 ) -> None:
     connection = SqliteConnection(sqlite3.connect(":memory:", check_same_thread=False))
     pool = ConnectionPool(lambda: connection, 1, PATIENCE, "busy")
-    pool._idle = idle = Snatched()
+    pool._owners = owners = Snatched()
     taken = pool.acquire()
     waiting = thread.submit(pool.acquire)
     wait_until(lambda: pool.waiting == 1)
     pool.release(taken)
-    assert idle.snatched == [taken]
+    wait_until(lambda: pool.waiting == 1)
+    assert list(owners.values()) == [owners.thief]
     assert not waiting.done()
     pool.release(taken)
     assert waiting.result(PATIENCE) is taken
@@ -348,9 +347,9 @@ def test_who_waits_for_a_reader_learns_that_the_store_was_closed(
     readers.release(taken)
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         taken.raw.execute("SELECT 1")
-    for pool in (readers, store.engine.pool.write_pool):
+    for acquire in (readers.acquire, partial(store.engine.pool.acquire_writer, 0, 0)):
         with pytest.raises(StoreClosedError):
-            pool.acquire()
+            acquire()
 
 
 @pytest.mark.parametrize("in_transaction", [True, False])

@@ -232,10 +232,7 @@ def test_what_is_written_returns_the_models_columns_in_their_order(
 def crowd() -> Iterator[sqlite3.Connection]:
     """A database to be filled, with a count of what SQLite's virtual machine does."""
     with engine_store.open("sqlite:///:memory:") as store:
-        pool = store.engine.pool.write_pool  # type: ignore[attr-defined]
-        writer = pool.acquire()
-        yield writer.raw
-        pool.release(writer)
+        yield store.engine.pool.writer.raw  # type: ignore[attr-defined]
 
 
 def fill(connection: sqlite3.Connection, start: int, end: int) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store.protocols import Endpoint
 from engine_store.sql import forks
+from engine_store.sql.holds import Block, Hold
 from engine_store.sql.operation import Request
 
 T = TypeVar("T")
@@ -64,7 +65,18 @@ class Pool(Protocol):
         Without `savepoint`, it writes by a single statement, and nothing if it is refused.
         """
 
-    async def acquire(self, *, write: bool = False, timeout: float | None = None) -> Connection:
+    def hold(self) -> AbstractContextManager[Any]:
+        """Return a block for a call that acquires; it is the owner of what it acquires.
+
+        What the call did not release, because it was interrupted, is taken back at the end.
+        """
+
+    def give_up(self, owner: Block) -> None:
+        """Take back what a block acquired and did not release; may be called at any time, again."""
+
+    async def acquire(
+        self, *, write: bool = False, timeout: float | None = None, owner: Block | None = None
+    ) -> Connection:
         """Return a connection for the caller alone, until its `release`.
 
         Waits at most `timeout` seconds, or as long as the store's settings say. Raises
@@ -135,6 +147,9 @@ class BasePool(forks.Forkable, Generic[C]):
     """The look at an idle connection: `socket` sees for a microsecond that the server closed
     it, `query` also asks the server, for a round trip, `off` trusts it."""
 
+    broken_by: tuple[type[Exception], ...] = (Exception,)
+    """What looking at a broken connection raises."""
+
     probe = ""
     """The script that asks the server. An empty one is enough, if the library sends it."""
 
@@ -150,8 +165,11 @@ class BasePool(forks.Forkable, Generic[C]):
         self.timeout = timeout
         forks.watch(self)
 
-    async def next_connection(self, seconds: float) -> C:
-        """Return a connection, idle or new. Raises `UnavailableError` after `seconds`."""
+    async def next_connection(self, seconds: float, owner: Block | None) -> C:
+        """Return a connection, idle or new. Raises `UnavailableError` after `seconds`.
+
+        That `owner` has it is noted in the step that takes it.
+        """
         raise NotImplementedError
 
     async def is_usable(self, connection: C) -> bool:
@@ -162,13 +180,15 @@ class BasePool(forks.Forkable, Generic[C]):
         """
         if self.check == "off":
             return True
-        with suppress(Exception):  # else it is broken
+        with suppress(*self.broken_by):
             if connection.is_quiet and self.check == "query":
                 await connection.execute(self.probe)
             return connection.is_quiet
         return False
 
-    async def acquire(self, *, write: bool = False, timeout: float | None = None) -> C:
+    async def acquire(
+        self, *, write: bool = False, timeout: float | None = None, owner: Block | None = None
+    ) -> C:
         """Return a connection that is usable, for the caller alone, until its `release`.
 
         Raises `StoreClosedError`, `UnavailableError`. No lock comes with it to be waited for, so
@@ -178,7 +198,8 @@ class BasePool(forks.Forkable, Generic[C]):
         deadline = time.monotonic() + self.timeout
         while True:
             # At least a little, so that an idle connection is given.
-            connection = await self.next_connection(max(deadline - time.monotonic(), 0.001))
+            seconds = max(deadline - time.monotonic(), 0.001)
+            connection = await self.next_connection(seconds, owner)
             try:
                 if await self.is_usable(connection):
                     return connection
@@ -190,16 +211,24 @@ class BasePool(forks.Forkable, Generic[C]):
                 raise UnavailableError("the server closes every connection; see its log")
 
     async def fetch(self, request: Request) -> Any:
-        connection = await self.acquire()
-        try:
-            return await connection.run(request)
-        finally:
-            await connection.release()
+        with self.hold() as hold:
+            connection = await self.acquire(owner=hold)
+            try:
+                return await connection.run(request)
+            finally:
+                await connection.release()
 
     async def write_in_group(
         self, work: Callable[[Any], Coroutine[Any, Any, Any]], *, savepoint: bool
     ) -> Any:
         raise NotImplementedError("each writer has a connection here")
+
+    def hold(self) -> AbstractContextManager[Any]:
+        """Return a block for a call that acquires; it is the owner of what it acquires."""
+        return Hold(self.give_up)
+
+    def give_up(self, owner: Block) -> None:
+        """Take nothing back: see `Pool.give_up`."""
 
     def check_open(self) -> None:
         if self.closed:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from engine_store.protocols import Endpoint
 from engine_store.sql.blocking import Blocking
 from engine_store.sql.connection import BasePool
+from engine_store.sql.holds import Block
 from engine_store.sql.operation import Request
 from engine_store.sql.pool import ConnectionPool
 from engine_store.sql.statements import PARAMETER, Call, Result, split_script
@@ -62,6 +63,9 @@ class DbapiConnection:
     is_quiet = True
     """True if the server has said nothing since; a driver whose module tells says so itself."""
 
+    errors: tuple[type[Exception], ...] = (Exception,)
+    """What the module raises, on a broken connection too."""
+
     pool: Any = None
     """The pool to which `release` gives it back."""
 
@@ -100,7 +104,7 @@ class DbapiConnection:
 
     async def rollback(self) -> None:
         if self.in_transaction:
-            with suppress(Exception):  # a broken connection: its pool sees it
+            with suppress(*self.errors):  # a broken connection: its pool sees it
                 self.command("ROLLBACK")
 
     def ends_transaction(self, error: Exception) -> bool:
@@ -118,7 +122,7 @@ class DbapiConnection:
 
     def close(self) -> None:
         """Close the connection, also a broken one."""
-        with suppress(Exception):
+        with suppress(*self.errors):
             self.raw.close()
 
     def command(self, text: str) -> None:
@@ -206,9 +210,12 @@ class DbapiPool(BasePool[D], Blocking):
     async def open(self) -> None:
         self._pool.release(self._pool.acquire())
 
-    async def next_connection(self, seconds: float) -> D:
+    async def next_connection(self, seconds: float, owner: Block | None) -> D:
         """Return a connection, idle or new."""
-        return self._pool.acquire(seconds)
+        return self._pool.acquire(seconds, owner)
+
+    def give_up(self, owner: Block) -> None:
+        self._pool.give_up(owner)
 
     def stats(self) -> Mapping[str, int | float | str]:
         """Return how many connections there are, idle ones, and calls that wait."""

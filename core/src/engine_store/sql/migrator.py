@@ -240,20 +240,21 @@ class SqlMigrator:
     async def _trying(self, deadline: float) -> AsyncIterator[Connection]:
         """Acquire a connection that writes, with the store's errors for the database's."""
         left = max(0.0, deadline - time.monotonic())
-        try:
-            connection = await self.pool.acquire(write=True, timeout=left)
-        except UnavailableError as error:
-            if error.retriable and not self.dialect.begin:  # what acquires it holds the lock
-                raise MigrationLockError(self._timeout) from error
-            raise
-        try:
-            with self.dialect.failures.translated():
-                yield connection
-        finally:
+        with self.pool.hold() as hold:
             try:
-                await self.pool.shield(connection.rollback())
+                connection = await self.pool.acquire(write=True, timeout=left, owner=hold)
+            except UnavailableError as error:
+                if error.retriable and not self.dialect.begin:  # what acquires it holds the lock
+                    raise MigrationLockError(self._timeout) from error
+                raise
+            try:
+                with self.dialect.failures.translated():
+                    yield connection
             finally:
-                await connection.release()
+                try:
+                    await self.pool.shield(connection.rollback())
+                finally:
+                    await connection.release()
 
     # --- looking ---------------------------------------------------------------------------------
 
@@ -261,12 +262,13 @@ class SqlMigrator:
     async def reading(self) -> AsyncIterator[Connection]:
         """Acquire a connection that reads, with the store's errors for the database's."""
         self.pool.check_open()
-        connection = await self.pool.acquire()
-        try:
-            with self.dialect.failures.translated():
-                yield connection
-        finally:
-            await connection.release()
+        with self.pool.hold() as hold:
+            connection = await self.pool.acquire(owner=hold)
+            try:
+                with self.dialect.failures.translated():
+                    yield connection
+            finally:
+                await connection.release()
 
     def call(self, statement: Statement, **parameters: Any) -> Call:
         """Return a call with `parameters`, and with the schema if the statement asks for it."""

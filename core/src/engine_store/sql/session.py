@@ -21,6 +21,7 @@ from engine_store.errors import (
 )
 from engine_store.sql.connection import Connection, Pool
 from engine_store.sql.dialect import Dialect
+from engine_store.sql.holds import Block
 from engine_store.sql.operation import (
     Invocation,
     LostRace,
@@ -98,11 +99,12 @@ class Session:
         self, op: Op[Any], request: Request, writes_once: Invocation | None = None
     ) -> Any:
         """Run an operation whose first statement commits by itself; the others only read."""
-        connection = await self.pool.acquire(write=True)
-        try:
-            return await drive(op, request, connection.run, writes_once=writes_once)
-        finally:
-            await connection.release()
+        with self.pool.hold() as hold:
+            connection = await self.pool.acquire(write=True, owner=hold)
+            try:
+                return await drive(op, request, connection.run, writes_once=writes_once)
+            finally:
+                await connection.release()
 
     async def _transact(
         self, op: Op[Any], request: Request, writes_once: Invocation | None = None
@@ -112,19 +114,20 @@ class Session:
         BEGIN goes with the first request, and COMMIT with the last one if it is known to be that.
         """
         pool = self.pool
-        connection = await pool.acquire(write=True)
-        try:
-            execute = _first_with(connection.run, self.dialect.begin)
-            execute_last = partial(connection.run, after=_COMMIT)
-            result = await drive(op, request, execute, execute_last, writes_once)
-            if connection.in_transaction:
-                await pool.shield(connection.execute("COMMIT"))
-        except BaseException:
-            await pool.shield(connection.rollback())
-            raise
-        finally:
-            await connection.release()
-        return result
+        with pool.hold() as hold:
+            connection = await pool.acquire(write=True, owner=hold)
+            try:
+                execute = _first_with(connection.run, self.dialect.begin)
+                execute_last = partial(connection.run, after=_COMMIT)
+                result = await drive(op, request, execute, execute_last, writes_once)
+                if connection.in_transaction:
+                    await pool.shield(connection.execute("COMMIT"))
+            except BaseException:
+                await pool.shield(connection.rollback())
+                raise
+            finally:
+                await connection.release()
+            return result
 
     async def _retry(
         self,
@@ -211,10 +214,10 @@ class TransactionSession(Session):
         self._depth = 0
         self._lost = False
 
-    async def begin(self) -> None:
-        """Acquire a connection. Raises `UnavailableError`, `StoreClosedError`."""
+    async def begin(self, block: Block | None = None) -> None:
+        """Acquire a connection, owned by `block`. Raises `UnavailableError`, `StoreClosedError`."""
         self.pool.check_open()
-        self._connection = await self.pool.acquire(write=True)
+        self._connection = await self.pool.acquire(write=True, owner=block)
         self._owner = self._who()
         self._pending = list(self.dialect.begin)
 
@@ -259,14 +262,19 @@ class TransactionSession(Session):
         begin = self.dialect.begin
         return bool(begin) and self._pending[: len(begin)] == list(begin)
 
-    async def savepoint(self) -> None:
-        """Begin a nested transaction."""
+    def forget(self) -> None:
+        """End without the connection: it was given up."""
+        self._connection = None
+
+    async def savepoint(self) -> int:
+        """Begin a nested transaction; return how deep it is nested."""
         connection = self._usable_connection()
         self.pool.check_open()
         async with self._held:
             self._check_usable(connection)
             self._depth += 1
             self._pending.append(f"SAVEPOINT nested_{self._depth}")
+            return self._depth
 
     async def release_savepoint(self) -> None:
         """Keep what the innermost nested transaction wrote. Raises as `commit` does."""
@@ -276,14 +284,16 @@ class TransactionSession(Session):
             self._pending.append(f"RELEASE SAVEPOINT nested_{self._depth}")
             self._depth -= 1
 
-    async def rollback_savepoint(self) -> None:
-        """Undo what the innermost nested transaction wrote, and end it."""
+    async def rollback_savepoint(self, depth: int) -> None:
+        """Undo what a nested transaction wrote, and end it; does nothing if it has ended."""
         connection = self._connection
         if connection is None or self._process != os.getpid():
             return
         async with self._held:
-            name = f"nested_{self._depth}"
-            self._depth -= 1
+            if self._depth < depth:
+                return
+            name = f"nested_{depth}"
+            self._depth = depth - 1
             if f"SAVEPOINT {name}" in self._pending:  # nothing was done in it
                 del self._pending[self._pending.index(f"SAVEPOINT {name}") :]
             elif not self._is_lost(connection):

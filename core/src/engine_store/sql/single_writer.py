@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from threading import get_ident
 from typing import Any, TypeVar
 
-from engine_store.errors import UnavailableError
+from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store.protocols import Endpoint
+from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking, persist, run
 from engine_store.sql.connection import BasePool
 from engine_store.sql.dbapi import DbapiConnection
 from engine_store.sql.failures import Failures
+from engine_store.sql.holds import Block
 from engine_store.sql.operation import Request
 from engine_store.sql.pool import ConnectionPool
 from engine_store.sql.upkeep import Upkeep
@@ -52,10 +55,8 @@ class SingleWriterPool(BasePool[D], Blocking):
         """A pool without connections; a call waits at most `timeout` seconds for one."""
         super().__init__(endpoint, timeout)
         self.readers = readers
-        self.write_queue = WriteQueue(timeout)
-        self.write_pool = ConnectionPool(
-            self.open_writer, 1, timeout, "the writer was away for {seconds} s; try again"
-        )
+        self.write_queue = WriteQueue(timeout, self._settle)
+        self.writer: D | None = None
         self.read_pool = ConnectionPool(
             self.open_reader,
             readers,
@@ -63,9 +64,8 @@ class SingleWriterPool(BasePool[D], Blocking):
             "every reader was busy for {seconds} s; try again, or raise readers",
         )
         self._upkeep = Upkeep(self._keep_up)
-        self._owner: int | None = None
-        self._holder: Member | None = None
-        self._paused: list[ConnectionPool[D]] = []
+        self._forking: Member | None = None
+        self._paused = False
 
     def open_writer(self) -> D:
         """Return a new connection that writes; its `pool` is this one."""
@@ -111,29 +111,34 @@ class SingleWriterPool(BasePool[D], Blocking):
     @property
     def is_mine(self) -> bool:
         """True if this thread holds the connection that writes."""
-        return self._owner == get_ident()
+        holder = self.write_queue.holder
+        return holder is not None and holder.thread == get_ident() and not holder.is_lost
 
-    async def acquire(self, *, write: bool = False, timeout: float | None = None) -> D:
+    async def acquire(
+        self, *, write: bool = False, timeout: float | None = None, owner: Block | None = None
+    ) -> D:
         """Return a connection; one that writes is in a transaction that holds the write lock.
 
         Raises `UnavailableError` at once if this thread holds the write lock itself.
         """
         if not write:
-            return self.read_pool.acquire(timeout)
+            return self.read_pool.acquire(timeout, owner)
         self._check_not_mine()
         timeout = self.timeout if timeout is None else timeout
-        return self.acquire_writer(timeout, timeout)
+        return self.acquire_writer(timeout, timeout, owner=owner)
 
-    def acquire_writer(self, seconds: float, timeout: float, *, at_once: bool = False) -> D:
+    def acquire_writer(
+        self, seconds: float, timeout: float, *, at_once: bool = False, owner: Block | None = None
+    ) -> D:
         """Return the connection that writes; wait at most `seconds` for it.
 
         An error says that `timeout` seconds passed. `at_once` it waits for nobody in this process.
         """
-        member = Member(None)
+        member = Member(None, owner=owner)
         deadline = self.write_queue.patience.now() + seconds
         try:
             self.write_queue.enter(member, deadline, timeout, at_once=at_once)
-            return self._begin(member, deadline, timeout)
+            return self._begin(deadline, timeout)
         except BaseException:
             self.write_queue.leave(member)
             raise
@@ -145,16 +150,16 @@ class SingleWriterPool(BasePool[D], Blocking):
         what `acquire` raises, and what the commit raised.
         """
         self._check_not_mine()
-        member = Member(work, savepoint=savepoint)
-        queue = self.write_queue
-        deadline = queue.patience.now() + self.timeout
-        try:
-            if queue.enter(member, deadline, self.timeout):
-                self._lead(member, deadline)
-        except BaseException:
-            queue.leave(member)
-            raise
-        return member.result()
+        with self.hold() as hold:
+            member = Member(work, savepoint=savepoint, owner=hold)
+            deadline = self.write_queue.patience.now() + self.timeout
+            try:
+                if self.write_queue.enter(member, deadline, self.timeout):
+                    self._lead(member, deadline)
+            except BaseException:
+                self.write_queue.leave(member)
+                raise
+            return member.result()
 
     def _check_not_mine(self) -> None:
         if self.is_mine:
@@ -167,7 +172,7 @@ class SingleWriterPool(BasePool[D], Blocking):
     def _lead(self, member: Member, deadline: float) -> None:
         """Run the operation of a member that has the writer, and of those that wait by then."""
         queue = self.write_queue
-        connection = self._begin(member, deadline, self.timeout)
+        connection = self._begin(deadline, self.timeout)
         queue.patience.pause()
         group: WriteGroup | None = None
         try:
@@ -188,90 +193,125 @@ class SingleWriterPool(BasePool[D], Blocking):
                 if group is not None:
                     group.tell()
 
-    def _begin(self, member: Member, deadline: float, timeout: float) -> D:
+    def _begin(self, deadline: float, timeout: float) -> D:
         """Return the connection, in a transaction, for a member that has the writer.
 
         Tries until `deadline`, as the queue's patience counts; an error says that `timeout`
         seconds passed.
         """
         until = time.monotonic() + deadline - self.write_queue.patience.now()
-        connection = self.write_pool.acquire(timeout)
-        self._owner, self._holder = get_ident(), member
-        try:
-            self.begin(connection, until, timeout)
-        except BaseException:
-            self.release(connection)
-            raise
+        connection = self.writer
+        if connection is None:
+            self.writer = connection = self.open_writer()
+        self.begin(connection, until, timeout)
         return connection
 
     def _keep_up(self, seconds: float) -> None:
-        connection = self.acquire_writer(seconds, seconds)
-        self.write_queue.patience.pause()
-        try:
-            self.upkeep(connection)
-        finally:
-            self.write_queue.patience.resume()
-            self.release(connection)
+        with self.hold() as hold:
+            connection = self.acquire_writer(seconds, seconds, owner=hold)
+            self.write_queue.patience.pause()
+            try:
+                with self.failures.translated():
+                    self.upkeep(connection)
+            finally:
+                self.write_queue.patience.resume()
 
     def release(self, connection: D) -> None:
         """Take the connection that writes back, without a transaction, and hand it on."""
+        holder = self.write_queue.holder
         is_due = False
         try:
             if connection.in_transaction:
                 run(connection.rollback())
             is_due = not self.closed and self.upkeep_is_due(connection)
         finally:
-            self._owner = None
-            broken = connection.in_transaction
-            (self.write_pool.discard if broken else self.write_pool.release)(connection)
-            if self._holder is not None:
-                holder, self._holder = self._holder, None
+            if holder is not None:
                 self.write_queue.leave(holder)
         if is_due:
             self._upkeep.ask()
 
+    def _settle(self) -> None:
+        """End the transaction that the last holder of the writer left open, if it was interrupted.
+
+        A connection on which that fails is closed; and so is every one after `close`.
+        """
+        connection = self.writer
+        if connection is None:
+            return
+        if connection.in_transaction:
+            run(connection.rollback())
+        if self.closed or connection.in_transaction:
+            self.writer = None
+            connection.close()
+
+    def give_up(self, owner: Block) -> None:
+        holder = self.write_queue.holder
+        if holder is not None and holder.owner is owner:
+            self.write_queue.leave(holder)
+        self.read_pool.give_up(owner)
+
     async def fetch(self, request: Request, timeout: float | None = None) -> Any:
         """Return the rows of a request that only reads. It costs half of what `acquire` costs."""
-        connection = self.read_pool.acquire(timeout)
+        connection = self.read_pool.acquire(timeout, get_ident())
         try:
-            return connection.fetch(request)
-        finally:
+            rows = connection.fetch(request)
+        except self.failures.errors:
             self.read_pool.release(connection)
+            raise
+        except BaseException:  # an interrupted statement would keep its snapshot
+            self.read_pool.discard(connection)
+            raise
+        self.read_pool.release(connection)
+        return rows
 
     async def close(self) -> None:
         self.closed = True
+        if self.lost:
+            return
         self.write_queue.close()
         self._upkeep.close()
-        if not self.lost:
-            self.write_pool.close()
-            self.read_pool.close()
+        self.read_pool.close()
 
     # --- forks -----------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
         """Close every connection, if none is in use."""
         if self.reopens and not self.lost and not self.is_mine:
-            pools = (self.write_pool, self.read_pool)
-            self._paused = [pool for pool in pools if pool.pause(FORK_PATIENCE)]
+            self._paused = self._pause_writing() and self.read_pool.pause(FORK_PATIENCE)
+
+    def _pause_writing(self) -> bool:
+        """Have the writer, and close its connection; return whether there is none now."""
+        self._forking = Member(None)
+        deadline = self.write_queue.patience.now() + FORK_PATIENCE
+        with suppress(StoreClosedError, UnavailableError):
+            self.write_queue.enter(self._forking, deadline, FORK_PATIENCE)
+            if self.writer is not None:
+                self.writer.close()
+                self.writer = None
+        return self.writer is None
 
     def after_fork_in_parent(self) -> None:
         """Let connections be opened again."""
-        paused, self._paused = self._paused, []
-        for pool in paused:
-            pool.resume()
+        forking, self._forking = self._forking, None
+        paused, self._paused = self._paused, False
+        if paused:
+            self.read_pool.resume()
+        if forking is not None:
+            self.write_queue.leave(forking)
 
     def after_fork_in_child(self) -> None:
         """Let connections be opened; or let go of the parent's, without even closing them."""
-        paused, self._paused = self._paused, []
+        self._forking = None
+        paused, self._paused = self._paused, False
         if self.lost:
             return
         super().after_fork_in_child()
-        self._holder = None
+        forks.keep_forever(self.writer)
+        self.writer = None
         self._upkeep.forget()
         self.write_queue.forget()
-        self.write_pool.forget()
         self.read_pool.forget()
-        if len(paused) < 2:  # a connection was in use
+        if not paused:  # a connection was in use
             self.lose()
 
     def lose(self) -> None:

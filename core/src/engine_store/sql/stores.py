@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
 from typing import Any, Protocol, Self
 
 from engine_store.config import DatabaseConfig
@@ -15,6 +20,7 @@ from engine_store.models import Health
 from engine_store.protocols import AsyncMigrator, Endpoint
 from engine_store.sql.blocking import run
 from engine_store.sql.connection import Pool
+from engine_store.sql.holds import Block
 from engine_store.sql.migrator import SqlMigrator
 from engine_store.sql.operation import Invocation
 from engine_store.sql.repositories import AsyncSqlRepositories, OperationSet, Runs, SqlRepositories
@@ -24,17 +30,19 @@ from engine_store.sql.session import Session, TransactionSession
 class TransactionRuns(Runs, Protocol):
     """A transaction that can run operations: see `session.TransactionSession`."""
 
-    async def begin(self) -> None: ...
+    async def begin(self, block: Block | None = None) -> None: ...
+
+    def forget(self) -> None: ...
 
     async def commit(self) -> None: ...
 
     async def rollback(self) -> None: ...
 
-    async def savepoint(self) -> None: ...
+    async def savepoint(self) -> int: ...
 
     async def release_savepoint(self) -> None: ...
 
-    async def rollback_savepoint(self) -> None: ...
+    async def rollback_savepoint(self, depth: int) -> None: ...
 
 
 class Engine(Protocol):
@@ -174,26 +182,73 @@ class SqlTransaction(SqlRepositories):
         self._level = _Level(session)
         super().__init__(operations, self._level)
 
-    @contextmanager
-    def transaction(self) -> Iterator[SqlTransaction]:
+    def transaction(self) -> AbstractContextManager[SqlTransaction]:
         """Begin a savepoint: its failure undoes only itself."""
-        self._level.check_open()
-        session = self._level.session
-        run(session.savepoint())
-        inner = SqlTransaction(self._operations, session)
-        try:
-            yield inner
-        except BaseException:
-            run(session.rollback_savepoint())
-            raise
-        else:
-            run(session.release_savepoint())
-        finally:
-            inner.end()
+        return _Savepoint(self._operations, self._level)
 
     def end(self) -> None:
         """Make every further operation raise `TransactionClosedError`."""
         self._level.ended = True
+
+
+class _TransactionBlock(Block):
+    """What `SqlStore.transaction` returns: all writes or none, also after an interrupt."""
+
+    __slots__ = ("_engine", "_session", "_transaction")
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+        self._session = engine.transaction(None, threading.get_ident)
+        self._transaction = SqlTransaction(engine.operations, self._session)
+
+    def __enter__(self) -> SqlTransaction:
+        run(self._session.begin(self))
+        return self._transaction
+
+    def leave(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        try:
+            run(self._session.commit() if kind is None else self._session.rollback())
+        finally:
+            self._transaction.end()
+
+    def abandon(self) -> None:
+        self._transaction.end()
+        self._session.forget()
+        self._engine.pool.give_up(self)
+
+
+class _Savepoint(Block):
+    """What `SqlTransaction.transaction` returns."""
+
+    __slots__ = ("_depth", "_level", "_transaction")
+
+    def __init__(self, operations: OperationSet, level: _Level) -> None:
+        super().__init__()
+        self._level = level
+        self._transaction = SqlTransaction(operations, level.session)
+        self._depth = 0
+
+    def __enter__(self) -> SqlTransaction:
+        self._level.check_open()
+        self._depth = run(self._level.session.savepoint())
+        return self._transaction
+
+    def leave(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        session = self._level.session
+        try:
+            run(
+                session.release_savepoint()
+                if kind is None
+                else session.rollback_savepoint(self._depth)
+            )
+        finally:
+            self._transaction.end()
+
+    def abandon(self) -> None:
+        self._transaction.end()
+        if self._depth:
+            run(self._level.session.rollback_savepoint(self._depth))
 
 
 class BlockingMigrator:
@@ -228,21 +283,9 @@ class SqlStore(_Observable, SqlRepositories):
         self.engine = engine
         self.migrator = BlockingMigrator(engine.migrator)
 
-    @contextmanager
-    def transaction(self) -> Iterator[SqlTransaction]:
+    def transaction(self) -> AbstractContextManager[SqlTransaction]:
         """Begin a transaction: all writes or none."""
-        session = self.engine.transaction(None, threading.get_ident)
-        transaction = SqlTransaction(self._operations, session)
-        try:
-            run(session.begin())
-            yield transaction
-        except BaseException:
-            run(session.rollback())
-            raise
-        else:
-            run(session.commit())
-        finally:
-            transaction.end()
+        return _TransactionBlock(self.engine)
 
     def health(self) -> Health:
         return run(self.engine.health())
@@ -276,12 +319,12 @@ class AsyncSqlTransaction(AsyncSqlRepositories):
         async with self._nesting:
             self._level.check_open()
             session = self._level.session
-            await session.savepoint()
+            depth = await session.savepoint()
             inner = AsyncSqlTransaction(self._operations, session)
             try:
                 yield inner
             except BaseException:
-                await session.rollback_savepoint()
+                await session.rollback_savepoint(depth)
                 raise
             else:
                 await session.release_savepoint()

@@ -24,6 +24,7 @@ from engine_store.migrations import MigrationPlan, MigrationStatus
 from engine_store.models import Health
 from engine_store.sql.blocking import run
 from engine_store.sql.connection import BOUND_TO_LOOP, BlockingPool, Pool
+from engine_store.sql.holds import Block
 from engine_store.sql.loop_reads import LoopReads
 from engine_store.sql.migrator import SqlMigrator
 from engine_store.sql.operation import Invocation, Mode, Op, Request, drive_steps
@@ -229,8 +230,11 @@ class _ThreadedTransaction(_ThreadedSession):
         async with self._lock:
             return await self._engine.write(work)
 
-    async def begin(self) -> None:
-        await self._in_thread(self._session.begin)
+    async def begin(self, block: Block | None = None) -> None:
+        await self._in_thread(partial(self._session.begin, block))
+
+    def forget(self) -> None:
+        self._session.forget()
 
     async def commit(self) -> None:
         await self._in_thread(self._session.commit)
@@ -238,16 +242,16 @@ class _ThreadedTransaction(_ThreadedSession):
     async def rollback(self) -> None:
         await self._in_thread(self._session.rollback)
 
-    async def savepoint(self) -> None:
+    async def savepoint(self) -> int:
         async with self._lock:  # nothing is sent yet: no thread is needed
-            await self._session.savepoint()
+            return await self._session.savepoint()
 
     async def release_savepoint(self) -> None:
         async with self._lock:
             await self._session.release_savepoint()
 
-    async def rollback_savepoint(self) -> None:
-        await self._in_thread(self._session.rollback_savepoint)
+    async def rollback_savepoint(self, depth: int) -> None:
+        await self._in_thread(partial(self._session.rollback_savepoint, depth))
 
 
 class _ThreadedMigrator:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+
+from engine_store.errors import EngineStoreError
 
 PATIENCE = 0.25
 """Seconds for which the thread waits for the writer; it is asked again after the next write."""
 
 
 class Upkeep:
-    """Runs its work when it is asked to, once at a time."""
+    """Runs its work when it is asked to."""
 
     def __init__(self, work: Callable[[float], None]) -> None:
         """Upkeep by `work`, which waits for so many seconds at most.
@@ -27,30 +29,25 @@ class Upkeep:
         self._work = work
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
-        self._asked = False
+        self._asked: Future[None] | None = None
         self._closed = False
 
     def ask(self) -> None:
         """Run the work soon, unless it is about to run."""
-        with self._lock:
-            if self._asked or self._closed:
+        if threading.active_count() == 1:
+            if not self._closed:
+                self._run(0)
+            return
+        with self._lock, suppress(RuntimeError):  # the interpreter ends
+            if self._closed or (self._asked is not None and not self._asked.done()):
                 return
-            self._asked = True
-            is_alone = threading.active_count() == 1
-            if not is_alone:
-                if self._threads is None:
-                    self._threads = ThreadPoolExecutor(1, "engine-store-upkeep")
-                with suppress(RuntimeError):  # the interpreter ends
-                    self._threads.submit(self._run, PATIENCE)
-        if is_alone:
-            self._run(0)
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(1, "engine-store-upkeep")
+            self._asked = self._threads.submit(self._run, PATIENCE)
 
     def _run(self, patience: float) -> None:
-        try:
-            with suppress(Exception):  # writers meet the same trouble, and report it
-                self._work(patience)
-        finally:
-            self._asked = False
+        with suppress(EngineStoreError, OSError):  # writers meet the same trouble, and report it
+            self._work(patience)
 
     def close(self) -> None:
         """Wait for the end of work that runs, and do none from now on."""
@@ -62,5 +59,4 @@ class Upkeep:
     def forget(self) -> None:
         """Begin anew in a forked child, which has none of its parent's threads."""
         self._lock = threading.Lock()
-        self._threads = None
-        self._asked = False
+        self._threads = self._asked = None

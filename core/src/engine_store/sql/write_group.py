@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Any, TypeAlias
 
 from engine_store.errors import EngineStoreError
 from engine_store.sql.blocking import run
 from engine_store.sql.dbapi import DbapiConnection
+from engine_store.sql.holds import Block
 from engine_store.sql.operation import LostRace
 
 MOST_MEMBERS = 256
@@ -35,18 +36,41 @@ Work: TypeAlias = Callable[[DbapiConnection], Coroutine[Any, Any, Any]]
 class Member:
     """An operation that waits to be run in a group, and its outcome."""
 
-    __slots__ = ("begun", "ended", "error", "leader", "savepoint", "value", "wake", "work")
+    __slots__ = (
+        "begun",
+        "ended",
+        "error",
+        "leader",
+        "owner",
+        "savepoint",
+        "thread",
+        "value",
+        "wake",
+        "work",
+    )
 
-    def __init__(self, work: Work | None, *, savepoint: bool = True) -> None:
-        """A member that runs `work`. Without it, one that wants the connection for itself."""
+    def __init__(
+        self, work: Work | None, *, savepoint: bool = True, owner: Block | None = None
+    ) -> None:
+        """A member that runs `work`. Without it, one that wants the connection for itself.
+
+        It ends with the block `owner`, if there is one.
+        """
         self.work = work
         self.savepoint = savepoint
+        self.owner = owner
+        self.thread = get_ident()
         self.wake: Lock | None = None
         self.leader: Member | None = None
         self.begun = False
         self.ended = False
         self.value: Any = None
         self.error: BaseException | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """True if the member's block is over: an exception came between two of its steps."""
+        return self.owner is not None and self.owner.is_over
 
     def run(self, connection: DbapiConnection) -> None:
         """Run the work. Raises what it raises."""

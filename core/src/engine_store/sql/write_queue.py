@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store.sql.operation import LostRace
 from engine_store.sql.write_group import Member
 
 POLL = 0.05
+"""Seconds that a thread waits at least, while the time stands still."""
+
+LOOK_AGAIN = 0.25
 """Seconds after which a thread that waits looks again whether it still has to."""
 
 
@@ -55,13 +59,19 @@ class Patience:
 class WriteQueue:
     """Members wait in the order in which they came; the first one has the writer, or leads."""
 
-    def __init__(self, timeout: float) -> None:
-        """An empty queue, in which members wait at most `timeout` seconds."""
+    def __init__(self, timeout: float, settle: Callable[[], None]) -> None:
+        """An empty queue, in which members wait at most `timeout` seconds.
+
+        `settle` ends what the last member left undone; it runs before the writer goes on.
+        """
         self.patience = Patience(timeout)
-        self._lock = threading.Lock()
-        self._holder: Member | None = None
+        self._settle = settle
+        # The garbage collector may end another block of this thread in the middle of a step.
+        self._lock = threading.RLock()
         self._waiting: deque[Member] = deque()
         self._closed = False
+        self.holder: Member | None = None
+        """The member that has the writer."""
 
     @property
     def waiting(self) -> int:
@@ -80,8 +90,8 @@ class WriteQueue:
         with self._lock:
             if self._closed:
                 raise StoreClosedError
-            if self._holder is None:
-                self._holder = member
+            if not self._is_held():
+                self.holder = member
                 return True
             if at_once:
                 raise _too_late(timeout)
@@ -89,23 +99,38 @@ class WriteQueue:
             wake.acquire()
             self._waiting.append(member)
         deadline = max(deadline, self.patience.now() + POLL)  # a group may just begin
-        while not wake.acquire(timeout=self.patience.left(deadline)):
+        # Also the one before may be interrupted at any moment, and tell nobody.
+        while not wake.acquire(timeout=min(self.patience.left(deadline), LOOK_AGAIN)):
             if member.begun:
-                # Also the leader may be interrupted at any moment, and tell nobody.
-                if self._holder is not member.leader and not member.ended:
+                if self.holder is not member.leader and not member.ended:
                     member.fail(LostRace("the thread that led the group was interrupted"))
                 if member.ended:
                     break
+            elif self._has_turn(member):
+                break
             elif self.patience.is_over(deadline) and self._give_up(member):
                 raise _too_late(timeout)
         return not member.ended
 
+    def _is_held(self) -> bool:
+        """Return whether a member has the writer; settle what a lost one had."""
+        if self.holder is not None and self.holder.is_lost:
+            self._settle()
+            self.holder = None
+        return self.holder is not None
+
+    def _has_turn(self, member: Member) -> bool:
+        with self._lock:
+            if not self._is_held():
+                self._hand_on()
+            return self.holder is member
+
     def _give_up(self, member: Member) -> bool:
         """Leave the queue, unless the member has begun or has the writer; return whether so."""
         with self._lock:
-            if member.begun or member is self._holder or member.ended:
+            if member.begun or member is self.holder or member.ended:
                 return False
-            self._waiting.remove(member)
+            self._remove(member)
             return True
 
     def following(self) -> Member | None:
@@ -114,26 +139,47 @@ class WriteQueue:
         One that wants the connection for itself ends the group.
         """
         with self._lock:
-            if self._waiting and self._waiting[0].work is not None:
-                member = self._waiting.popleft()
-                member.begun, member.leader = True, self._holder
+            member = self._first()
+            if member is None or member.work is None:
+                return None
+            member.leader, member.begun = self.holder, True
+            self._waiting.popleft()
+            return member
+
+    def _first(self) -> Member | None:
+        """Return the member that waits longest; forget those that do not wait any more."""
+        while self._waiting:
+            member = self._waiting[0]
+            if not (member.begun or member.ended or member.is_lost or member is self.holder):
                 return member
+            self._waiting.popleft()
         return None
 
     def leave(self, member: Member) -> None:
         """Hand the writer on; or be forgotten, if the member waits or has left already."""
         with self._lock:
-            if self._holder is member:
-                self._holder = self._waiting.popleft() if self._waiting else None
-                if self._holder is not None:
-                    self._holder.tell()
-            elif not member.begun and not member.ended and member in self._waiting:
-                self._waiting.remove(member)
+            if self.holder is member:
+                self._settle()
+                self._hand_on()
+            elif not member.begun and not member.ended:
+                self._remove(member)
+
+    def _hand_on(self) -> None:
+        self.holder = member = self._first()
+        if member is not None:
+            self._waiting.popleft()
+            member.tell()
+
+    def _remove(self, member: Member) -> None:
+        if member in self._waiting:
+            self._waiting.remove(member)
 
     def close(self) -> None:
         """Refuse members from now on, and those that wait."""
         with self._lock:
             self._closed = True
+            if not self._is_held():
+                self._settle()
             waiting, self._waiting = self._waiting, deque()
         for member in waiting:
             member.fail(StoreClosedError())
@@ -141,8 +187,8 @@ class WriteQueue:
 
     def forget(self) -> None:
         """Begin anew in a forked child: it has none of its parent's threads."""
-        self._lock = threading.Lock()
-        self._holder = None
+        self._lock = threading.RLock()
+        self.holder = None
         self._waiting = deque()
         self.patience = Patience(self.patience.timeout)
 

@@ -108,8 +108,17 @@ class PostgresConnection:
         return [await self._rows(call, cursor) for call, cursor in zip(calls, cursors, strict=True)]
 
     async def _in_pipeline(self, *work: Sequence[Any]) -> list[Any]:
-        with self.raw.pipeline():
-            return await self._send(*work)
+        try:
+            with self.raw.pipeline():
+                return await self._send(*work)
+        except psycopg.OperationalError as error:
+            # An exception from a signal handler makes psycopg's pipeline, as it ends, raise one of
+            # its own ("cannot exit pipeline mode while busy"). The connection is of no use then.
+            interrupt = error.__context__
+            if interrupt is None or isinstance(interrupt, psycopg.Error):
+                raise
+            await self.close()
+            raise interrupt from interrupt.__cause__
 
     async def _send(
         self, before: Sequence[str], calls: Sequence[Call], after: Sequence[str]

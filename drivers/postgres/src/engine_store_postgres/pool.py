@@ -18,6 +18,7 @@ from engine_store.errors import UnavailableError
 from engine_store.sql import forks
 from engine_store.sql.blocking import Blocking, Suspending, run
 from engine_store.sql.connection import BOUND_TO_LOOP, BasePool
+from engine_store.sql.holds import Block
 from engine_store_postgres.connection import ADAPTERS, AsyncPostgresConnection, PostgresConnection
 from engine_store_postgres.failures import FAILURES
 from engine_store_postgres.options import PostgresOptions, Target
@@ -35,6 +36,8 @@ before year 1 or after 9999. PgBouncer keeps this one setting for each of its cl
 class _Pool(BasePool[PostgresConnection]):
     """The base of the pools of both sides. `_wait` waits for what psycopg's calls give."""
 
+    broken_by = (psycopg.Error, OSError)
+
     _raw: ClassVar[type[Any]]
     _wrapper: ClassVar[type[PostgresConnection]]
     _cursor: ClassVar[type[Any]]
@@ -48,7 +51,7 @@ class _Pool(BasePool[PostgresConnection]):
         self.options = options
         self.check = options.check
         self._pool: Any = None
-        self._in_use: set[Any] = set()
+        self._in_use: dict[Any, Block | None] = {}
         self._lock = threading.Lock()
         self._arguments = {
             "autocommit": True,  # transactions are begun by name
@@ -62,6 +65,7 @@ class _Pool(BasePool[PostgresConnection]):
 
     def _configure(self, raw: Any) -> Any:
         """Set a new connection of the pool, and wrap it for as long as it lives."""
+        raw.pool = self._pool
         raw.wrapped = self._wrapper(raw, self._give_back)
         return self._run(self._set_up(raw))
 
@@ -108,21 +112,27 @@ class _Pool(BasePool[PostgresConnection]):
             await self._set_up(raw)
         return self._wrapper(raw)
 
-    async def next_connection(self, seconds: float) -> PostgresConnection:
+    async def next_connection(self, seconds: float, owner: Block | None) -> PostgresConnection:
         """Return a connection of psycopg's pool, noted as in use."""
         try:
             raw = await self._wait((self._pool or self._opened()).getconn(seconds))
+            self._in_use[raw] = owner
         except PoolTimeout:
             raise self._none_was_free() from None
         except psycopg.Error as error:
             FAILURES.reraise(error)
-        self._in_use.add(raw)
+        except BaseException:
+            self._renew()
+            raise
         return cast("PostgresConnection", raw.wrapped)
 
     async def _give_back(self, raw: Any) -> None:
-        self._in_use.discard(raw)
+        self._in_use.pop(raw, None)
         if self._pool is not None:
             await self._wait(self._pool.putconn(raw))
+
+    def _renew(self) -> None:
+        """Begin a new pool of psycopg's, as an exception came in the middle of its accounts."""
 
     def _none_was_free(self) -> UnavailableError:
         seconds, size = self.timeout, self.options.pool_max_size
@@ -161,13 +171,42 @@ class PostgresPool(_Pool, Blocking):
                 super()._opened().open()
             return self._pool
 
+    async def _give_back(self, raw: Any) -> None:
+        try:
+            if raw.pool is self._pool:
+                raw.pool.putconn(raw)
+            else:
+                raw.close()
+        except BaseException:
+            self._drop(raw)
+            raise
+        self._in_use.pop(raw, None)
+
+    def give_up(self, owner: Block) -> None:
+        for raw in [raw for raw, who in list(self._in_use.items()) if who is owner]:
+            self._drop(raw)
+
+    def _drop(self, raw: Any) -> None:
+        """Close a connection of which psycopg's pool may or may not know that it is back."""
+        raw.close()
+        if raw.pool is self._pool:
+            self._renew()
+        self._in_use.pop(raw, None)
+
+    def _renew(self) -> None:
+        # psycopg notes in several steps what it gives out and takes back. What is in use of the
+        # old pool is closed as it is given back.
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
     def after_fork_in_child(self) -> None:
         """Leave the parent's connections alone, and begin anew.
 
         They are kept for good: a finalizer would wait for threads that are not here.
         """
         forks.keep_forever(self._pool, self._in_use)
-        self._pool, self._in_use = None, set()
+        self._pool, self._in_use = None, {}
         self._lock = threading.Lock()
 
 

@@ -38,6 +38,7 @@ class SqliteConnection(DbapiConnection):
     """A connection as the kit uses it. A statement needs no cursor of its own to be made."""
 
     raw: sqlite3.Connection
+    errors = (sqlite3.Error,)
 
     def __init__(self, raw: sqlite3.Connection, pool: Any = None) -> None:
         """The connection `raw`, which goes back to `pool`."""

@@ -72,12 +72,9 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
 
     async def open(self) -> None:
         """Open the connection that writes, and take the name of `:memory:` away."""
-        writer = self.write_pool.acquire()
-        try:
-            if self._folder is not None:
-                self._unlink(writer, self._folder)
-        finally:
-            self.write_pool.release(writer)
+        self.writer = writer = self.open_writer()
+        if self._folder is not None:
+            self._unlink(writer, self._folder)
 
     def open_writer(self) -> SqliteConnection:
         with translated():

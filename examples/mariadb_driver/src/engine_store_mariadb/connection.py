@@ -41,6 +41,7 @@ class MariadbConnection(DbapiConnection):
     """A connection of PyMySQL in autocommit mode."""
 
     raw: _Raw
+    errors = (pymysql.Error, OSError)
 
     def __init__(self, raw: _Raw) -> None:
         """A connection that was just made."""

@@ -26,7 +26,7 @@ def a_closed_store_connects_again() -> None:
     async def attempt(original: Any, session: Any, invocation: Any) -> Any:
         pool = session.pool
         if pool.closed and invocation.mode is Mode.WRITE:
-            pool.closed = pool.write_pool._closed = pool.write_queue._closed = False
+            pool.closed = pool.write_queue._closed = False
         return await original(session, invocation)
 
 
