@@ -347,11 +347,9 @@ def with_a_damaged_file(stage: Stage) -> Iterator[str]:
 @symptom("The disk is full")
 def without_room(stage: Stage) -> Iterator[str]:
     store = stage.open()
-    connection = store.engine.pool.write_pool.acquire()
-    writer = connection.raw
+    writer = store.engine.pool.writer.raw
     (used,) = writer.execute("PRAGMA page_count").fetchone()
     writer.execute(f"PRAGMA max_page_count = {used}")  # as a disk without room for another page
-    store.engine.pool.write_pool.release(connection)
     large = WorkflowState("w-1", "report", input={"x": "x" * 100_000})
     yield said(lambda: store.workflows.create(large))
 

@@ -59,6 +59,17 @@ def store(open_store: Callable[..., Any], postgres_store_url: str) -> Any:
     return open_store(postgres_store_url)
 
 
+@pytest.fixture
+def backends(postgres_admin: psycopg.Connection) -> Callable[[str], dict[int, str]]:
+    """The server's processes for an application name, each with what it is doing."""
+
+    def find(name: str) -> dict[int, str]:
+        query = b"SELECT pid, state FROM pg_stat_activity WHERE application_name = %s"
+        return dict(postgres_admin.execute(query, [name]).fetchall())
+
+    return find
+
+
 @pytest.fixture(scope="session")
 def start_server() -> Callable[..., PostgresServer]:
     """Makes a server of the test's own, which runs while in a `with`; with further settings."""

@@ -505,24 +505,6 @@ def test_of_two_transactions_that_wait_for_each_other_one_is_told_and_one_goes_o
     assert [store.workflows.get(number).version for number in "01"] == [2, 2]
 
 
-def test_a_transaction_whose_snapshot_is_out_of_date_is_told_to_run_again(
-    open_store: Callable[..., Any], make_schema: Callable[..., str]
-) -> None:
-    url = make_schema(options="-c%20default_transaction_isolation%3Drepeatable%5C%20read")
-    store = open_store(url)
-    store.workflows.create(workflow())
-    reason = f"PostgreSQL: {RETRIABLE['40001']}"
-    with (
-        unavailable(reason, psycopg.errors.SerializationFailure),
-        store.transaction() as tx,
-    ):
-        assert tx.workflows.get("w").version == 1
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(store.workflows.set_status, "w", Status.RUNNING).result(PATIENCE)
-        tx.workflows.merge_usage("w", USAGE)
-    assert store.workflows.get("w").version == 2
-
-
 def test_an_operation_of_its_own_runs_again_by_itself_where_its_snapshot_is_out_of_date(
     open_store: Callable[..., Any],
     make_schema: Callable[..., str],

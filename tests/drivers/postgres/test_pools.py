@@ -20,17 +20,6 @@ from engine_store_contracts.suite.samples import user, workflow
 PATIENCE = 30.0
 
 
-@pytest.fixture
-def backends(postgres_admin: psycopg.Connection) -> Callable[[str], dict[int, str]]:
-    """The server's processes for an application name, each with what it is doing."""
-
-    def find(name: str) -> dict[int, str]:
-        query = b"SELECT pid, state FROM pg_stat_activity WHERE application_name = %s"
-        return dict(postgres_admin.execute(query, [name]).fetchall())
-
-    return find
-
-
 def test_eight_threads_on_a_pool_of_eight_use_eight_connections_at_once(
     make_schema: Callable[..., str], backends: Callable[[str], dict[int, str]]
 ) -> None:

@@ -17,6 +17,7 @@ from engine_store.concurrency.cancellation import shield, shield_stoppable
 from engine_store.sql.dbapi import placeholders
 from engine_store.sql.operation import Request
 from engine_store.sql.statements import Call, Result
+from engine_store_postgres.failures import is_of_connection
 
 ADAPTERS = AdaptersMap(psycopg.adapters)
 # As bytes, for the kit's own codec: psycopg's would turn the numbers into Python's first.
@@ -43,10 +44,15 @@ class PostgresConnection:
     """`engine_store.sql.connection.Connection`; what fails raises psycopg's errors."""
 
     def __init__(
-        self, raw: Any, give_back: Callable[[Any], Coroutine[Any, Any, None]] | None = None
+        self,
+        raw: Any,
+        give_back: Callable[[Any], Coroutine[Any, Any, None]] | None = None,
+        *,
+        wants_primary: bool = False,
     ) -> None:
         """The connection `raw`, in autocommit mode. `release` gives it back, or closes it."""
         self.raw = raw
+        self._wants_primary = wants_primary
         # One cursor for all: a new one for each statement cost a create 3 % of its throughput.
         self._cursor = raw.cursor(binary=True)
         self._give_back = give_back
@@ -66,14 +72,23 @@ class PostgresConnection:
     async def run(
         self, request: Request, before: Sequence[str] = (), after: Sequence[str] = ()
     ) -> Any:
-        """Return the rows of a call, or of each of several, in one round trip."""
-        if not isinstance(request, Call):
-            return await self._pipeline(before, request, after)
-        if not before and not after:
-            cursor = await self._wait(self._cursor.execute(*_bound(request)))
-            return await self._rows(request, cursor)
-        (rows,) = await self._pipeline(before, (request,), after)
-        return rows
+        """Return the rows of a call, or of each of several, in one round trip.
+
+        A connection of no use to the same call is closed: another one may serve it.
+        """
+        try:
+            if not isinstance(request, Call):
+                return await self._pipeline(before, request, after)
+            if not before and not after:
+                cursor = await self._wait(self._cursor.execute(*_bound(request)))
+                return await self._rows(request, cursor)
+            (rows,) = await self._pipeline(before, (request,), after)
+            return rows
+        except psycopg.Error as error:
+            if is_of_connection(error, wants_primary=self._wants_primary):
+                await self.close()
+                error.closed_connection = True  # type: ignore[attr-defined]
+            raise
 
     async def execute(self, script: str) -> None:
         """Run a script in one round trip."""

@@ -26,13 +26,17 @@ from engine_store_postgres.pool import AsyncPostgresPool, PostgresPool
 
 MIGRATIONS = load_migrations("engine_store_postgres.migrations")
 
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+
 DIALECT = Dialect(
     name="postgres",
     failures=FAILURES,
     may_retry=may_retry,
     lacks_column=lambda error: isinstance(error, psycopg.errors.UndefinedColumn),
     failure_aborts=True,
-    begin_migration=("BEGIN", "SET LOCAL statement_timeout = 0"),
+    # A role or a database may have another default, in which retries see what they saw before.
+    begin=(_BEGIN,),
+    begin_migration=(_BEGIN, "SET LOCAL statement_timeout = 0"),
 )
 
 

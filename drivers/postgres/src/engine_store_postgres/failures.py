@@ -10,7 +10,7 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from engine_store.sql.failures import Failures
 
-_LOST, _TOO_LARGE = "lost", "too large"
+_LOST, _TOO_LARGE, _STALE_PLAN = "lost", "too large", "stale plan"
 _SERVER_GONE = {"25P03", "25P04", "57P01", "57P02", "57P03", "57P05"}
 """Each ends the connection: a time-out of the whole transaction or session, or the server's end."""
 
@@ -31,6 +31,8 @@ def _code(error: Exception) -> object:
         return _LOST if isinstance(error, psycopg.OperationalError) else None
     if code in _SERVER_GONE or code.startswith("08"):
         return _LOST
+    if code == "0A000" and error.diag.source_function == "RevalidateCachedQuery":  # type: ignore[attr-defined]
+        return _STALE_PLAN
     return _TOO_LARGE if code.startswith("54") else code
 
 
@@ -58,6 +60,7 @@ FAILURES = Failures(
         "57014": "the statement was cancelled, or ran for longer than statement_timeout",
         "25006": "the server may not be written: it is a standby, or read-only; try again when it "
         "is not, or name the primary with target_session_attrs=read-write",
+        _STALE_PLAN: "the columns of a table changed meanwhile; run the transaction again",
         "53200": "the server ran out of memory",
         "53300": "the server has no connection left; lower pool_max_size, or raise max_connections",
         "55006": "the object is in use",
@@ -86,7 +89,20 @@ FAILURES = Failures(
 )
 
 
+def is_of_connection(error: psycopg.Error, *, wants_primary: bool) -> bool:
+    """Return whether the same statement may succeed on another connection.
+
+    This one has plans from before a migration, or statements that its server does not know (after
+    a failed pipeline psycopg may note one as prepared that is not), or it leads to a server that
+    was the primary, and one that `wants_primary` finds the new one.
+    """
+    code = _code(error)
+    return code in {_STALE_PLAN, "26000"} or (wants_primary and code == "25006")
+
+
 def may_retry(error: Exception, in_transaction: bool) -> bool:
     """Return whether the operation that raised `error` may succeed if it runs again."""
     code = getattr(error, "sqlstate", None)
+    if getattr(error, "closed_connection", False):
+        return not in_transaction
     return code in _RETRIED and not (in_transaction and code in _TRANSACTION_GONE)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
+from contextlib import suppress
 from math import ceil
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 import psycopg
 from attrs import Attribute, asdict, field, fields_dict, frozen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 
 from engine_store.config import (
     DatabaseConfig,
@@ -35,7 +41,7 @@ of a password with special characters that are not escaped."""
 _SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 _SessionAttrs = Literal["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]
 
-_PARAMETERS = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+_PARAMETERS = {option.keyword.decode() for option in Conninfo.get_defaults()}
 """The parameters that libpq knows by name."""
 
 
@@ -126,6 +132,8 @@ class Target:
     shown: str
     """For messages: host and database, without secrets."""
     endpoint: Endpoint
+    wants_primary: bool = False
+    """True if only a server that can be written is connected to."""
 
 
 def read_options(config: DatabaseConfig) -> tuple[Target, PostgresOptions]:
@@ -158,7 +166,8 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
     checked = {name: parameters[name] for name in parameters.keys() & fields_dict(Address).keys()}
     address = structure(checked, Address)
     parameters["connect_timeout"] = ceil(address.connect_timeout)
-    parameters["options"] = _server_settings(options, parameters.get("options"))
+    own = parameters.get("options") or _outside_options(parameters.get("service"))
+    parameters["options"] = _server_settings(options, own)
     parameters["client_encoding"] = "utf8"
     host = address.host or "the default host"
     dbname = address.dbname or address.user or "of the user's name"
@@ -167,6 +176,8 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
         address.password,
         f"{host}, database {dbname}",
         _endpoint(address, options.schema),
+        parameters.get("target_session_attrs", _environment().get("target_session_attrs"))
+        in ("read-write", "primary"),
     )
 
 
@@ -198,6 +209,34 @@ def _server_settings(options: PostgresOptions, own: str | None) -> str | None:
         # Milliseconds; 0 would mean no limit.
         settings.append(f"-c {name}={max(1, round(seconds * 1000)) if seconds else 0}")
     return own if options.pgbouncer else " ".join([*settings, own or ""]).rstrip()
+
+
+def _environment() -> dict[str, str]:
+    """Return what libpq takes from environment variables, by the names of its parameters."""
+    return {
+        found.keyword.decode(): found.val.decode() for found in Conninfo.get_defaults() if found.val
+    }
+
+
+def _outside_options(service: str | None) -> str | None:
+    """Return the `options` of the service file, or of `PGOPTIONS`, as libpq finds them.
+
+    It would not look there, as the driver gives options of its own.
+    """
+    environment = _environment()
+    service = service or environment.get("service") or ""
+    folders = (os.environ.get("PGSYSCONFDIR"), "/etc/postgresql-common")
+    files = [
+        os.environ.get("PGSERVICEFILE") or Path.home() / ".pg_service.conf",
+        *(Path(folder, "pg_service.conf") for folder in folders if folder),
+    ]
+    for file in files if service else ():
+        services = ConfigParser(interpolation=None, strict=False)
+        with suppress(OSError, ConfigParserError, UnicodeDecodeError):  # libpq reports it
+            services.read(file, encoding="utf-8")
+            if services.has_section(service) and services[service].get("options"):
+                return services[service]["options"]
+    return environment.get("options")
 
 
 def _without_own(url: str) -> str:

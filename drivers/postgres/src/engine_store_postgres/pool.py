@@ -6,7 +6,9 @@ store's terms why none could be had, and starts anew in a forked child.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar, cast
 
@@ -52,6 +54,7 @@ class _Pool(BasePool[PostgresConnection]):
         self.check = options.check
         self._pool: Any = None
         self._in_use: dict[Any, Block | None] = {}
+        self._failed = (0, -math.inf)
         self._lock = threading.Lock()
         self._arguments = {
             "autocommit": True,  # transactions are begun by name
@@ -66,7 +69,7 @@ class _Pool(BasePool[PostgresConnection]):
     def _configure(self, raw: Any) -> Any:
         """Set a new connection of the pool, and wrap it for as long as it lives."""
         raw.pool = self._pool
-        raw.wrapped = self._wrapper(raw, self._give_back)
+        raw.wrapped = self._wrapper(raw, self._give_back, wants_primary=self._target.wants_primary)
         return self._run(self._set_up(raw))
 
     async def _set_up(self, raw: Any) -> None:
@@ -136,7 +139,12 @@ class _Pool(BasePool[PostgresConnection]):
 
     def _none_was_free(self) -> UnavailableError:
         seconds, size = self.timeout, self.options.pool_max_size
-        if len(self._in_use) < size:
+        if len(self._in_use) < size and self._is_failing(seconds):
+            if self._target.wants_primary:
+                return UnavailableError(
+                    f"no server that can be written could be reached for {seconds:g} s; try again "
+                    "when one is; the log of psycopg.pool has their answers"
+                )
             return UnavailableError(
                 f"PostgreSQL could not be reached for {seconds:g} s; try again when it is back; "
                 "the log of psycopg.pool has its answers"
@@ -145,6 +153,18 @@ class _Pool(BasePool[PostgresConnection]):
             f"all {size} connections were busy for {seconds:g} s; try again, raise "
             "pool_max_size, or keep transactions short"
         )
+
+    def _is_failing(self, seconds: float) -> bool:
+        """Return whether connecting failed lately.
+
+        If no connection is free, and yet not all are in use, it did; or they go from hand to hand
+        in a crowd.
+        """
+        errors = self._pool.get_stats().get("connections_errors", 0) if self._pool else 0
+        if errors != self._failed[0]:
+            self._failed = (errors, time.monotonic())
+        # Between two attempts pass up to so many seconds.
+        return time.monotonic() - self._failed[1] <= max(seconds, 2 * _RECONNECT)
 
     def stats(self) -> Mapping[str, int | float | str]:
         """Return how many connections there are, idle ones and calls that wait."""
