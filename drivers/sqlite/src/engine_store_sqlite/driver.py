@@ -129,6 +129,10 @@ class SqliteEngine(SqlEngine):
         pool = self.pool
         if pool.location.path is not None and not os.access(pool.path, os.W_OK):
             return f"{pool.path} may not be written or is gone", {}
+        try:
+            pool.check_place()
+        except UnavailableError as error:
+            return str(error), {}
         if pool.is_mine:  # in the middle of a transaction
             return None, {}
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -34,12 +35,34 @@ def check_file(
     """
     with usable(path):
         check_place(path)
+        check_mount(path)
         has_contents = path.exists() and path.stat().st_size > 0
     if has_contents:
         applied = _read_history(path, options)
         (check_history if behind else check_current)(steps, applied)
     elif not behind:
         raise SchemaBehindError(database=0, code=len(steps))
+
+
+def check_mount(path: Path) -> None:
+    """Raise `ConfigurationError` if the file alone is mounted, as by `docker -v engine.db:...`.
+
+    Its log would lie beside it, outside of the mount, and be gone with the container; with it what
+    was written last.
+    """
+    mounts = Path("/proc/self/mountinfo")
+    if mounts.exists():
+        place = os.fsencode(os.path.realpath(path))
+        for line in mounts.read_bytes().splitlines():
+            if _unescaped(line.split(b" ")[4]) == place:
+                raise ConfigurationError(
+                    "url", f"{path} is mounted by itself, without its log; mount its folder instead"
+                )
+
+
+def _unescaped(field: bytes) -> bytes:
+    """Return a path of mountinfo: blanks and backslashes in it are octal there."""
+    return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field)
 
 
 def create_file(path: Path) -> None:

@@ -21,6 +21,7 @@ from engine_store_sqlite.connections import (
     set_wal,
 )
 from engine_store_sqlite.failures import FAILURES, is_busy, translated
+from engine_store_sqlite.in_place import Place
 from engine_store_sqlite.options import MEMORY, Location, SqliteOptions
 
 CHECKPOINT_FRAMES = 1000
@@ -60,6 +61,7 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
             self.path = location.path
         # The file without its folders: they may name a user, or a machine.
         endpoint = Endpoint("sqlite", MEMORY if location.path is None else self.path.name)
+        self._place: Place | None = None
         self._log = self.path.with_name(self.path.name + "-wal")
         self._log_bytes = 0
         self._frames = 0
@@ -84,11 +86,25 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
             raw.execute("PRAGMA busy_timeout = 0")  # `begin` waits, with jitter
             if self.location.path is None:  # nobody else writes, and no name leads to the file
                 raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_FRAMES}")
+            elif self._place is None:
+                self._place = Place(self.path)
+            else:
+                self._place.reopened()
             self._counted = 0
         except BaseException:
             raw.close()
             raise
         return SqliteConnection(raw, self)
+
+    def begin(self, connection: SqliteConnection, deadline: float, timeout: float) -> None:
+        """Begin a transaction that holds the write lock, in a file that is still in its place."""
+        super().begin(connection, deadline, timeout)
+        self.check_place()
+
+    def check_place(self) -> None:
+        """Raise `UnavailableError` if the file was deleted, moved or replaced."""
+        if self._place is not None:
+            self._place.check()
 
     def open_reader(self) -> SqliteConnection:
         with translated():
