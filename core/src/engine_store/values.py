@@ -140,13 +140,21 @@ def fold_email(email: str) -> str:
     return email.casefold()
 
 
-def check_document(value: object, path: str) -> None:
-    """A document (contract 1.2): a JSON object nested to at most 100 levels, or None."""
+def check_document(value: object, path: str, *, around: int = 0) -> None:
+    """A document (contract 1.2): a JSON object nested to at most 100 levels, or None.
+
+    `around` levels at its outside do not count.
+    """
     if value is None:
         return
     if type(value) is not dict:
         raise InvalidValueError(path, f"expected dict or None, found {_kind(value)}")
-    _check_object(value, path, 1)
+    _check_object(value, path, 1 - around)
+
+
+def check_workflow_output(value: object, path: str) -> None:
+    """A document; what `complete` puts around the outputs of tasks does not count (5.5)."""
+    check_document(value, path, around=2)
 
 
 def _check_object(value: dict[Any, Any], path: str, depth: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from engine_store.errors import InvalidValueError, WorkflowNotReadyError
+from engine_store.errors import WorkflowNotReadyError
 from engine_store.models import ExecutionType, Status, WorkflowState
 from engine_store.protocols import Store
 from engine_store.rules.outcomes import OUTPUT_TRANSFORMATION_FAILED
@@ -236,17 +236,22 @@ class CompletionCases(ContractCase):
         assert_same((stored.input, stored.tasks), (created.input, {"root": root}))
 
     @clause("5.5", "1.2")
-    def test_a_default_output_that_nests_too_deep_is_refused(
-        self, store: Store, clock: ManualClock
-    ) -> None:
-        created = store.workflows.create(workflow())
-        deep: Document = {}
-        for _ in range(98):
-            deep = {"k": deep}
-        store.tasks.create(task("root", status=S, output=deep))
-        clock.tick()
-        with pytest.raises(InvalidValueError) as caught:
-            store.workflows.complete("w")
-        assert caught.value.path == "workflow.output.root.output" + ".k" * 98
-        assert_same(store.workflows.get("w"), created)
-        assert store.workflows.complete("w", lambda state: None).status is S
+    def test_what_is_around_an_output_does_not_count_for_its_depth(self, store: Store) -> None:
+        deepest: Document = {}
+        for _ in range(99):
+            deepest = {"k": deepest}
+        for name in ("default", "fails", "own"):
+            store.workflows.create(workflow(name))
+            store.tasks.create(task(name, name, task_id="root", status=S, output=deepest))
+        done = store.workflows.complete("default")
+        assert (done.status, done.output) == (S, {"root": shown(deepest)})
+        assert_same(store.workflows.get("default", with_tasks=True), done)
+        failed = store.workflows.complete("fails", lambda state: 1 / 0)  # type: ignore[arg-type, return-value]
+        assert (failed.status, failed.output) == (Status.FAILED, {"root": shown(deepest)})
+        too_deep = store.workflows.complete("own", lambda state: {"a": {"b": {"c": deepest}}})
+        assert too_deep.error is not None
+        assert (too_deep.status, too_deep.error.code) == (
+            Status.FAILED,
+            "OUTPUT_TRANSFORMATION_FAILED",
+        )
+        assert_same(store.workflows.get("own", with_tasks=True), too_deep)

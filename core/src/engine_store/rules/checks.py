@@ -48,6 +48,7 @@ from engine_store.values import (
     check_limit,
     check_text,
     check_time,
+    check_workflow_output,
 )
 
 FINGERPRINT_BYTES = 32
@@ -199,6 +200,7 @@ _BY_NAME: Mapping[str, Check] = {
 
 def _fields(model: type[Any]) -> Iterator[tuple[str, tuple[type[Any], ...], Check]]:
     """Yield each field of a model, the types whose every value it takes, and its check."""
+    own = {"output": check_workflow_output} if model is WorkflowState else {}
     types = model.__annotations__  # as written: attrs may have resolved its own copy
     for name in attrs.fields_dict(model):
         if name != "tasks":  # of a workflow: they are not written with it
@@ -206,7 +208,7 @@ def _fields(model: type[Any]) -> Iterator[tuple[str, tuple[type[Any], ...], Chec
             exact: list[type[Any]] = [one for one in _ENUMS if one.__name__ == kind]
             if kind != types[name]:
                 exact.append(type(None))
-            yield name, tuple(exact), _BY_NAME.get(name) or _BY_TYPE[kind]
+            yield name, tuple(exact), own.get(name) or _BY_NAME.get(name) or _BY_TYPE[kind]
 
 
 _FIELDS: Mapping[type[Any], list[tuple[str, tuple[type[Any], ...], Check]]] = {

@@ -78,7 +78,7 @@ def completed(
         return state.evolve(status=status, output=_default_output(state))
     try:
         output = transform(copy.deepcopy(state))  # it may change what it is given
-        values.check_document(output, "output")
+        values.check_workflow_output(output, "output")
     except Exception as exc:  # noqa: BLE001 - whatever the caller's function raises is its result
         return state.evolve(
             status=Status.FAILED, output=_default_output(state), error=_transform_error(exc)
