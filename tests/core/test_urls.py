@@ -9,6 +9,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from engine_store import DatabaseConfig
+from engine_store.config.server import ServerOptions
 from engine_store.errors import ConfigurationError
 from engine_store.urls import DatabaseUrl, mask_secrets, mask_url, parse_url
 
@@ -233,3 +235,20 @@ def test_the_repr_of_a_parsed_url_shows_no_secret():
     assert (parsed.password, parsed.location) == ("S3CRET", "ada:S3CRET@host/db")
     assert "S3CRET" not in repr(parsed)
     assert re.fullmatch(r"DatabaseUrl\(scheme='postgresql'.*\)", repr(parsed))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_a_line_feed_at_the_end_of_a_secret_is_none_of_it(end: str) -> None:
+    assert DatabaseConfig(url=f"sqlite:///engine.db{end}").url == "sqlite:///engine.db"
+    assert ServerOptions(password=f"secret{end}").password == "secret"
+    assert ServerOptions(password=f"two{end}words").password == f"two{end}words"
+
+
+@pytest.mark.parametrize("character", ["\n", "\t", "\0", "\x1b", "\x7f"])
+def test_a_control_character_in_a_url_is_refused_and_shown_escaped(character: str) -> None:
+    with pytest.raises(ConfigurationError, match="a control character") as caught:
+        parse_url(f"sqlite:///my{character}engine.db")
+    assert character not in str(caught.value)
+    assert (
+        parse_url(f"sqlite:///my{quote(character)}engine.db").location == f"/my{character}engine.db"
+    )

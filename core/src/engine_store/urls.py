@@ -12,6 +12,7 @@ from attrs import field, frozen
 from engine_store.errors import ConfigurationError
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SERVER = re.compile(r"(?P<host>\[[^\]]*\]|[^:,]*)(?::(?P<port>[0-9]+))?")
 # What looks like a secret, also where it was not quoted, or the URL is none: better too much.
 _PASSWORD = re.compile(r"(?s)\A(?:[^:/?#]*://)?+[^:]*:(?P<secret>.*)@")
@@ -39,11 +40,23 @@ class DatabaseUrl:
     options: Mapping[str, str] = field(factory=dict, repr=lambda options: f"<{len(options)}>")
 
 
+def without_line_end(text: str | None) -> str | None:
+    """Return `text` without line feeds at its end: a secret that is mounted as a file has one."""
+    return text.rstrip("\r\n") if isinstance(text, str) else text
+
+
 def parse_url(url: str) -> DatabaseUrl:
     """The parts of a database URL.
 
-    Raises `ConfigurationError` where there is no scheme, or an option is doubled or empty.
+    Raises `ConfigurationError` where there is no scheme, an option is doubled or empty, or a
+    control character stands in it.
     """
+    if _CONTROL.search(url):
+        raise ConfigurationError(
+            "url",
+            f"expected a line of text, found a control character in {mask_url(url)!a}; where it is "
+            "meant, write it as %0A or the like",
+        )
     match = _SCHEME.match(url)
     if match is None:
         raise ConfigurationError(

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from attrs import evolve, field, frozen
 
 from engine_store.config.structure import Seconds, duration, names_of, setting, structure
-from engine_store.urls import mask_url, parse_url
+from engine_store.urls import mask_url, parse_url, without_line_end
 
 DEFAULT_DRIVER = "postgres"
 """What a configuration that names no driver means."""
@@ -28,6 +28,7 @@ class DatabaseConfig:
 
     url: str | None = setting(
         default=None,
+        converter=without_line_end,
         help="Where it is, such as sqlite:///engine.db or postgresql://user@host/database.",
         repr=lambda url: repr(url and mask_url(url)),
     )

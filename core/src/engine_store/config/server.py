@@ -8,7 +8,7 @@ from attrs import Attribute, frozen
 
 from engine_store.config.structure import Seconds, duration, setting
 from engine_store.errors import ConfigurationError
-from engine_store.urls import mask_url
+from engine_store.urls import mask_url, without_line_end
 
 
 def without_nul(made: object, field: Attribute[Any], value: str | None) -> None:
@@ -41,7 +41,11 @@ class ServerOptions:
     host: str | None = text(None, "The server.", replaces=["url", "conn_string"])
     user: str | None = text(None, "Who connects.")
     password: str | None = setting(
-        default=None, repr=False, validator=without_nul, help="The password of the user."
+        default=None,
+        converter=without_line_end,
+        repr=False,
+        validator=without_nul,
+        help="The password of the user.",
     )
     # Libraries themselves wait for as long as the operating system does, which is minutes.
     connect_timeout: Seconds = duration(10.0, "How long to wait for a connection.", minimum=1)

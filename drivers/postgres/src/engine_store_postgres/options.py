@@ -30,7 +30,7 @@ from engine_store.config import (
 )
 from engine_store.errors import ConfigurationError
 from engine_store.protocols import Endpoint
-from engine_store.urls import mask_url
+from engine_store.urls import mask_url, without_line_end
 
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 _URL = re.compile("postgres(?:ql)?://")
@@ -87,6 +87,7 @@ class PostgresOptions(Address):
 
     conn_string: str | None = setting(
         default=None,
+        converter=without_line_end,
         repr=False,
         validator=without_nul,
         replaces=["url", "host", "port", "user", "password", "dbname"],
