@@ -358,3 +358,32 @@ def test_what_was_written_before_a_step_is_readable_after_it(postgres_store_url:
         made = store.workflows.create(workflow())
         store.migrator.up()
         assert (store.users.get("ann"), store.workflows.get("w")) == (ann, made)
+
+
+@pytest.mark.parametrize("name", ["default", "user", "order", "engine_store_scratch"])
+def test_a_schema_may_have_any_name(
+    name: str, postgres_url: str, postgres_admin: psycopg.Connection
+) -> None:
+    url = f"{postgres_url}{'&' if '?' in postgres_url else '?'}schema={name}"
+    try:
+        with engine_store.open(url) as store:
+            store.migrator.verify()
+            postgres_admin.execute(f'DROP INDEX "{name}".tasks_by_agent'.encode())
+            with pytest.raises(MigrationDriftError, match="missing: index of tasks"):
+                store.migrator.verify()
+    finally:
+        postgres_admin.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE'.encode())
+
+
+def test_a_role_that_may_not_make_schemas_verifies_its_own(
+    postgres_url: str, postgres_admin: psycopg.Connection
+) -> None:
+    postgres_admin.execute("CREATE ROLE least LOGIN")
+    postgres_admin.execute("CREATE SCHEMA leasts AUTHORIZATION least")
+    try:
+        url = postgres_url.replace("postgres@", "least@")
+        with engine_store.open(f"{url}{'&' if '?' in url else '?'}schema=leasts") as store:
+            store.migrator.verify()
+    finally:
+        postgres_admin.execute("DROP SCHEMA leasts CASCADE")
+        postgres_admin.execute("DROP ROLE least")

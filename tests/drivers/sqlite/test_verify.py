@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,3 +139,11 @@ def test_a_schema_that_is_behind_is_told_as_such(store: Store) -> None:
     with pytest.raises(SchemaBehindError) as caught:
         store.migrator.verify()
     assert (caught.value.database, caught.value.code) == (2, len(MIGRATIONS))
+
+
+def test_the_statistics_of_analyze_are_no_drift(
+    store: Store, writer_of: Callable[[Any], sqlite3.Connection]
+) -> None:
+    writer_of(store).execute("ANALYZE")
+    writer_of(store).execute("PRAGMA optimize")
+    store.migrator.verify()

@@ -150,7 +150,9 @@ class SqlMigrator:
         """Return a schema in lines of text: ours, or the one that is named."""
         schema = schema or self.schema
         rows = await connection.run(self.queries.describe_schema(schema=schema))
-        return {f"{kind}: {text}".replace(f"{schema}.", "") for kind, text in rows}
+        # A name that is a word of SQL stands in quotes.
+        named = re.compile(rf'(?<![\w"])(?:"{re.escape(schema)}"|{re.escape(schema)})\.')
+        return {named.sub("", f"{kind}: {text}") for kind, text in rows}
 
     async def expected(self, connection: Connection) -> set[str]:
         """Return what `describe` gives of the schema that the steps make, made for it alone."""

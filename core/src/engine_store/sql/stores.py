@@ -14,7 +14,12 @@ from contextlib import (
 from typing import Any, Protocol, Self
 
 from engine_store.config import DatabaseConfig
-from engine_store.errors import EngineStoreError, StoreClosedError, TransactionClosedError
+from engine_store.errors import (
+    EngineStoreError,
+    StoreClosedError,
+    TransactionClosedError,
+    UnavailableError,
+)
 from engine_store.migrations import MigrationPlan, MigrationStatus, current_version
 from engine_store.models import Health
 from engine_store.protocols import AsyncMigrator, Endpoint
@@ -336,18 +341,45 @@ class AsyncSqlTransaction(AsyncSqlRepositories):
         self._level.ended = True
 
 
+class _OnItsLoop:
+    """Runs operations on the event loop that a store was opened on, and on no other.
+
+    Locks, connections and tasks belong to a loop: on another one they would work until two calls
+    meet, and hang or fail then.
+    """
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._loop = asyncio.get_running_loop()
+
+    def check(self) -> None:
+        """Raise `UnavailableError` on another event loop."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise UnavailableError(
+                "the store belongs to the event loop that it was opened on, and this is another "
+                "one; open one here, with open_async",
+                retriable=False,
+            )
+
+    def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
+        self.check()
+        return self._runs.run(invocation)
+
+
 class AsyncSqlStore(_Observable, AsyncSqlRepositories):
     """`engine_store.protocols.AsyncStore`, for one event loop."""
 
     def __init__(self, engine: Engine) -> None:
         """A store on `engine`, which it closes."""
-        super().__init__(engine.operations, engine.session)
+        self._on_its_loop = _OnItsLoop(engine.session)
+        super().__init__(engine.operations, self._on_its_loop)
         self.engine = engine
         self.migrator = engine.migrator
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSqlTransaction]:
         """Begin a transaction: all writes or none."""
+        self._on_its_loop.check()
         async with self.engine.writing():
             session = self.engine.transaction(asyncio.Lock(), lambda: None)
             transaction = AsyncSqlTransaction(self._operations, session)
@@ -363,6 +395,7 @@ class AsyncSqlStore(_Observable, AsyncSqlRepositories):
                 transaction.end()
 
     async def health(self) -> Health:
+        self._on_its_loop.check()
         return await self.engine.health()
 
     async def close(self) -> None:

@@ -16,7 +16,7 @@ from engine_store.sql.migrator import SqlMigrator
 from engine_store.sql.statements import split_script
 from engine_store_postgres.pool import AsyncPostgresPool, PostgresPool
 
-_SCRATCH = "engine_store_scratch"
+_SCRATCH = "pg_temp"
 _CONCURRENT_INDEX = re.compile(
     r"(?is)create\s+(?:unique\s+)?index\s+concurrently\s+(?:if\s+not\s+exists\s+)?(\w+)"
 )
@@ -96,15 +96,18 @@ class PostgresMigrator(SqlMigrator):
         return bool(found == (True,))
 
     async def expected(self, connection: Connection) -> set[str]:
-        """Return what the steps make in a schema that is never committed."""
-        scratch = f'"{_SCRATCH}"'
-        texts = [self.queries.create_migrations.text({}).replace(f'"{self.schema}"', scratch)]
-        texts += [step.named(schema=scratch).up_sql for step in self.files]
+        """Return what the steps make as temporary tables, which are never committed.
+
+        They need no privilege to make a schema, and no name that somebody may have taken.
+        """
+        texts = [self.queries.create_migrations.text({}).replace(f'"{self.schema}"', _SCRATCH)]
+        texts += [step.named(schema=_SCRATCH).up_sql for step in self.files]
         await connection.execute("BEGIN")
         try:
-            await connection.execute(f"CREATE SCHEMA {scratch}")
             for text in texts:
                 await connection.execute(re.sub(r"(?i)\bconcurrently\b", "", text))
-            return await self.describe(connection, schema=_SCRATCH)
+            (schema,) = await connection.run(self.queries.temporary_schema())
+            found = await self.describe(connection, schema=schema)
+            return {line.replace(f"{_SCRATCH}.", "") for line in found}  # so it calls its own
         finally:
             await self.pool.shield(connection.rollback())

@@ -6,11 +6,13 @@ store's terms why none could be had, and starts anew in a forked child.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar, cast
+from weakref import WeakSet
 
 import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
@@ -230,13 +232,53 @@ class PostgresPool(_Pool, Blocking):
         self._lock = threading.Lock()
 
 
+class _CancellableConnection(AsyncConnection[Any]):
+    """A connection during whose making a task of psycopg's pool may be cancelled."""
+
+    @classmethod
+    async def connect(cls, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().connect(*args, **kwargs)
+        except asyncio.CancelledError:
+            # The pool takes it for a failed connection, goes on, and `asyncio.run` waits for ever
+            # for the end of the task (psycopg_pool 3.3). If it does end, this does nothing.
+            task = asyncio.current_task()
+            if task is not None:
+                asyncio.get_running_loop().call_soon(task.cancel)
+            raise
+
+
 class AsyncPostgresPool(_Pool, Suspending):
     """`engine_store.sql.connection.Pool`, for one event loop of one process."""
 
     process_bound = BOUND_TO_LOOP
-    _raw, _cursor = AsyncConnection, AsyncRawCursor
+    _raw, _cursor = _CancellableConnection, AsyncRawCursor
     _wrapper, _psycopg = AsyncPostgresConnection, AsyncConnectionPool
     _run = staticmethod(lambda work: work)
+
+    def __init__(self, target: Target, options: PostgresOptions) -> None:
+        """A pool without connections, for the running event loop."""
+        super().__init__(target, options)
+        self._loop = asyncio.get_running_loop()
+        self._made: WeakSet[Any] = WeakSet()
+
+    def _configure(self, raw: Any) -> Any:
+        self._made.add(raw)
+        return super()._configure(raw)
+
+    async def close(self) -> None:
+        """Close the connections; also on another event loop, if the pool's own is closed."""
+        if asyncio.get_running_loop() is self._loop:
+            await super().close()
+        elif self._loop.is_closed():
+            self.closed = True
+            for raw in self._made:
+                raw.pgconn.finish()
+        else:
+            raise UnavailableError(
+                "the store belongs to another event loop, which is not closed; close it there",
+                retriable=False,
+            )
 
     async def _wait(self, result: Any) -> Any:
         return await result

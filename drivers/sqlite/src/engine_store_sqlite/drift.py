@@ -18,7 +18,9 @@ def describe(connection: sqlite3.Connection) -> set[str]:
     database = Database(connection)
     lines = {f"trigger of {one.table}: {' '.join(one.sql.split())}" for one in database.triggers}
     lines |= {f"view: {name}" for name in database.view_names()}
-    return lines.union(*map(_table, map(database.table, database.table_names())))
+    # SQLite's own, such as those of ANALYZE, are no part of it.
+    names = [name for name in database.table_names() if not name.startswith("sqlite_")]
+    return lines.union(*map(_table, map(database.table, names)))
 
 
 def _table(table: Table) -> Iterator[str]:

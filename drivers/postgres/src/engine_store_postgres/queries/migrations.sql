@@ -94,6 +94,12 @@ JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE nspname = :schema
   AND NOT tgisinternal
 
+-- name: temporary_schema :one
+-- The name of the schema of this session's temporary tables.
+SELECT nspname
+FROM pg_namespace
+WHERE oid = pg_my_temp_schema()
+
 -- name: server_state :one
 -- The version of the server, and why the tables that are there cannot be written; null: they can.
 SELECT
