@@ -51,6 +51,10 @@ def read() -> None:
     store.workflows.list(limit=2)
 
 
+def look() -> None:
+    store.health()
+
+
 def write() -> None:
     global acknowledged
     acknowledged = store.workflows.modify("w", lambda state: state.evolve(input={"n": 1})).version
@@ -108,7 +112,7 @@ interrupts = Interrupts()
 kept: deque[Exception] = deque(maxlen=5)
 """As a debugger, or pytest, keeps the last tracebacks, and with them what they refer to."""
 for number in range(COUNT):
-    work = random.choice((read, write, transact, fail))
+    work = random.choice((read, look, write, transact, fail))
     try:
         try:
             interrupts.begin()

@@ -6,7 +6,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from engine_store.concurrency.cancellation import shield
@@ -55,14 +54,7 @@ class Blocking:
 
 
 class Suspending:
-    """The base of pools for an event loop: other tasks run, and a call may be cancelled.
-
-    Nothing but a cancellation comes between the steps of a task.
-    """
-
-    def hold(self) -> AbstractContextManager[None]:
-        """Return a block that holds nothing."""
-        return nullcontext()
+    """The base of pools for an event loop: other tasks run, and a call may be cancelled."""
 
     async def sleep(self, seconds: float) -> None:
         """Let other tasks run."""

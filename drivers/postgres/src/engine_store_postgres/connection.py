@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 from psycopg.adapt import AdaptersMap
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
 from engine_store.concurrency.cancellation import shield, shield_stoppable
@@ -126,11 +126,16 @@ class PostgresConnection:
         try:
             with self.raw.pipeline():
                 return await self._send(*work)
-        except psycopg.OperationalError as error:
+        except BaseException as error:
             # An exception from a signal handler makes psycopg's pipeline, as it ends, raise one of
-            # its own ("cannot exit pipeline mode while busy"). The connection is of no use then.
+            # its own ("cannot exit pipeline mode while busy"), or leaves the connection in pipeline
+            # mode, where the answer to the next statement would be waited for in vain.
+            if self.raw.pgconn.pipeline_status != PipelineStatus.OFF:
+                await self.close()
             interrupt = error.__context__
-            if interrupt is None or isinstance(interrupt, psycopg.Error):
+            if not isinstance(error, psycopg.OperationalError) or (
+                interrupt is None or isinstance(interrupt, psycopg.Error)
+            ):
                 raise
             await self.close()
             raise interrupt from interrupt.__cause__

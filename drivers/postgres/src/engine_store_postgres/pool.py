@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, cast
 from weakref import WeakSet
 
@@ -265,6 +266,10 @@ class AsyncPostgresPool(_Pool, Suspending):
     def _configure(self, raw: Any) -> Any:
         self._made.add(raw)
         return super()._configure(raw)
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Return a block that holds nothing: only a cancellation comes between a task's steps."""
+        return nullcontext()
 
     async def close(self) -> None:
         """Close the connections; also on another event loop, if the pool's own is closed."""

@@ -135,9 +135,10 @@ class SqliteEngine(SqlEngine):
             return str(error), {}
         if pool.is_mine:  # in the middle of a transaction
             return None, {}
-        try:
-            connection = await pool.acquire(write=True, timeout=0)
-        except UnavailableError as error:
-            return None if error.retriable else str(error), {}
-        await connection.release()
+        with pool.hold() as hold:
+            try:
+                connection = await pool.acquire(write=True, timeout=0, owner=hold)
+            except UnavailableError as error:
+                return None if error.retriable else str(error), {}
+            await connection.release()
         return None, {}

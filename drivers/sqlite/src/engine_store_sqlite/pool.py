@@ -171,11 +171,14 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
 
     def stats(self) -> Mapping[str, int | float | str]:
         """Return sizes of the database, its file and its log."""
-        reader = self.read_pool.acquire()
-        try:
-            found = {name: reader.raw.execute(f"PRAGMA {name}").fetchone()[0] for name in _PRAGMAS}
-        finally:
-            self.read_pool.release(reader)
+        with self.hold() as hold:
+            reader = self.read_pool.acquire(owner=hold)
+            try:
+                found = {
+                    name: reader.raw.execute(f"PRAGMA {name}").fetchone()[0] for name in _PRAGMAS
+                }
+            finally:
+                self.read_pool.release(reader)
         found["file_bytes"] = (
             found["page_count"] * found["page_size"]  # the file of :memory: has no name
             if self.location.path is None
