@@ -36,7 +36,7 @@ def rollback_commits() -> None:
     """The commit stands in `finally`, so that a failed transaction is kept too."""
 
     @replace(f"{SESSION}:TransactionSession.rollback")
-    async def rollback(original: Any, session: Any) -> None:
+    async def rollback(original: Any, session: Any, depth: int) -> None:
         if session._connection is not None:
             await session._end(session._connection, commit=True)
 
@@ -75,8 +75,8 @@ def a_failed_savepoint_undoes_everything() -> None:
     """There are no savepoints: a nested failure rolls the whole transaction back."""
 
     @replace(f"{SESSION}:TransactionSession.rollback_savepoint")
-    async def rollback(original: Any, session: Any) -> None:
-        session._depth -= 1
+    async def rollback(original: Any, session: Any, depth: int) -> None:
+        session._depth = depth - 1
         session._pending = []
         session._connection.raw.execute("ROLLBACK")
         session._connection.raw.execute("BEGIN IMMEDIATE")
@@ -87,7 +87,7 @@ def a_failed_savepoint_undoes_nothing() -> None:
     """A nested transaction is the outer one under another name."""
 
     @replace(f"{SESSION}:TransactionSession.rollback_savepoint")
-    async def rollback(original: Any, session: Any) -> None:
+    async def rollback(original: Any, session: Any, depth: int) -> None:
         await session.release_savepoint()
 
 
