@@ -156,7 +156,9 @@ class ConnectionPool(Generic[C]):
 
     def give_up(self, owner: Block) -> None:
         """Close the connections of a block that is over, however it ended."""
-        if owner in self._owners.values():
+        if owner not in self._owners.values():
+            return
+        with self._lock:  # or who waits might find them lost, and take them, at the same moment
             for place in range(self._size):
                 if self._owners.get(place) is owner:
                     self._close(place)
