@@ -361,9 +361,9 @@ class _OnItsLoop:
                 retriable=False,
             )
 
-    def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
+    async def run(self, invocation: Invocation) -> Any:
         self.check()
-        return self._runs.run(invocation)
+        return await self._runs.run(invocation)
 
 
 class AsyncSqlStore(_Observable, AsyncSqlRepositories):
