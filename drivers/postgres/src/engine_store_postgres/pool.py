@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 from weakref import WeakSet
 
 import psycopg
@@ -27,6 +27,8 @@ from engine_store.sql.holds import Block
 from engine_store_postgres.connection import ADAPTERS, AsyncPostgresConnection, PostgresConnection
 from engine_store_postgres.failures import FAILURES
 from engine_store_postgres.options import PostgresOptions, Target
+
+T = TypeVar("T")
 
 _RECONNECT = 2.0
 """Seconds for which a pool tries to connect before it asks `reconnect_failed`, which begins anew.
@@ -233,20 +235,28 @@ class PostgresPool(_Pool, Blocking):
         self._lock = threading.Lock()
 
 
+async def _cancellable(work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns, in a task of psycopg's pool that may be cancelled.
+
+    The pool takes that for a failed connection and goes on, and `asyncio.run` waits for ever for
+    the end of the task (psycopg_pool 3.3). So it is cancelled once more; if it ends, that does
+    nothing.
+    """
+    try:
+        return await work
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None:
+            asyncio.get_running_loop().call_soon(task.cancel)
+        raise
+
+
 class _CancellableConnection(AsyncConnection[Any]):
-    """A connection during whose making a task of psycopg's pool may be cancelled."""
+    """A connection during whose making the task may be cancelled."""
 
     @classmethod
     async def connect(cls, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return await super().connect(*args, **kwargs)
-        except asyncio.CancelledError:
-            # The pool takes it for a failed connection, goes on, and `asyncio.run` waits for ever
-            # for the end of the task (psycopg_pool 3.3). If it does end, this does nothing.
-            task = asyncio.current_task()
-            if task is not None:
-                asyncio.get_running_loop().call_soon(task.cancel)
-            raise
+        return await _cancellable(super().connect(*args, **kwargs))
 
 
 class AsyncPostgresPool(_Pool, Suspending):
@@ -265,7 +275,7 @@ class AsyncPostgresPool(_Pool, Suspending):
 
     def _configure(self, raw: Any) -> Any:
         self._made.add(raw)
-        return super()._configure(raw)
+        return _cancellable(super()._configure(raw))
 
     def hold(self) -> AbstractContextManager[None]:
         """Return a block that holds nothing: only a cancellation comes between a task's steps."""
