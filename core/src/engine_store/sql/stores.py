@@ -348,12 +348,14 @@ class _OnItsLoop:
     meet, and hang or fail then.
     """
 
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: Runs, pool: Pool) -> None:
         self._runs = runs
+        self._pool = pool
         self._loop = asyncio.get_running_loop()
 
     def check(self) -> None:
-        """Raise `UnavailableError` on another event loop."""
+        """Raise `UnavailableError` on another event loop, or in a forked child."""
+        self._pool.check_open()
         if asyncio.get_running_loop() is not self._loop:
             raise UnavailableError(
                 "the store belongs to the event loop that it was opened on, and this is another "
@@ -371,7 +373,7 @@ class AsyncSqlStore(_Observable, AsyncSqlRepositories):
 
     def __init__(self, engine: Engine) -> None:
         """A store on `engine`, which it closes."""
-        self._on_its_loop = _OnItsLoop(engine.session)
+        self._on_its_loop = _OnItsLoop(engine.session, engine.pool)
         super().__init__(engine.operations, self._on_its_loop)
         self.engine = engine
         self.migrator = engine.migrator
