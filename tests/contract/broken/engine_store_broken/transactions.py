@@ -241,13 +241,16 @@ def acknowledged_before_it_is_committed() -> None:
     @replace(f"{POOL}.release")
     def release(original: Any, pool: Any, connection: Any) -> None:
         def later() -> None:
-            connection.raw.execute("COMMIT")
-            original(pool, connection)
-            committed(pool).set()
+            try:
+                connection.raw.execute("COMMIT")
+                original(pool, connection)
+            finally:
+                committed(pool).set()
 
         if vars(connection).pop("promised", False):
             committed(pool).clear()
-            pool._owner = None
+            holder = pool.write_queue.holder
+            holder.owner = holder.thread = None  # neither the call nor its thread ends it
             threading.Timer(COMMIT_AFTER, later).start()
         else:
             original(pool, connection)
