@@ -176,12 +176,18 @@ DOCUMENTS: dict[str, Document | None] = {
 }
 
 
-def writes(document: Document | None) -> list[tuple[str, Callable[[Repositories], Any]]]:
-    """Each place of a document, and a call that writes it there."""
+def writes(
+    document: Document | None, *, wrapped: bool = False
+) -> list[tuple[str, Callable[[Repositories], Any]]]:
+    """Each place of a document, and a call that writes it there.
+
+    In the output of a workflow it may be `wrapped` in two levels, which do not count there.
+    """
     error = ErrorInfo("", None, document)
+    place, output = ("output.a.b", {"a": {"b": document}}) if wrapped else ("output", document)
     return [
         ("input", lambda s: s.workflows.upsert(workflow(input=document))),
-        ("output", lambda s: s.workflows.upsert(workflow(output=document))),
+        (place, lambda s: s.workflows.upsert(workflow(output=output))),
         ("error.details", lambda s: s.workflows.upsert(workflow(error=error))),
         ("input", lambda s: s.tasks.upsert(task(input=document))),
         ("output", lambda s: s.tasks.upsert(task(output=document))),
@@ -207,7 +213,7 @@ def test_a_document_comes_back_as_it_was_written(pair: Pair, name: str) -> None:
 def test_a_document_is_refused_with_the_same_error(pair: Pair, name: str) -> None:
     document, path = hostile.BAD_DOCUMENTS[name]
     before = pair.done(lambda s: s.workflows.create(workflow()))
-    for place, write in writes(document):
+    for place, write in writes(document, wrapped=name == "101 levels"):
         error = pair.refused(write)
         assert isinstance(error, InvalidValueError)
         assert error.path.partition(".")[2] == place + path

@@ -1,7 +1,7 @@
 """Exceptions from signal handlers: Ctrl-C, a soft time limit, an interrupt in a notebook.
 
 They may come between any two steps of a program. `INTERRUPTS` in the environment makes more of them
-than the usual run.
+than the usual run. The program is not measured: an interrupt of coverage itself leaves its lock held.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 PROGRAM = Path(__file__).with_name("interrupts.py")
 
