@@ -143,10 +143,9 @@ class ConnectionPool(Generic[C]):
 
     def release(self, connection: C) -> None:
         """Give a connection back."""
-        place = self._connections.index(connection)
-        if self._closed:
-            self._close(place)
-        self._free(place)
+        self._free(self._connections.index(connection))
+        if self._closed:  # looked at last: `close` may just have passed this one by
+            self._close_idle()
 
     def discard(self, connection: C) -> None:
         """Close a connection instead of giving it back."""
