@@ -80,17 +80,17 @@ class Session:
         """Run an operation that is one request, which it has made, and writes nothing."""
         if request.__class__ is not Call or request.statement.writes:
             check_reads(request, invocation)
-        dialect = self.dialect
-        pauses: Iterator[Pause] | None = None
-        while True:
-            try:
-                return finish(op, await self.pool.fetch(request))
-            except dialect.failures.errors as error:
-                pauses = dialect.retries.pauses() if pauses is None else pauses
-                pause = next(pauses, None) if dialect.may_retry(error, False) else None
-                if pause is None:
-                    dialect.failures.reraise(error)
-            await self.pool.sleep(pause.seconds)
+        try:
+            return finish(op, await self.pool.fetch(request))
+        except self.dialect.failures.errors as error:
+            if not self.dialect.may_retry(error, False):
+                self.dialect.failures.reraise(error)
+        return await self._retry(invocation, op, request, self._read)
+
+    async def _read(
+        self, op: Op[Any], request: Request, writes_once: Invocation | None = None
+    ) -> Any:
+        return finish(op, await self.pool.fetch(request))
 
     def _write_in_group(
         self, op: Op[Any], request: Request, writes_once: Invocation | None = None
