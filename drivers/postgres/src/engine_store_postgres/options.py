@@ -225,19 +225,23 @@ def _outside_options(service: str | None) -> str | None:
     It would not look there, as the driver gives options of its own.
     """
     environment = _environment()
-    service = service or environment.get("service") or ""
+    service = service or environment.get("service")
+    return (service and _of_service(service)) or environment.get("options")
+
+
+def _of_service(service: str) -> str | None:
+    """Return the `options` of a service, from the first file that has any."""
     folders = (os.environ.get("PGSYSCONFDIR"), "/etc/postgresql-common")
-    files = [
-        os.environ.get("PGSERVICEFILE") or Path.home() / ".pg_service.conf",
-        *(Path(folder, "pg_service.conf") for folder in folders if folder),
-    ]
-    for file in files if service else ():
+    # Not by Path.home, which raises for a user who has none.
+    own = os.environ.get("PGSERVICEFILE") or os.path.expanduser("~/.pg_service.conf")  # noqa: PTH111
+    files = [Path(own), *(Path(folder, "pg_service.conf") for folder in folders if folder)]
+    for file in files:
         services = ConfigParser(interpolation=None, strict=False)
         with suppress(OSError, ConfigParserError, UnicodeDecodeError):  # libpq reports it
             services.read(file, encoding="utf-8")
-            if services.has_section(service) and services[service].get("options"):
-                return services[service]["options"]
-    return environment.get("options")
+            if found := services.get(service, "options", fallback=None):
+                return found
+    return None
 
 
 def _without_own(url: str) -> str:
