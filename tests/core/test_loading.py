@@ -803,7 +803,7 @@ def test_an_empty_file_is_a_configuration(text: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def usual_recursion_limit() -> Iterator[None]:
-    """As many frames as Python allows; hypothesis raises the limit, for good."""
+    """Allow as many frames as Python does; hypothesis raises the limit, for good."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(1000)
     yield

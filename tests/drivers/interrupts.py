@@ -22,7 +22,7 @@ LONGEST = 0.0007 if URL.startswith("sqlite") else 0.003
 
 
 class Interrupt(Exception):
-    """As Celery's soft time limit: an ordinary exception, raised by a signal handler."""
+    """An ordinary exception from a signal handler, as Celery's soft time limit is."""
 
 
 class Interrupts:
@@ -79,7 +79,7 @@ def fail() -> None:
 
 
 def check() -> None:
-    """What was acknowledged is there, nobody is kept from writing, every connection is back."""
+    """Check that what was acknowledged is there, and that nobody is kept from writing."""
     global acknowledged
     if URL.startswith("sqlite"):  # another process is not refused for a moment
         with sqlite3.connect(URL.removeprefix("sqlite:///").partition("?")[0]) as other:
@@ -110,7 +110,7 @@ warnings.simplefilter("ignore")  # coroutines that were interrupted before they 
 random.seed(SEED)
 interrupts = Interrupts()
 kept: deque[Exception] = deque(maxlen=5)
-"""As a debugger, or pytest, keeps the last tracebacks, and with them what they refer to."""
+"""The last tracebacks, and with them what they refer to: a debugger keeps them, and pytest."""
 for number in range(COUNT):
     work = random.choice((read, look, write, transact, fail))
     try:

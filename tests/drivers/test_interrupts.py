@@ -1,7 +1,7 @@
 """Exceptions from signal handlers: Ctrl-C, a soft time limit, an interrupt in a notebook.
 
 They may come between any two steps of a program. `INTERRUPTS` in the environment makes more of them
-than the usual run. The program is not measured: an interrupt of coverage itself leaves its lock held.
+than the usual run. The program is not measured: coverage has a lock that an interrupt leaves held.
 """
 
 from __future__ import annotations

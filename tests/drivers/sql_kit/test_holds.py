@@ -1,4 +1,4 @@
-"""What a block holds is given back, also if an exception keeps `__exit__` from running."""
+"""Blocks give back what they hold, also if an exception keeps `__exit__` from running."""
 
 from __future__ import annotations
 

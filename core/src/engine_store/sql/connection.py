@@ -148,7 +148,7 @@ class BasePool(forks.Forkable, Generic[C]):
     it, `query` also asks the server, for a round trip, `off` trusts it."""
 
     broken_by: tuple[type[Exception], ...] = (Exception,)
-    """What looking at a broken connection raises."""
+    """The exceptions that a look at a broken connection raises."""
 
     probe = ""
     """The script that asks the server. An empty one is enough, if the library sends it."""

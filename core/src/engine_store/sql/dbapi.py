@@ -64,7 +64,7 @@ class DbapiConnection:
     """True if the server has said nothing since; a driver whose module tells says so itself."""
 
     errors: tuple[type[Exception], ...] = (Exception,)
-    """What the module raises, on a broken connection too."""
+    """The exceptions of the module, on a broken connection too."""
 
     pool: Any = None
     """The pool to which `release` gives it back."""

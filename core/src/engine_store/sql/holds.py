@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Self, overload
+from typing import Any, Self
 from weakref import ref
 
 
@@ -23,10 +23,6 @@ class _Exit:
     outlives the block if somebody keeps the traceback.
     """
 
-    @overload
-    def __get__(self, block: None, cls: type[Block]) -> Callable[..., None]: ...
-    @overload
-    def __get__(self, block: Block, cls: type[Block]) -> Callable[..., None]: ...
     def __get__(self, block: Block | None, cls: type[Block]) -> Callable[..., None]:
         if block is None:
             return _leave

@@ -140,7 +140,7 @@ class _Pool(BasePool[PostgresConnection]):
             await self._wait(self._pool.putconn(raw))
 
     def _renew(self) -> None:
-        """Begin a new pool of psycopg's, as an exception came in the middle of its accounts."""
+        """Do nothing: only signals come in the middle of the accounts of psycopg's pool."""
 
     def _none_was_free(self) -> UnavailableError:
         seconds, size = self.timeout, self.options.pool_max_size

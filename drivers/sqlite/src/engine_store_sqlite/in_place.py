@@ -1,4 +1,4 @@
-"""Whether the files of an open database are still those that its name leads to.
+"""The files of an open database, which are to stay where its name leads.
 
 SQLite goes on writing into a file that was deleted, moved or replaced, and nobody finds again what
 was acknowledged then (https://www.sqlite.org/howtocorrupt.html#_unlinking_or_renaming_a_database_file_while_in_use).
