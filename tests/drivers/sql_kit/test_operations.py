@@ -23,7 +23,7 @@ from engine_store.sql.operations import (
 from engine_store.sql.repositories import OperationSet, SqlRepositories
 from engine_store.sql.rows import Codec, Rows
 from engine_store.sql.statements import Queries, parse_statements
-from engine_store.sql.stores import SqlTransaction
+from engine_store.sql.transactions import SqlTransaction
 from engine_store_sqlite.driver import DIALECT
 
 OPERATIONS = {

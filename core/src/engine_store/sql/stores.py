@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -17,7 +17,6 @@ from engine_store.config import DatabaseConfig
 from engine_store.errors import (
     EngineStoreError,
     StoreClosedError,
-    TransactionClosedError,
     UnavailableError,
 )
 from engine_store.migrations import MigrationPlan, MigrationStatus, current_version
@@ -25,29 +24,16 @@ from engine_store.models import Health
 from engine_store.protocols import AsyncMigrator, Endpoint
 from engine_store.sql.blocking import run
 from engine_store.sql.connection import Pool
-from engine_store.sql.holds import Block
 from engine_store.sql.migrator import SqlMigrator
 from engine_store.sql.operation import Invocation
 from engine_store.sql.repositories import AsyncSqlRepositories, OperationSet, Runs, SqlRepositories
 from engine_store.sql.session import Session, TransactionSession
-
-
-class TransactionRuns(Runs, Protocol):
-    """A transaction that can run operations: see `session.TransactionSession`."""
-
-    async def begin(self, block: Block | None = None) -> None: ...
-
-    def forget(self) -> None: ...
-
-    async def commit(self) -> None: ...
-
-    async def rollback(self) -> None: ...
-
-    async def savepoint(self) -> int: ...
-
-    async def release_savepoint(self) -> None: ...
-
-    async def rollback_savepoint(self, depth: int) -> None: ...
+from engine_store.sql.transactions import (
+    AsyncSqlTransaction,
+    SqlTransaction,
+    TransactionBlock,
+    TransactionRuns,
+)
 
 
 class Engine(Protocol):
@@ -145,23 +131,6 @@ class SqlEngine:
         await self.pool.shield(self.pool.close())
 
 
-class _Level:
-    """A transaction or a savepoint, until `end`: runs operations in `session`."""
-
-    def __init__(self, session: TransactionRuns) -> None:
-        self.session = session
-        self.ended = False
-
-    def check_open(self) -> None:
-        """Raise `TransactionClosedError` after its end."""
-        if self.ended:
-            raise TransactionClosedError
-
-    def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
-        self.check_open()
-        return self.session.run(invocation)
-
-
 class _Observable:
     """`engine_store.protocols.Observable`, of a store of either side."""
 
@@ -177,83 +146,6 @@ class _Observable:
 
 
 # --- the synchronous side ------------------------------------------------------------------------
-
-
-class SqlTransaction(SqlRepositories):
-    """`engine_store.protocols.Transaction`."""
-
-    def __init__(self, operations: OperationSet, session: TransactionRuns) -> None:
-        """A transaction, or a savepoint of one, that has begun in `session`."""
-        self._level = _Level(session)
-        super().__init__(operations, self._level)
-
-    def transaction(self) -> AbstractContextManager[SqlTransaction]:
-        """Begin a savepoint: its failure undoes only itself."""
-        return _Savepoint(self._operations, self._level)
-
-    def end(self) -> None:
-        """Make every further operation raise `TransactionClosedError`."""
-        self._level.ended = True
-
-
-class _TransactionBlock(Block):
-    """What `SqlStore.transaction` returns: all writes or none, also after an interrupt."""
-
-    __slots__ = ("_engine", "_session", "_transaction")
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__()
-        self._engine = engine
-        self._session = engine.transaction(None, threading.get_ident)
-        self._transaction = SqlTransaction(engine.operations, self._session)
-
-    def __enter__(self) -> SqlTransaction:
-        run(self._session.begin(self))
-        return self._transaction
-
-    def leave(self, kind: type[BaseException] | None = None, *_: object) -> None:
-        try:
-            run(self._session.commit() if kind is None else self._session.rollback())
-        finally:
-            self._transaction.end()
-
-    def abandon(self) -> None:
-        self._transaction.end()
-        self._session.forget()
-        self._engine.pool.give_up(self)
-
-
-class _Savepoint(Block):
-    """What `SqlTransaction.transaction` returns."""
-
-    __slots__ = ("_depth", "_level", "_transaction")
-
-    def __init__(self, operations: OperationSet, level: _Level) -> None:
-        super().__init__()
-        self._level = level
-        self._transaction = SqlTransaction(operations, level.session)
-        self._depth = 0
-
-    def __enter__(self) -> SqlTransaction:
-        self._level.check_open()
-        self._depth = run(self._level.session.savepoint())
-        return self._transaction
-
-    def leave(self, kind: type[BaseException] | None = None, *_: object) -> None:
-        session = self._level.session
-        try:
-            run(
-                session.release_savepoint()
-                if kind is None
-                else session.rollback_savepoint(self._depth)
-            )
-        finally:
-            self._transaction.end()
-
-    def abandon(self) -> None:
-        self._transaction.end()
-        if self._depth:
-            run(self._level.session.rollback_savepoint(self._depth))
 
 
 class BlockingMigrator:
@@ -282,6 +174,8 @@ class BlockingMigrator:
 class SqlStore(_Observable, SqlRepositories):
     """`engine_store.protocols.Store`, on an engine whose pool blocks."""
 
+    engine: SqlEngine
+
     def __init__(self, engine: SqlEngine) -> None:
         """A store on `engine`, which it closes."""
         super().__init__(engine.operations, engine.session)
@@ -290,7 +184,8 @@ class SqlStore(_Observable, SqlRepositories):
 
     def transaction(self) -> AbstractContextManager[SqlTransaction]:
         """Begin a transaction: all writes or none."""
-        return _TransactionBlock(self.engine)
+        session = self.engine.transaction(None, threading.get_ident)
+        return TransactionBlock(self._operations, session)
 
     def health(self) -> Health:
         return run(self.engine.health())
@@ -306,39 +201,6 @@ class SqlStore(_Observable, SqlRepositories):
 
 
 # --- the asynchronous side -----------------------------------------------------------------------
-
-
-class AsyncSqlTransaction(AsyncSqlRepositories):
-    """`engine_store.protocols.AsyncTransaction`."""
-
-    def __init__(self, operations: OperationSet, session: TransactionRuns) -> None:
-        """A transaction, or a savepoint of one, that has begun in `session`."""
-        self._level = _Level(session)
-        super().__init__(operations, self._level)
-        # Savepoints are a stack: tasks that nest at the same time wait for each other.
-        self._nesting = asyncio.Lock()
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSqlTransaction]:
-        """Begin a savepoint: its failure undoes only itself."""
-        async with self._nesting:
-            self._level.check_open()
-            session = self._level.session
-            depth = await session.savepoint()
-            inner = AsyncSqlTransaction(self._operations, session)
-            try:
-                yield inner
-            except BaseException:
-                await session.rollback_savepoint(depth)
-                raise
-            else:
-                await session.release_savepoint()
-            finally:
-                inner.end()
-
-    def end(self) -> None:
-        """Make every further operation raise `TransactionClosedError`."""
-        self._level.ended = True
 
 
 class _OnItsLoop:

@@ -24,7 +24,6 @@ from engine_store.migrations import MigrationPlan, MigrationStatus
 from engine_store.models import Health
 from engine_store.sql.blocking import run
 from engine_store.sql.connection import BOUND_TO_LOOP, BlockingPool, Pool
-from engine_store.sql.holds import Block
 from engine_store.sql.loop_reads import LoopReads
 from engine_store.sql.migrator import SqlMigrator
 from engine_store.sql.operation import Invocation, Mode, Op, Request, drive_steps
@@ -230,11 +229,8 @@ class _ThreadedTransaction(_ThreadedSession):
         async with self._lock:
             return await self._engine.write(work)
 
-    async def begin(self, block: Block | None = None) -> None:
-        await self._in_thread(partial(self._session.begin, block))
-
-    def forget(self) -> None:
-        self._session.forget()
+    async def begin(self) -> None:
+        await self._in_thread(self._session.begin)
 
     async def commit(self) -> None:
         await self._in_thread(self._session.commit)

@@ -13,7 +13,7 @@ import attrs
 from engine_store.errors import StoreClosedError, UnavailableError
 from engine_store.models import User
 from engine_store.sql.operation import Mode
-from engine_store.sql.stores import AsyncSqlTransaction
+from engine_store.sql.transactions import AsyncSqlTransaction
 from engine_store_broken.mutant import mutant, replace
 from engine_store_sqlite import driver
 
