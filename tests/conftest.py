@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -44,6 +45,19 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that the test starts are not measured, which takes half the time of a short one."""
     for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], object]], None]:
+    """Waits for what a thread, or a server, is about to do; 30 seconds are taken as never."""
+
+    def wait_until(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+    return wait_until
 
 
 @pytest.fixture

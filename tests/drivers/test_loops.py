@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_each_call_says_that_the_store_is_not_this_loops(url: str, name: str) ->
 
 
 def test_closing_it_there_works_once_its_own_loop_is_closed(
-    url: str, postgres_admin: psycopg.Connection
+    url: str, postgres_admin: psycopg.Connection, wait_until: Callable[[Callable[[], object]], None]
 ) -> None:
     store = asyncio.run(opened(url))
 
@@ -71,8 +71,6 @@ def test_closing_it_there_works_once_its_own_loop_is_closed(
     asyncio.run(close())
     # One may have been in the making as the loop ended: it ends with its object.
     query = b"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'loops'"
-    deadline = time.monotonic() + 30
-    while postgres_admin.execute(query).fetchone() not in {(0,), (1,)}:
-        assert time.monotonic() < deadline
+    wait_until(lambda: postgres_admin.execute(query).fetchone() in {(0,), (1,)})
     with engine_store.open(url) as again:
         assert len(again.workflows.list().items) == 4

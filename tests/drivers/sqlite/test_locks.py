@@ -33,6 +33,7 @@ from engine_store_sqlite.dialect import MIGRATIONS
 
 PATIENCE = 30.0
 
+Wait = Callable[[Callable[[], object]], None]
 Writing = Callable[[Path], AbstractContextManager[Any]]
 
 
@@ -57,14 +58,6 @@ def unavailable(call: Callable[[], object]) -> tuple[UnavailableError, float]:
     return caught.value, time.monotonic() - started
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what another thread is about to do."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 # --- processes -----------------------------------------------------------------------------------
 
 
@@ -85,7 +78,11 @@ def test_a_write_waits_for_another_process_until_the_busy_time_out(
 
 
 def test_a_write_that_waits_goes_on_when_the_other_process_lets_go(
-    path: Path, store: Any, writing: Writing, thread: ThreadPoolExecutor
+    path: Path,
+    store: Any,
+    writing: Writing,
+    thread: ThreadPoolExecutor,
+    wait_until: Wait,
 ) -> None:
     with writing(path) as other:
         late = thread.submit(store.workflows.create, workflow("late"))
@@ -232,7 +229,10 @@ def test_a_read_waits_for_a_reader_and_gives_up_after_the_busy_time_out(impatien
 
 
 def test_a_read_that_waits_gets_the_reader_that_is_given_back(
-    path: Path, open_store: Callable[..., Any], thread: ThreadPoolExecutor
+    path: Path,
+    open_store: Callable[..., Any],
+    thread: ThreadPoolExecutor,
+    wait_until: Wait,
 ) -> None:
     store = open_store(path, readers=1)
     readers = store.engine.pool.read_pool
@@ -257,6 +257,7 @@ class Snatched(dict[int, object]):
 
 def test_a_thread_whose_connection_another_one_snatches_waits_on(
     thread: ThreadPoolExecutor,
+    wait_until: Wait,
 ) -> None:
     connection = SqliteConnection(sqlite3.connect(":memory:", check_same_thread=False))
     pool = ConnectionPool(lambda: connection, 1, PATIENCE, "busy")
@@ -311,7 +312,9 @@ def test_closing_does_not_wait_for_another_threads_transaction_which_cannot_go_o
 
 
 def test_who_waits_for_the_writer_learns_that_the_store_was_closed(
-    store: Any, thread: ThreadPoolExecutor
+    store: Any,
+    thread: ThreadPoolExecutor,
+    wait_until: Wait,
 ) -> None:
     begun, closed = threading.Event(), threading.Event()
 
@@ -334,7 +337,10 @@ def test_who_waits_for_the_writer_learns_that_the_store_was_closed(
 
 
 def test_who_waits_for_a_reader_learns_that_the_store_was_closed(
-    path: Path, open_store: Callable[..., Any], thread: ThreadPoolExecutor
+    path: Path,
+    open_store: Callable[..., Any],
+    thread: ThreadPoolExecutor,
+    wait_until: Wait,
 ) -> None:
     store = open_store(path, readers=1)
     readers = store.engine.pool.read_pool
