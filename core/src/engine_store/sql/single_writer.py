@@ -186,7 +186,6 @@ class SingleWriterPool(BasePool[D], Blocking):
             else:
                 group.end()
         finally:
-            queue.patience.resume()
             try:
                 self.release(connection)
             finally:
@@ -210,11 +209,8 @@ class SingleWriterPool(BasePool[D], Blocking):
         with self.hold() as hold:
             connection = self.acquire_writer(seconds, seconds, owner=hold)
             self.write_queue.patience.pause()
-            try:
-                with self.failures.translated():
-                    self.upkeep(connection)
-            finally:
-                self.write_queue.patience.resume()
+            with self.failures.translated():
+                self.upkeep(connection)
 
     def release(self, connection: D) -> None:
         """Take the connection that writes back, without a transaction, and hand it on."""

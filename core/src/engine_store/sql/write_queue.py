@@ -115,9 +115,13 @@ class WriteQueue:
     def _is_held(self) -> bool:
         """Return whether a member has the writer; settle what a lost one had."""
         if self.holder is not None and self.holder.is_lost:
-            self._settle()
+            self._end_turn()
             self.holder = None
         return self.holder is not None
+
+    def _end_turn(self) -> None:
+        self.patience.resume()  # who paused it may have been interrupted
+        self._settle()
 
     def _has_turn(self, member: Member) -> bool:
         with self._lock:
@@ -159,7 +163,7 @@ class WriteQueue:
         """Hand the writer on; or be forgotten, if the member waits or has left already."""
         with self._lock:
             if self.holder is member:
-                self._settle()
+                self._end_turn()
                 self._hand_on()
             elif not member.begun and not member.ended:
                 self._remove(member)

@@ -132,13 +132,11 @@ class PostgresConnection:
             # mode, where the answer to the next statement would be waited for in vain.
             if self.raw.pgconn.pipeline_status != PipelineStatus.OFF:
                 await self.close()
-            interrupt = error.__context__
-            if not isinstance(error, psycopg.OperationalError) or (
-                interrupt is None or isinstance(interrupt, psycopg.Error)
-            ):
+            hidden = error.__context__ if isinstance(error, psycopg.OperationalError) else None
+            if hidden is None or isinstance(hidden, psycopg.Error):
                 raise
             await self.close()
-            raise interrupt from interrupt.__cause__
+            raise hidden from hidden.__cause__
 
     async def _send(
         self, before: Sequence[str], calls: Sequence[Call], after: Sequence[str]
