@@ -126,7 +126,7 @@ def store(driver: str, request: pytest.FixtureRequest, calls: list[Call]) -> Ite
         yield store
 
 
-def use_everything(store: Store) -> None:
+def use_everything(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every operation, where it succeeds and where it is refused."""
     change = attrs.evolve
     year_1 = datetime(1, 1, 2, tzinfo=UTC)  # no state's `created_at`: such a write is refused
@@ -203,12 +203,15 @@ def use_everything(store: Store) -> None:
     store.workflows.purge(datetime(9999, 1, 1, tzinfo=UTC))
     store.workflows.create(workflow("w"))
     store.workflows.delete("w")
+    store.workflows.create(workflow("w"))
+    monkeypatch.setattr("engine_store.sql.operations.workflows.DELETED_AT_ONCE", -1)
+    store.workflows.delete("w")
 
 
 def test_every_statement_gets_exactly_what_it_binds(
-    driver: str, store: Store, calls: list[Call]
+    driver: str, store: Store, calls: list[Call], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_everything(store)
+    use_everything(store, monkeypatch)
     store.health()
     store.migrator.verify()
     store.migrator.down(0)

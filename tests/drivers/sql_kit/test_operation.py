@@ -184,7 +184,7 @@ class Recorder:
 
     def __init__(self, *, fail: bool = False) -> None:
         self.ran: list[object] = []
-        self.slept: list[float] = []
+        self.paused: list[Pause] = []
         self._fail = fail
 
     async def run(self, invocation: Invocation) -> object:
@@ -193,11 +193,11 @@ class Recorder:
             raise LookupError("not yet")
         return invocation.args[0] * 10
 
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
+    async def pause(self, pause: Pause) -> None:
+        self.paused.append(pause)
 
     def drive(self, make: Callable[[], Steps[Any]]) -> Any:
-        return run(drive_steps(make(), self.run, self.sleep))
+        return run(drive_steps(make(), self.run, self.pause))
 
 
 def test_a_method_gets_what_its_steps_return_and_none_for_a_pause() -> None:
@@ -210,7 +210,7 @@ def test_a_method_gets_what_its_steps_return_and_none_for_a_pause() -> None:
     recorder = Recorder()
     assert recorder.drive(make) == [10, None, 20]
     assert recorder.ran == [(1,), (2,)]
-    assert recorder.slept == [0.5]
+    assert recorder.paused == [Pause(0.5)]
 
 
 def test_a_method_may_catch_what_a_step_raises_and_go_on() -> None:
@@ -224,7 +224,7 @@ def test_a_method_may_catch_what_a_step_raises_and_go_on() -> None:
     recorder = Recorder(fail=True)
     assert recorder.drive(make) == 70
     assert recorder.ran == [(7,), (7,)]
-    assert recorder.slept == [0.25]
+    assert recorder.paused == [Pause(0.25)]
 
 
 def test_a_method_without_steps_is_its_result() -> None:
@@ -261,7 +261,7 @@ def test_a_method_is_closed_by_an_interruption_which_it_does_not_see(
         raise interruption
 
     with pytest.raises(interruption):
-        run(drive_steps(make(), interrupt, Recorder().sleep))
+        run(drive_steps(make(), interrupt, Recorder().pause))
     assert closed == ["closed"]
 
 

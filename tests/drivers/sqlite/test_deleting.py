@@ -123,13 +123,18 @@ def test_deleting_a_task_finds_its_children_by_an_index(writer: sqlite3.Connecti
 
 @pytest.mark.parametrize(
     ("statement", "table"),
-    [("delete_workflow", "tasks"), ("delete_workflows", "tasks"), ("delete_user", "api_keys")],
+    [
+        ("delete_small_workflow", "tasks"),
+        ("remove_tasks", "tasks"),
+        ("remove_workflows", "tasks"),
+        ("delete_user", "api_keys"),
+    ],
 )
 def test_deleting_finds_what_refers_to_it_by_an_index(
     writer: sqlite3.Connection, statement: str, table: str
 ) -> None:
     query = QUERIES.all()[statement]
-    parameters = dict.fromkeys(query.parameters, "x")
+    parameters = dict.fromkeys([*query.parameters, *query.optional], "x")
     plan = writer.execute(f"EXPLAIN QUERY PLAN {query.text(parameters)}", parameters)
     found = [step for *_, step in plan]
     assert any(step.startswith(f"SEARCH {table} USING") for step in found), found

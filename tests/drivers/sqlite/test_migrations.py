@@ -144,37 +144,28 @@ def test_a_step_that_is_not_there_is_refused(store: Store, target: int) -> None:
     assert store.health().schema_version == NEWEST
 
 
+@pytest.mark.parametrize("version", range(NEWEST - 1, 0, -1))
 def test_data_written_before_a_step_is_read_after_it(
-    path: Path, store: Store, bare: Connect
+    path: Path, store: Store, bare: Connect, version: int
 ) -> None:
-    store.migrator.down(0)
-
-    store.migrator.up(1)
     ann = store.users.create(user("ann"))
     key = store.api_keys.create(api_key("k"))
-    store.migrator.up(2)
     state = store.workflows.create(full_workflow())
-    assert store.users.get("ann") == ann
-    assert store.api_keys.get("k") == key
-    store.migrator.up(3)
-    task = store.tasks.create(full_task())
-    assert store.users.get("ann") == ann
-    assert store.workflows.get("w") == state
-    assert store.tasks.get("t") == task
+    store.tasks.create(full_task())
+    store.tasks.create(attrs.evolve(full_task("c"), parent_state_id="t"))
+    tasks = store.tasks.tree("t")
 
-    tasks = [task, store.tasks.create(attrs.evolve(full_task("c"), parent_state_id="t"))]
-    for move, version in ((store.migrator.up, 4), (store.migrator.down, 3)):
-        move(version)
-        assert store.workflows.get("w") == state
-        assert store.tasks.tree("t") == tuple(tasks)
-        assert bare(path).execute("PRAGMA foreign_key_check").fetchall() == []
-        new = attrs.evolve(full_task(f"at {version}"), parent_state_id="t")
-        tasks.append(store.tasks.create(new))
-    store.migrator.down(2)
-    assert store.workflows.get("w") == state
-    store.migrator.down(1)
+    store.migrator.down(version)
+    assert bare(path).execute("PRAGMA foreign_key_check").fetchall() == []
+    store.migrator.up()
+
     assert store.users.get("ann") == ann
     assert store.api_keys.get("k") == key
+    assert bare(path).execute("PRAGMA foreign_key_check").fetchall() == []
+    if version >= 2:
+        assert store.workflows.get("w") == state
+    if version >= 3:
+        assert store.tasks.tree("t") == tasks
 
 
 # --- plan and status -----------------------------------------------------------------------------

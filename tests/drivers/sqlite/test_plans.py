@@ -96,11 +96,12 @@ def test_what_is_no_list_looks_up_rows_by_index_and_never_walks_one(
     database: sqlite3.Connection, name: str
 ) -> None:
     statement = STATEMENTS[name]
-    own = ("CONSTANT", "json_each", "tree", "found")  # what a statement makes itself
+    own = ("CONSTANT", "json_each", "tree", "found", "counted", "(subquery")  # made by itself
+    few = "workflows USING INDEX workflows_deleted"  # and they are removed at once
     for parameters in variants(statement):
         for step in plan(database, statement.text(parameters), parameters):
             verb, _, rest = step.partition(" ")
-            assert verb != "SCAN" or rest.split()[0] in own, step
+            assert verb != "SCAN" or rest.startswith(own) or few in rest, step
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,8 @@ def test_what_is_no_list_looks_up_rows_by_index_and_never_walks_one(
         ("list_tasks", ["limit"]),
         ("list_tasks", ["limit", "task_id", "action_id", "execution_type", "after_id"]),
         ("list_tasks", ["limit", "parent_state_id"]),
+        ("list_tasks", ["limit", "workflow_exec_id"]),
+        ("list_tasks", ["limit", "workflow_exec_id", "after_id"]),
         ("list_tasks", ["limit", "agent_id", "after_id"]),
         ("list_tasks", ["limit", "tool_id", "after_id"]),
         ("latest_workflow", []),
@@ -238,7 +241,7 @@ def crowd() -> Iterator[sqlite3.Connection]:
 def fill(connection: sqlite3.Connection, start: int, end: int) -> None:
     """Workflows with a root task and nine children each, in three statuses."""
     connection.executemany(
-        "INSERT INTO workflows VALUES (?, 'report', ?, null, null, null, '[]', 1, ?, ?)",
+        "INSERT INTO workflows VALUES (?, 'report', ?, null, null, null, '[]', 1, ?, ?, 0)",
         [
             (f"w{n:05}", ("SUCCESS", "FAILED", "RUNNING")[n % 3], time(n), time(n))
             for n in range(start, end)

@@ -15,10 +15,11 @@ from engine_store.errors import (
     AlreadyBootstrappedError,
     EmailExistsError,
     EngineStoreError,
+    NotFoundError,
     StatusConflictError,
     UnavailableError,
 )
-from engine_store.models import Role, Status, UsageEntry, UsageSummary
+from engine_store.models import PurgeReport, Role, Status, UsageEntry, UsageSummary
 from engine_store.protocols import Repositories, Store, Transaction
 from engine_store.rules.entities import BY_MODEL
 from engine_store_contracts.clock import START, ManualClock
@@ -37,6 +38,7 @@ from engine_store_contracts.suite.samples import (
     METERED,
     VERSIONED,
     Kind,
+    child,
     each,
     increment,
     task,
@@ -328,3 +330,46 @@ class ConcurrencyCases(ContractCase):
         assert sum(report.tasks for report in reports) == 20
         assert store.workflows.list().items == ()
         assert store.tasks.list().items == ()
+
+    @clause("5.6")
+    @pytest.mark.parametrize("how", ["delete", "purge"])
+    def test_of_an_execution_that_is_being_deleted_nobody_reads_a_part(
+        self, store: Store, clock: ManualClock, how: str
+    ) -> None:
+        tasks = 1_500
+        with store.transaction() as tx:
+            tx.workflows.create(workflow(status=Status.SUCCESS))
+            tx.tasks.create(task("root"))
+            for number in range(tasks - 1):
+                tx.tasks.create(child(f"t{number}", "root"))
+        reads: list[Callable[[], int]] = [
+            lambda: len(store.tasks.in_workflow("w")),
+            lambda: len(store.tasks.children("root")) + 1,
+            lambda: store.tasks.progress("root").total + 1,
+            lambda: len(store.tasks.tree("root")),
+            lambda: len(store.workflows.get("w", with_tasks=True).tasks),
+        ]
+        begun = Event()
+
+        def sizes(read: Callable[[], int]) -> list[int]:
+            found: list[int] = []
+            while not found or found[-1] > 1:
+                try:
+                    found.append(read())
+                except NotFoundError:
+                    found.append(0)
+                begun.set()
+            return found
+
+        with Threads() as threads:
+            seen = [threads.submit(sizes, read) for read in reads]
+            begun.wait(PATIENCE.seconds)
+            if how == "delete":
+                store.workflows.delete("w")
+            else:
+                assert_same(store.workflows.purge(clock.tick()), PurgeReport(1, tasks, False))
+            found = [each.result(PATIENCE.seconds) for each in seen]
+        assert [set(each) - {tasks, 0, 1} for each in found] == [set()] * len(reads)
+        assert store.tasks.list().items == ()
+        store.workflows.create(workflow())
+        assert store.tasks.in_workflow("w") == {}

@@ -123,7 +123,7 @@ class MigrationCases(ContractCase, needs=("migrations", "reopen"), fresh=True):
         for step in range(1, newest + 1):
             store.migrator.up(step)
             written |= write_what_can_be(store, step)
-            assert_same(read_what_can_be(store, written), written)
+        assert_same(read_what_can_be(store, written), written)
         assert {kind for kind, _ in written} == {kind.name for kind in KINDS}
 
     @clause("8.3")

@@ -226,7 +226,11 @@ class WorkflowRepository(Protocol):
         """
 
     def delete(self, workflow_exec_id: str) -> None:
-        """Delete the execution and its tasks (5.6). Raises `WorkflowNotFoundError`."""
+        """Delete the execution and its tasks (5.6). Raises `WorkflowNotFoundError`.
+
+        All of it is gone for who reads, at once. A large one is removed in several transactions,
+        so that other writers get their turn; inside a transaction, in that one.
+        """
 
     def purge(
         self,
@@ -238,8 +242,9 @@ class WorkflowRepository(Protocol):
     ) -> PurgeReport:
         """Delete executions last written before `older_than`, with their tasks (5.6).
 
-        Deletes only terminal ones unless `statuses` says otherwise. Works in batches of at most
-        `batch_size`; outside a transaction, each batch is one. `dry_run` only counts.
+        Deletes only terminal ones unless `statuses` says otherwise, `batch_size` at a time, and
+        removes what an interrupted `delete` or `purge` left. Outside a transaction, progress is
+        kept, and other writers get their turn. `dry_run` only counts.
         """
 
 

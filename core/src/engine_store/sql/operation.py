@@ -99,6 +99,8 @@ class Pause(NamedTuple):
     """Seconds to wait, as yielded by a method made of steps."""
 
     seconds: float
+    for_others: bool = False
+    """True: to let others write. Inside a transaction, whose end they wait for, it is left out."""
 
 
 Steps: TypeAlias = Generator[Invocation | Pause, Any, T]
@@ -191,14 +193,14 @@ async def drive(
 async def drive_steps(
     steps: Steps[T],
     run: Callable[[Invocation], Awaitable[Any]],
-    sleep: Callable[[float], Awaitable[None]],
+    pause: Callable[[Pause], Awaitable[None]],
 ) -> T:
-    """Run a method made of steps to its end: `run` runs its operations, `sleep` its pauses."""
+    """Run a method made of steps to its end: `run` runs its operations, `pause` waits."""
     try:
         action = next(steps)
         while True:
             try:
-                answer = await (sleep(action.seconds) if isinstance(action, Pause) else run(action))
+                answer = await (pause(action) if isinstance(action, Pause) else run(action))
             except Exception as exc:  # noqa: BLE001 - it is for the method to catch
                 action = steps.throw(exc)
             else:

@@ -53,8 +53,12 @@ class Session:
     def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
         """Run an operation, or a method made of steps, to its end."""
         if invocation.mode is Mode.STEPS:
-            return drive_steps(invocation.start(), self.attempt, self.pool.sleep)
+            return drive_steps(invocation.start(), self.attempt, self.pause)
         return self.attempt(invocation)
+
+    async def pause(self, pause: Pause) -> None:
+        """Wait between two steps."""
+        await self.pool.sleep(pause.seconds)
 
     async def attempt(self, invocation: Invocation) -> Any:
         """Run one operation. It checks its arguments before a connection is acquired."""
@@ -154,7 +158,9 @@ class Session:
                 return await run(op, request, writes_once)
             except LostRace as lost:
                 error = UnavailableError(
-                    f"{dialect.failures.product}: other writers were faster every time; try again"
+                    f"{dialect.failures.product}: other writers were faster every time, or the id "
+                    "is one of an execution whose deletion was interrupted; try again, or let "
+                    "`purge` end that"
                 )
                 error.__cause__ = lost
             except dialect.failures.errors as failed:
@@ -328,6 +334,10 @@ class TransactionSession(Session):
     def _is_lost(self, connection: Connection) -> bool:
         """Return whether what was done is gone: a statement now would begin something else."""
         return self._lost or not (self._nothing_was_sent or connection.in_transaction)
+
+    async def pause(self, pause: Pause) -> None:
+        if not pause.for_others:
+            await super().pause(pause)
 
     async def attempt(self, invocation: Invocation) -> Any:
         """Run one operation on the transaction's connection."""

@@ -26,7 +26,7 @@ from engine_store.sql.blocking import run
 from engine_store.sql.connection import BOUND_TO_LOOP, BlockingPool, Pool
 from engine_store.sql.loop_reads import LoopReads
 from engine_store.sql.migrator import SqlMigrator
-from engine_store.sql.operation import Invocation, Mode, Op, Request, drive_steps
+from engine_store.sql.operation import Invocation, Mode, Op, Pause, Request, drive_steps
 from engine_store.sql.session import Session, TransactionSession
 from engine_store.sql.single_writer import SingleWriterPool
 from engine_store.sql.statements import Call, Result
@@ -177,8 +177,11 @@ class _ThreadedSession:
 
     def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
         if invocation.mode is Mode.STEPS:
-            return drive_steps(invocation.start(), self.attempt, asyncio.sleep)
+            return drive_steps(invocation.start(), self.attempt, self.pause)
         return self.attempt(invocation)
+
+    async def pause(self, pause: Pause) -> None:
+        await asyncio.sleep(pause.seconds)
 
     async def attempt(self, invocation: Invocation) -> Any:
         engine, session = self._engine, self._engine.blocking.session
@@ -221,6 +224,10 @@ class _ThreadedTransaction(_ThreadedSession):
         super().__init__(engine)
         self._session = session
         self._lock = lock
+
+    async def pause(self, pause: Pause) -> None:
+        if not pause.for_others:
+            await super().pause(pause)
 
     async def attempt(self, invocation: Invocation) -> Any:
         return await self._in_thread(lambda: self._session.attempt(invocation))

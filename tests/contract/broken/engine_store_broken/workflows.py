@@ -160,9 +160,8 @@ def timed_out_counts_as_success() -> None:
 @mutant("5.5", base="sqlite")
 def superseded_roots_count() -> None:
     """Of several executions of a root task the first one decides."""
-    statement = "latest_tasks_and_roots"
-    rewrite(statement, "AND later.parent_state_id IS NULL", "AND later.parent_state_id = ''")
-    rewrite(statement, "ORDER BY created_at, task_exec_id", "ORDER BY created_at DESC")
+    of_roots = "        SELECT rowid AS row_id, {}(created_at || task_exec_id)"
+    rewrite("latest_tasks_and_roots", of_roots.format("max"), of_roots.format("min"))
 
 
 @mutant("5.5", base="memory")
@@ -192,13 +191,13 @@ def delete_leaves_the_tasks() -> None:
 
 
 @mutant("5.6", base="sqlite")
-def a_write_of_two_statements() -> None:
-    """The tasks go by a statement after the workflow's: a crash in between leaves them."""
-
-    @replace(f"{OPERATIONS}.delete")
-    def delete(original: Any, workflows: Any, key: str) -> Any:
-        yield from original(workflows, key)
-        yield workflows._q.delete_workflows(workflow_exec_ids=workflows._rows.collection([key]))
+def what_is_being_deleted_is_read() -> None:
+    """A large execution is removed in batches, and its tasks are read until they are gone."""
+    hidden = (
+        "workflow_exec_id NOT IN (SELECT workflow_exec_id FROM main.workflows WHERE is_deleted)"
+    )
+    for name in ("latest_tasks", "list_tasks", "count_children", "task_tree"):
+        rewrite(name, hidden, "true")
 
 
 @mutant("5.6", base="sqlite")
@@ -223,7 +222,8 @@ def purge_stops_behind_one_batch() -> None:
             return (yield from original(workflows, older_than, **given))
         rows = workflows._rows
         chosen = rows.time(older_than), rows.collection(statuses), size
-        return PurgeReport(*(yield step(workflows._purge_batch, *chosen)), dry_run=False)
+        yield step(workflows._mark_purgeable, *chosen)
+        return PurgeReport(*(yield from workflows._remove_deleted()), dry_run=False)
 
 
 @mutant("5.6", base="sqlite")

@@ -20,10 +20,12 @@ from engine_store.models import (
 from engine_store.rules.checks import PURGED_BY_DEFAULT, check_purge
 from engine_store.rules.entities import TASK, WORKFLOW
 from engine_store.rules.outcomes import Transform, completed
+from engine_store.sql.batches import BatchSize
 from engine_store.sql.operation import (
     Last,
     LostRace,
     Op,
+    Pause,
     Steps,
     lock,
     read,
@@ -37,6 +39,9 @@ from engine_store.sql.operations.base import Bindings, StateOperations
 from engine_store.sql.rows import workflow_with_tasks
 from engine_store.sql.statements import Call
 from engine_store.values import check_choice, check_choices, check_id, check_int, check_optional_id
+
+DELETED_AT_ONCE = 1_000
+"""An execution of no more tasks is deleted by one statement, which takes some 20 ms."""
 
 
 class WorkflowOperations(StateOperations[WorkflowState]):
@@ -184,11 +189,14 @@ class WorkflowOperations(StateOperations[WorkflowState]):
             raise VersionConflictError(WORKFLOW.label, workflow_exec_id, state.version, actual)
         return attrs.evolve(self._decode(written), tasks=tasks)
 
-    @unbounded
-    @write
-    def delete(self, workflow_exec_id: str) -> Op[None]:
+    @steps
+    def delete(self, workflow_exec_id: str) -> Steps[None]:
         check_id(workflow_exec_id, "workflow_exec_id")
-        if (yield self._q.delete_workflow(workflow_exec_id=workflow_exec_id)) is None:
+        if (yield step(self._delete_small, workflow_exec_id)):
+            return
+        found = yield step(self._mark_deleted, workflow_exec_id)
+        yield from self._remove_deleted(workflow_exec_id)
+        if not found:
             raise WorkflowNotFoundError(workflow_exec_id)
 
     @steps
@@ -207,12 +215,25 @@ class WorkflowOperations(StateOperations[WorkflowState]):
         if dry_run:
             workflows, tasks = yield step(self._count_purgeable, *chosen)
             return PurgeReport(workflows, tasks, dry_run=True)
-        deleted = (0, 0)
+        workflows, tasks = 0, 0
         while True:
-            workflows, tasks = yield step(self._purge_batch, *chosen, batch_size)
-            deleted = (deleted[0] + workflows, deleted[1] + tasks)
-            if workflows < batch_size:
-                return PurgeReport(*deleted, dry_run=False)
+            marked: int = yield step(self._mark_purgeable, *chosen, batch_size)
+            removed = yield from self._remove_deleted()
+            workflows, tasks = workflows + removed[0], tasks + removed[1]
+            if marked < batch_size:
+                return PurgeReport(workflows, tasks, dry_run=False)
+
+    def _remove_deleted(self, workflow_exec_id: str | None = None) -> Steps[tuple[int, int]]:
+        """Remove what is left of deleted workflows, in batches; count workflows and tasks."""
+        size = BatchSize()
+        workflows, tasks = 0, 0
+        while True:
+            with size.measured() as rows:
+                removed = yield step(self._remove_batch, workflow_exec_id, rows)
+            workflows, tasks = workflows + removed[0], tasks + removed[1]
+            if removed == (0, 0):
+                return workflows, tasks
+            yield Pause(min(size.last, size.SHORT), for_others=True)
 
     @unbounded
     @read
@@ -221,19 +242,41 @@ class WorkflowOperations(StateOperations[WorkflowState]):
         return workflows, tasks
 
     @unbounded
-    @transact
-    def _purge_batch(self, older_than: object, statuses: object, limit: int) -> Op[tuple[int, int]]:
-        rows = yield self._q.lock_purgeable(older_than=older_than, statuses=statuses, limit=limit)
-        if not rows:
-            return 0, 0
-        ids = self._rows.collection([workflow_exec_id for (workflow_exec_id,) in rows])
-        tasks, _ = yield Last(
-            (
-                self._q.count_tasks_of(workflow_exec_ids=ids),
-                self._q.delete_workflows(workflow_exec_ids=ids),
-            )
+    @write
+    def _delete_small(self, workflow_exec_id: str) -> Op[bool]:
+        """Delete a workflow at once; return False if it is missing or has too many tasks."""
+        row = yield self._q.delete_small_workflow(
+            workflow_exec_id=workflow_exec_id, limit=DELETED_AT_ONCE
         )
-        return len(rows), tasks[0]
+        return row is not None
+
+    @transact
+    def _mark_deleted(self, workflow_exec_id: str) -> Op[bool]:
+        """Delete a workflow for all who read; what is left to do is `_remove_deleted`."""
+        if (yield self._q.lock_workflow_key(workflow_exec_id=workflow_exec_id)) is None:
+            return False
+        ids = self._rows.collection([workflow_exec_id])
+        yield Last(self._q.mark_deleted(workflow_exec_ids=ids))
+        return True
+
+    @unbounded
+    @transact
+    def _mark_purgeable(self, older_than: object, statuses: object, limit: int) -> Op[int]:
+        rows = yield self._q.lock_purgeable(older_than=older_than, statuses=statuses, limit=limit)
+        if rows:
+            ids = self._rows.collection([workflow_exec_id for (workflow_exec_id,) in rows])
+            yield Last(self._q.mark_deleted(workflow_exec_ids=ids))
+        return len(rows)
+
+    @unbounded
+    @transact
+    def _remove_batch(self, workflow_exec_id: str | None, limit: int) -> Op[tuple[int, int]]:
+        of = {"workflow_exec_id": workflow_exec_id}
+        tasks = yield self._q.remove_tasks(**of, limit=limit)
+        if len(tasks) == limit:
+            return 0, len(tasks)
+        workflows = yield Last(self._q.remove_workflows(**of))
+        return len(workflows), len(tasks)
 
     def _with_tasks(self, workflow_exec_id: str) -> Op[WorkflowState]:
         rows = yield self._q.get_workflow_with_tasks(workflow_exec_id=workflow_exec_id)

@@ -32,3 +32,7 @@ workflows
 
 -- fragment: tasks_by_id
 tasks
+
+-- fragment: is_there
+-- A task of a deleted workflow is gone for everyone but those who remove it.
+workflow_exec_id NOT IN (SELECT workflow_exec_id FROM {schema}.workflows WHERE is_deleted)

@@ -20,6 +20,7 @@ NOT EXISTS (
 SELECT {task_columns}
 FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
+  AND {is_there}
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
 
 -- name: lock_task :one
@@ -27,6 +28,7 @@ WHERE task_exec_id = :task_exec_id
 SELECT {task_columns}
 FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
+  AND {is_there}
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
 {for_update}
 
@@ -35,13 +37,14 @@ WHERE task_exec_id = :task_exec_id
 SELECT "usage"
 FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
+  AND {is_there}
 
 -- name: list_tasks :many
 -- Lists tasks by created_at, task_exec_id, after (:after_created_at, :after_id). The limit is one
 -- more than the page; without it, all.
 SELECT {task_columns}
 FROM {schema}.tasks
-WHERE true
+WHERE {is_there}
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
   AND status {in_statuses} --? statuses
   AND task_exec_id {in_task_exec_ids} --? task_exec_ids
@@ -83,6 +86,7 @@ SET task_id = :task_id,
     version = version + 1,
     updated_at = {greatest}(updated_at, :now)
 WHERE task_exec_id = :task_exec_id
+  AND {is_there}
   AND workflow_exec_id = :workflow_exec_id
   AND version = :version
   AND parent_state_id {is_same_as} :parent_state_id
@@ -101,6 +105,7 @@ WHERE task_exec_id = :task_exec_id
 SELECT "usage"
 FROM {schema}.tasks
 WHERE task_exec_id = :task_exec_id
+  AND {is_there}
 {for_no_key_update}
 
 -- name: set_task_usage! :one
@@ -117,6 +122,7 @@ WHERE task_exec_id = :task_exec_id
 SELECT {task_columns}
 FROM {schema}.tasks
 WHERE parent_state_id = :parent_state_id
+  AND {is_there}
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
   AND task_id = :task_id
 ORDER BY created_at DESC, task_exec_id DESC
@@ -128,6 +134,7 @@ LIMIT 1
 SELECT task_id, output
 FROM {schema}.tasks
 WHERE parent_state_id = :parent_state_id
+  AND {is_there}
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
   AND output IS NOT NULL
 ORDER BY created_at, task_exec_id
@@ -138,6 +145,7 @@ ORDER BY created_at, task_exec_id
 SELECT status, count(*)
 FROM {schema}.tasks
 WHERE parent_state_id = :parent_state_id
+  AND {is_there}
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
 GROUP BY status
 
@@ -146,6 +154,7 @@ GROUP BY status
 SELECT {task_columns}
 FROM {schema}.tasks
 WHERE workflow_exec_id = :workflow_exec_id
+  AND {is_there}
   AND {is_latest}
 ORDER BY created_at, task_exec_id
 

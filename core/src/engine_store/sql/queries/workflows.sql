@@ -12,6 +12,7 @@ RETURNING {workflow_columns}
 SELECT {workflow_columns}
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
+  AND NOT is_deleted
 
 -- name: lock_workflow :one
 -- Reads what is committed, and holds the row until the transaction ends; also against a new task
@@ -19,6 +20,7 @@ WHERE workflow_exec_id = :workflow_exec_id
 SELECT {workflow_columns}
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
+  AND NOT is_deleted
 {for_update}
 
 -- name: get_workflow_with_tasks :many
@@ -30,6 +32,7 @@ SELECT
   output, error, "usage", version, created_at, updated_at
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
+  AND NOT is_deleted
 UNION ALL
 SELECT {task_columns}
 FROM {schema}.tasks
@@ -41,7 +44,7 @@ WHERE workflow_exec_id = :workflow_exec_id
 -- :before_id). The limit is one more than the page.
 SELECT {workflow_columns}
 FROM {schema}.workflows
-WHERE true
+WHERE NOT is_deleted
   AND workflow_id = :workflow_id --? workflow_id
   AND status {in_statuses} --? statuses
   AND workflow_exec_id {in_workflow_exec_ids} --? workflow_exec_ids
@@ -58,6 +61,7 @@ LIMIT :limit
 SELECT {workflow_columns}
 FROM {schema}.workflows
 WHERE workflow_id = :workflow_id
+  AND NOT is_deleted
   AND EXISTS ( --? by_task
     SELECT 1 --? by_task
     FROM {schema}.tasks --? by_task
@@ -89,6 +93,7 @@ SET status = :status,
     updated_at = {greatest}(updated_at, :now)
 WHERE workflow_exec_id = :workflow_exec_id
   AND version = :version
+  AND NOT is_deleted
   AND workflow_id = :workflow_id
   AND created_at = :created_at --? created_at
 {return_workflow}
@@ -107,6 +112,7 @@ SET status = excluded.status,
     version = stored.version + 1,
     updated_at = {greatest}(stored.updated_at, excluded.updated_at)
 WHERE stored.workflow_id = excluded.workflow_id
+  AND NOT stored.is_deleted
   AND stored.created_at = :created_at --? created_at
 RETURNING {workflow_columns}
 
@@ -118,6 +124,7 @@ SET status = :status,
     version = version + 1,
     updated_at = {greatest}(updated_at, :now)
 WHERE workflow_exec_id = :workflow_exec_id
+  AND NOT is_deleted
   AND version = :expected_version --? expected_version
   AND status {in_expected_statuses} --? expected_statuses
 {return_workflow}
@@ -127,6 +134,7 @@ WHERE workflow_exec_id = :workflow_exec_id
 SELECT "usage"
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
+  AND NOT is_deleted
 {for_no_key_update}
 
 -- name: set_workflow_usage! :one
@@ -138,12 +146,30 @@ SET "usage" = :usage,
 WHERE workflow_exec_id = :workflow_exec_id
 {return_workflow}
 
--- name: delete_workflow! :one
--- Deletes a workflow and its tasks, however deep and however many, here by the foreign key. No
--- row: it is missing.
+-- name: delete_small_workflow! :one
+-- Deletes a workflow of at most `limit` tasks, and them, by the foreign key. No row: it is missing,
+-- or has more.
 DELETE FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
+  AND NOT is_deleted
+  AND (
+    SELECT count(*)
+    FROM (
+      SELECT 1
+      FROM {schema}.tasks
+      WHERE workflow_exec_id = :workflow_exec_id
+      LIMIT :limit + 1
+    ) AS counted
+  ) <= :limit
 RETURNING workflow_exec_id
+
+-- name: lock_workflow_key :one
+-- Holds the row, also against a new task of the workflow. No row: it is missing.
+SELECT workflow_exec_id
+FROM {schema}.workflows
+WHERE workflow_exec_id = :workflow_exec_id
+  AND NOT is_deleted
+{for_update}
 
 -- name: lock_purgeable :many
 -- Holds the next batch, longest untouched first. It may leave out rows that others hold.
@@ -151,9 +177,34 @@ SELECT workflow_exec_id
 FROM {schema}.workflows
 WHERE status {in_statuses}
   AND updated_at < :older_than
+  AND NOT is_deleted
 ORDER BY updated_at, workflow_exec_id
 LIMIT :limit
 {for_update_skip_locked}
+
+-- name: mark_deleted! :none
+-- Hides workflows that are held, and their tasks, from every statement but those that remove them.
+UPDATE {schema}.workflows
+SET is_deleted = true
+WHERE workflow_exec_id {in_workflow_exec_ids}
+
+-- name: remove_tasks! :many
+-- Removes some `limit` tasks of deleted workflows, or of one of them; children not after parents,
+-- if the database asks for that. Fewer rows than that: those of some workflow are all gone.
+-- takes: limit, workflow_exec_id?
+-- gives: task_exec_id
+
+-- name: remove_workflows! :many
+-- Removes the deleted workflows, or the one of them, whose tasks are all gone.
+DELETE FROM {schema}.workflows
+WHERE is_deleted
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+  AND NOT EXISTS (
+    SELECT 1
+    FROM {schema}.tasks
+    WHERE tasks.workflow_exec_id = workflows.workflow_exec_id
+  )
+RETURNING workflow_exec_id
 
 -- name: count_purgeable :one
 -- Counts what `purge` would delete.
@@ -163,15 +214,4 @@ FROM {schema}.workflows
 LEFT JOIN {schema}.tasks USING (workflow_exec_id)
 WHERE workflows.status {in_statuses}
   AND workflows.updated_at < :older_than
-
--- name: count_tasks_of :one
--- Counts the tasks of workflows.
--- gives: tasks
-SELECT count(*)
-FROM {schema}.tasks
-WHERE workflow_exec_id {in_workflow_exec_ids}
-
--- name: delete_workflows! :none
--- Deletes workflows and their tasks.
-DELETE FROM {schema}.workflows
-WHERE workflow_exec_id {in_workflow_exec_ids}
+  AND NOT workflows.is_deleted

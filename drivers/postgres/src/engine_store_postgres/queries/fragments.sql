@@ -12,3 +12,9 @@ FOR NO KEY UPDATE
 
 -- fragment: in_workflow_exec_ids
 = ANY (:workflow_exec_ids::text[])
+
+-- fragment: is_there
+-- An array, looked up once: an anti-join would give up the order of an index.
+workflow_exec_id <> ALL (
+  ARRAY(SELECT workflow_exec_id FROM {schema}.workflows WHERE is_deleted)
+)

@@ -8,6 +8,7 @@
 -- between this look and the foreign keys', nor can a parent, which goes with it alone.
 FROM {schema}.workflows AS whole
 WHERE whole.workflow_exec_id = :workflow_exec_id
+  AND NOT whole.is_deleted
   AND (
     :parent_state_id::text IS NULL
     OR EXISTS (
@@ -26,7 +27,7 @@ FROM (SELECT DISTINCT unnest(:statuses::text[])) AS wanted (status) --? statuses
 CROSS JOIN LATERAL ( --? statuses
 SELECT {task_columns}
 FROM {schema}.tasks
-WHERE true
+WHERE {is_there}
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
   AND tasks.status = wanted.status --? statuses
   AND task_exec_id {in_task_exec_ids} --? task_exec_ids
@@ -83,15 +84,20 @@ WHERE stored.parent_state_id IS NOT DISTINCT FROM excluded.parent_state_id
   AND stored.created_at = :created_at --? created_at
 RETURNING {task_columns}
 
+-- fragment: latest_of_each
+-- Ids are sorted, not rows.
+SELECT DISTINCT ON (task_id) task_exec_id
+FROM {schema}.tasks
+WHERE workflow_exec_id = :workflow_exec_id
+ORDER BY task_id, created_at DESC, task_exec_id DESC
+
 -- name: latest_tasks :many
 -- The latest execution of each task_id of a workflow, in creation order.
-SELECT *
-FROM (
-  SELECT DISTINCT ON (task_id) {task_columns}
-  FROM {schema}.tasks
-  WHERE workflow_exec_id = :workflow_exec_id
-  ORDER BY task_id, created_at DESC, task_exec_id DESC
-) AS latest
+SELECT {task_columns}
+FROM {schema}.tasks
+WHERE workflow_exec_id = :workflow_exec_id
+  AND {is_there}
+  AND task_exec_id IN ({latest_of_each})
 ORDER BY created_at, task_exec_id
 
 -- name: get_workflow_with_tasks :many
@@ -103,13 +109,12 @@ SELECT
   NULL AS tool_id, input, output, error, usage, version, created_at, updated_at
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
+  AND NOT is_deleted
 UNION ALL
-(
-  SELECT DISTINCT ON (task_id) {task_columns}
-  FROM {schema}.tasks
-  WHERE workflow_exec_id = :workflow_exec_id
-  ORDER BY task_id, created_at DESC, task_exec_id DESC
-)
+SELECT {task_columns}
+FROM {schema}.tasks
+WHERE workflow_exec_id = :workflow_exec_id
+  AND task_exec_id IN ({latest_of_each})
 
 -- name: task_tree :many
 -- A task and its descendants down to :max_depth levels below it. The recursion carries keys alone.
@@ -117,6 +122,7 @@ WITH RECURSIVE tree (workflow_exec_id, task_exec_id, depth) AS (
   SELECT workflow_exec_id, task_exec_id, 0::bigint
   FROM {schema}.tasks
   WHERE task_exec_id = :root
+    AND {is_there}
     AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
   UNION ALL
   SELECT child.workflow_exec_id, child.task_exec_id, tree.depth + 1

@@ -6,7 +6,7 @@ FROM (SELECT DISTINCT unnest(:statuses::text[])) AS wanted (status) --? statuses
 CROSS JOIN LATERAL ( --? statuses
 SELECT {workflow_columns}
 FROM {schema}.workflows
-WHERE true
+WHERE NOT is_deleted
   AND workflow_id = :workflow_id --? workflow_id
   AND workflows.status = wanted.status --? statuses
   AND workflow_exec_id {in_workflow_exec_ids} --? workflow_exec_ids
@@ -29,9 +29,32 @@ CROSS JOIN LATERAL (
   FROM {schema}.workflows
   WHERE workflows.status = wanted.status
     AND updated_at < :older_than
+    AND NOT is_deleted
   ORDER BY updated_at, workflow_exec_id
   LIMIT :limit
   FOR UPDATE SKIP LOCKED
 ) AS found
 ORDER BY found.updated_at, found.workflow_exec_id
 LIMIT :limit
+
+-- name: remove_tasks! :many
+-- Of a few workflows at a time, so that fewer rows than the limit say that one is done.
+DELETE FROM {schema}.tasks
+WHERE ctid = ANY (
+  ARRAY(
+    SELECT ctid
+    FROM {schema}.tasks
+    WHERE workflow_exec_id = ANY (
+      ARRAY(
+        SELECT workflow_exec_id
+        FROM {schema}.workflows
+        WHERE is_deleted
+          AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+        ORDER BY workflow_exec_id
+        LIMIT 20
+      )
+    )
+    LIMIT :limit
+  )
+)
+RETURNING task_exec_id

@@ -3,7 +3,12 @@
 :parent_state_id, :agent_id, :action_id, :tool_id, :input, :output, :error, :usage
 
 -- fragment: references_exist
-EXISTS (SELECT 1 FROM {schema}.workflows WHERE workflow_exec_id = :workflow_exec_id)
+EXISTS (
+  SELECT 1
+  FROM {schema}.workflows
+  WHERE workflow_exec_id = :workflow_exec_id
+    AND NOT is_deleted
+)
 AND (
   :parent_state_id IS NULL
   OR EXISTS (
@@ -19,7 +24,7 @@ AND (
 -- it has no statistics for: a workflow has few tasks beside an agent, a parent fewer still.
 SELECT {task_columns}
 FROM {schema}.tasks
-WHERE true
+WHERE {is_there}
   AND likelihood(workflow_exec_id = :workflow_exec_id, 0.000001) --? workflow_exec_id
   AND status {in_statuses} --? statuses
   AND task_exec_id {in_task_exec_ids} --? task_exec_ids
@@ -66,6 +71,18 @@ WHERE tasks.workflow_exec_id = excluded.workflow_exec_id
   AND tasks.created_at = :created_at --? created_at
 RETURNING {task_columns}
 
+-- fragment: is_latest
+-- Of the row with the largest value SQLite takes the other columns, too; times have a fixed width.
+rowid IN (
+  SELECT row_id
+  FROM (
+    SELECT rowid AS row_id, max(created_at || task_exec_id)
+    FROM {schema}.tasks
+    WHERE workflow_exec_id = :workflow_exec_id
+    GROUP BY task_id
+  )
+)
+
 -- name: latest_tasks_and_roots :many
 -- The latest execution of each task_id of a workflow, and the latest of each root task, which may
 -- be another one; each row says which of the two it is.
@@ -73,13 +90,15 @@ SELECT *
 FROM (
   SELECT {task_columns},
     {is_latest} AS is_latest,
-    parent_state_id IS NULL AND NOT EXISTS (
-      SELECT 1
-      FROM {schema}.tasks AS later
-      WHERE later.workflow_exec_id = tasks.workflow_exec_id
-        AND later.task_id = tasks.task_id
-        AND later.parent_state_id IS NULL
-        AND (later.created_at, later.task_exec_id) > (tasks.created_at, tasks.task_exec_id)
+    rowid IN (
+      SELECT row_id
+      FROM (
+        SELECT rowid AS row_id, max(created_at || task_exec_id)
+        FROM {schema}.tasks
+        WHERE workflow_exec_id = :workflow_exec_id
+          AND parent_state_id IS NULL
+        GROUP BY task_id
+      )
     ) AS is_latest_root
   FROM {schema}.tasks
   WHERE workflow_exec_id = :workflow_exec_id
@@ -93,6 +112,7 @@ WITH RECURSIVE tree (row_id, task_exec_id, depth) AS (
   SELECT rowid, task_exec_id, 0
   FROM {schema}.tasks
   WHERE task_exec_id = :root
+    AND {is_there}
     AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
   UNION ALL
   SELECT child.rowid, child.task_exec_id, tree.depth + 1

@@ -4,6 +4,7 @@
 SELECT {workflow_columns}
 FROM {schema}.workflows
 WHERE workflow_id = :workflow_id
+  AND NOT is_deleted
   AND EXISTS ( --? by_task
     SELECT 1 --? by_task
     FROM {schema}.tasks --? by_task
@@ -14,3 +15,23 @@ WHERE workflow_id = :workflow_id
   ) --? by_task
 ORDER BY created_at DESC, workflow_exec_id DESC
 LIMIT 1
+
+-- name: remove_tasks! :many
+-- What was inserted last goes first: a parent has been there before its children. Of a few
+-- workflows at a time, as the rows of each are looked through.
+DELETE FROM {schema}.tasks
+WHERE rowid IN (
+  SELECT rowid
+  FROM {schema}.tasks
+  WHERE workflow_exec_id IN (
+    SELECT workflow_exec_id
+    FROM {schema}.workflows
+    WHERE is_deleted
+      AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+    ORDER BY workflow_exec_id
+    LIMIT 20
+  )
+  ORDER BY rowid DESC
+  LIMIT :limit
+)
+RETURNING task_exec_id

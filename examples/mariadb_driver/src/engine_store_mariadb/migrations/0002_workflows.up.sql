@@ -15,8 +15,10 @@ CREATE TABLE IF NOT EXISTS {schema}.workflows (
   version BIGINT NOT NULL CHECK (version > 0),
   created_at DATETIME(6) NOT NULL,
   updated_at DATETIME(6) NOT NULL,
+  is_deleted BOOLEAN NOT NULL DEFAULT FALSE,
   KEY workflows_by_creation (created_at),
   KEY workflows_by_workflow (workflow_id, created_at),
   KEY workflows_by_status (status, created_at),
-  KEY workflows_by_end (status, updated_at)
+  KEY workflows_by_end (status, updated_at),
+  KEY workflows_deleted (is_deleted)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_nopad_bin;

@@ -12,6 +12,7 @@ WHERE task_exec_id = :task_exec_id
 -- A row if the workflow is there, and the parent in it.
 FROM {schema}.workflows AS whole
 WHERE whole.workflow_exec_id = :workflow_exec_id
+  AND NOT whole.is_deleted
   AND (
     :parent_state_id IS NULL
     OR EXISTS (
@@ -65,6 +66,7 @@ WITH RECURSIVE tree (task_exec_id, depth) AS (
   SELECT task_exec_id, 0
   FROM {schema}.tasks
   WHERE task_exec_id = :root
+    AND {is_there}
     AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
   UNION ALL
   SELECT child.task_exec_id, tree.depth + 1

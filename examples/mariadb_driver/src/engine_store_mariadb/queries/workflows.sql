@@ -21,6 +21,7 @@ WHERE (@fits := true)
 ON DUPLICATE KEY UPDATE
   version = version + (
     @fits := workflows.workflow_id = VALUES(workflow_id)
+    AND NOT workflows.is_deleted
     AND (:created_at IS NULL OR workflows.created_at = :created_at)
   ),
   status = IF(@fits, VALUES(status), status),
@@ -31,3 +32,14 @@ ON DUPLICATE KEY UPDATE
   updated_at = IF(@fits, greatest(updated_at, VALUES(updated_at)), updated_at)
 {return_workflow}
   AND @fits
+
+-- name: remove_tasks! :many
+DELETE FROM {schema}.tasks
+WHERE workflow_exec_id IN (
+  SELECT workflow_exec_id
+  FROM {schema}.workflows
+  WHERE is_deleted
+    AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+)
+LIMIT :limit
+RETURNING task_exec_id
