@@ -148,6 +148,8 @@ def use_everything(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(store.users.upsert, change(ann, created_at=year_1))
     store.users.upsert(store.users.update(ann))
     store.users.modify("ann", lambda state: change(state, email="new@example.org"))
+    monkeypatch.setattr(store.users._operations, "_lock_after", 0)  # type: ignore[attr-defined]
+    store.users.modify("ann", lambda state: change(state, email="newer@example.org"))
     store.api_keys.create(api_key("k"))
     refused(store.api_keys.create, api_key("k"))
     refused(store.api_keys.restore, store.api_keys.get("k"))

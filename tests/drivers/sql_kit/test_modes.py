@@ -46,15 +46,14 @@ from engine_store.sql.operations import (
 )
 from engine_store.sql.repositories import OperationSet
 from engine_store.sql.rows import Rows
-from engine_store.sql.statements import Call, Queries, Result, parse_statements
+from engine_store.sql.statements import Call, Result
 from engine_store_contracts.suite.samples import USAGE, api_key, child, user, workflow
 from engine_store_sqlite.dialect import DIALECT, QUERIES
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 ROWS = Rows(DIALECT.codec)
-LOCK_MODIFY = parse_statements("-- name: lock_modify :none\nSELECT :key")
 BINDINGS = Bindings(
-    Queries([*QUERIES.all().values(), *LOCK_MODIFY]),
+    QUERIES,
     ROWS,
     lambda: NOW,
     Backoff(attempts=2),
@@ -329,7 +328,7 @@ def test_every_statement_of_operations_is_played_and_so_are_refusals() -> None:
         ("users.update", LostRace),
         ("workflows.complete", VersionConflictError),
         ("workflows.complete", WorkflowNotFoundError),
-        ("workflows._modify_locked", ImmutableFieldError),
+        ("workflows._modify_held", ImmutableFieldError),
     } <= {(played.name, played.end) for played in every if isinstance(played.end, type)}
 
 

@@ -155,6 +155,38 @@ class ConcurrencyCases(ContractCase):
         stored = repository.get("x")
         assert (stored.input, stored.version) == ({"n": 100}, 101)
 
+    @clause("2.6")
+    @each(METERED)
+    def test_transactions_that_follow_each_other_do_not_keep_modify_out(
+        self, store: Store, repository: Any, kind: Kind
+    ) -> None:
+        repository.create(attrs.evolve(kind.make("x"), input={"n": 0}))
+        done = Event()
+
+        def change_often() -> None:
+            while not done.is_set():
+                with store.transaction() as tx:
+                    rows = kind.repository(tx)
+                    rows.update(increment(rows.get_for_update("x")))
+
+        tried: list[int] = []
+
+        def noted(state: Any) -> Any:
+            tried[-1] += 1
+            return increment(state)
+
+        with Threads() as threads:
+            rivals = [threads.submit(change_often) for _ in range(2)]
+            try:
+                for _ in range(10):
+                    tried.append(0)
+                    repository.modify("x", noted)
+            finally:
+                done.set()
+            for rival in rivals:
+                rival.result(PATIENCE.seconds)
+        assert max(tried) <= 20, "how often it tried, each time"
+
     @clause("2.7")
     @each(METERED)
     def test_merge_usage_loses_nothing_among_threads(self, repository: Any, kind: Kind) -> None:

@@ -136,8 +136,8 @@ class SyncCases(ContractCase, faces=(Face.SYNC,)):
         last = seen[-1]
         lost = VersionConflictError("workflow execution", "w", expected=last, actual=last + 1)
         assert_same(caught.value, lost)
-        assert seen == list(range(1, len(seen) + 1))
-        assert len(seen) >= 2
+        assert sorted(set(seen)) == list(range(1, last + 1))
+        assert last >= 2
         assert store.workflows.get("w").input == {"n": 0}
 
     @clause("9.1")

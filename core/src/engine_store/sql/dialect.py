@@ -58,6 +58,6 @@ class Dialect:
     begin_migration: tuple[str, ...] = ("BEGIN",)
     """The commands that begin the transaction of a migration step."""
 
-    lock_after: int | None = None
-    """After so many lost races `modify` waits for others that are as late, by the statement
-    `lock_modify`: if a commit takes milliseconds, pauses alone are not enough. None: never."""
+    lock_after: int = 5
+    """After so many lost races `modify` holds the row first. If a commit takes milliseconds, fewer
+    serve better: pauses alone are not enough."""

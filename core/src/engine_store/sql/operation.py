@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from attrs import frozen
 
+from engine_store.concurrency.callbacks import StoreCalled
 from engine_store.sql.statements import Call
 
 T = TypeVar("T")
@@ -201,7 +202,7 @@ async def drive_steps(
         while True:
             try:
                 answer = await (pause(action) if isinstance(action, Pause) else run(action))
-            except Exception as exc:  # noqa: BLE001 - it is for the method to catch
+            except (Exception, StoreCalled) as exc:  # noqa: BLE001 - it is for the method to catch
                 action = steps.throw(exc)
             else:
                 action = steps.send(answer)

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
 
+from engine_store.concurrency.callbacks import check_may_call
 from engine_store.drivers import observing
 from engine_store.errors import (
     EngineStoreError,
@@ -62,6 +63,7 @@ class Session:
 
     async def attempt(self, invocation: Invocation) -> Any:
         """Run one operation. It checks its arguments before a connection is acquired."""
+        check_may_call()
         self.pool.check_open()
         mode, operation, args, kwargs = invocation
         op = operation(*args, **kwargs)
@@ -228,6 +230,7 @@ class TransactionSession(Session):
 
     async def begin(self, block: Block | None = None) -> None:
         """Acquire a connection, owned by `block`. Raises `UnavailableError`, `StoreClosedError`."""
+        check_may_call()
         self.pool.check_open()
         self._connection = await self.pool.acquire(write=True, owner=block)
         self._owner = self._who()
@@ -341,6 +344,7 @@ class TransactionSession(Session):
 
     async def attempt(self, invocation: Invocation) -> Any:
         """Run one operation on the transaction's connection."""
+        check_may_call()
         connection = self._usable_connection()
         self.pool.check_open()
         op = invocation.start()

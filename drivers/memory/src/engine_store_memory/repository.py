@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from types import EllipsisType
 from typing import Generic, Protocol, TypeVar
@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 import attrs
 
 from engine_store import values
+from engine_store.concurrency.callbacks import StoreCalled, call_holding
 from engine_store.drivers import observing
 from engine_store.errors import AlreadyExistsError, NotInTransactionError, VersionConflictError
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
@@ -26,6 +27,9 @@ Work = TypeVar("Work", WorkflowState, TaskState)
 
 _PAUSES = tuple(min(0.01, 0.0001 * 2**attempt) for attempt in range(50))
 """The longest pause of `modify` before each of its further attempts, in seconds."""
+
+_ALONE_AFTER = 5
+"""Lost attempts after which `modify` keeps other writers out."""
 
 
 class Scope(Protocol):
@@ -103,10 +107,13 @@ class Versioned(Repository[State, F]):
     def _update(self, state: State) -> State:
         self.entity.check(state)
         with self._scope.write() as data:
-            before = self._stored(data, self.entity.key(state))
-            self.entity.check_immutable(before, state)
-            self._check_version(before, state.version)
-            return self._replace(data, before, state)
+            return self._update_in(data, state)
+
+    def _update_in(self, data: Draft, state: State) -> State:
+        before = self._stored(data, self.entity.key(state))
+        self.entity.check_immutable(before, state)
+        self._check_version(before, state.version)
+        return self._replace(data, before, state)
 
     def _upsert(self, state: State) -> State:
         self.entity.check(state)
@@ -119,14 +126,18 @@ class Versioned(Repository[State, F]):
 
     def _modify(self, key: str, fn: Callable[[State], State]) -> State:
         pauses = iter(_PAUSES)
+        attempt = 0
         while True:
+            if attempt == _ALONE_AFTER:
+                with suppress(StoreCalled):
+                    return self._modify_alone(key, fn)
+            attempt += 1
             before = self._get(key)
-            after = fn(before)
+            after = self._changed(fn, before)
             if after is before:
                 return before
-            self.entity.check_modified(before, after)
             try:
-                return self._update(attrs.evolve(after, version=before.version))
+                return self._update(after)
             except VersionConflictError as lost:
                 longest = next(pauses, None)
                 if longest is None:
@@ -134,6 +145,20 @@ class Versioned(Repository[State, F]):
                 observing.conflicted(lost)
             observing.retried()
             time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, no secret
+
+    def _modify_alone(self, key: str, fn: Callable[[State], State]) -> State:
+        """Keep other writers out meanwhile. Raises `StoreCalled` if `fn` calls the store."""
+        with self._scope.write() as data:
+            before = detached(self._stored(data, key))
+            after = call_holding(lambda state: self._changed(fn, state), before)
+            return before if after is before else self._update_in(data, after)
+
+    def _changed(self, fn: Callable[[State], State], before: State) -> State:
+        after = fn(before)
+        if after is before:
+            return before
+        self.entity.check_modified(before, after)
+        return attrs.evolve(after, version=before.version)
 
     def _insert(self, data: Draft, state: State) -> State:
         now = self._scope.now()

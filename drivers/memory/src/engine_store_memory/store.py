@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from engine_store.clock import Clock, utc_now
+from engine_store.concurrency.callbacks import check_may_call
 from engine_store.errors import StoreClosedError, TransactionClosedError, UnavailableError
 from engine_store.migrations import NoMigrations
 from engine_store.models import Health
@@ -80,6 +81,7 @@ class MemoryStore(_Repositories):
 
     def check(self) -> None:
         """Raise if the store is closed, or its database belongs to another process."""
+        check_may_call()
         if self._closed:
             raise StoreClosedError
         self._database.check()

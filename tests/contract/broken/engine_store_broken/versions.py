@@ -11,6 +11,7 @@ import attrs
 from engine_store.errors import VersionConflictError
 from engine_store.rules import checks
 from engine_store_broken.mutant import mutant, replace, rewrite, rewrite_step, rewritten
+from engine_store_sqlite import driver
 
 
 @mutant("2.1", base="sqlite")
@@ -178,6 +179,12 @@ def modify_never_gives_up() -> None:
     from engine_store_memory import repository
 
     repository._PAUSES = itertools.repeat(0.0)
+
+
+@mutant("2.6", base="sqlite")
+def modify_is_kept_out() -> None:
+    """However often it lost, it does not hold the row, and transactions are faster each time."""
+    driver.DIALECT = attrs.evolve(driver.DIALECT, lock_after=1_000)
 
 
 @mutant("2.6", base="memory")

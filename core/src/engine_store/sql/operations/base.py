@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import UTC
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
@@ -11,6 +12,7 @@ import attrs
 from attrs import frozen
 
 from engine_store.clock import Clock
+from engine_store.concurrency.callbacks import StoreCalled, call_holding
 from engine_store.drivers.observing import conflicted, retried
 from engine_store.errors import AlreadyExistsError, EngineStoreError, VersionConflictError
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
@@ -28,14 +30,14 @@ S = TypeVar("S", User, WorkflowState, TaskState)
 class Bindings:
     """The driver's statements and rows, and the store's clock, for the operations made with them.
 
-    After `lock_after` attempts `modify` waits for others that are as late; None: never.
+    After `lock_after` lost attempts `modify` holds the row first.
     """
 
     queries: Queries
     rows: Rows
     clock: Clock
     backoff: Backoff = Backoff()
-    lock_after: int | None = None
+    lock_after: int = 5
 
 
 class Operations(Generic[R]):
@@ -159,9 +161,9 @@ class StateOperations(Operations[S]):
         conflict: VersionConflictError
         for attempt, pause in enumerate(self._backoff.pauses()):
             if attempt == self._lock_after:
-                left = self._backoff.attempts - attempt
-                late: S = yield step(self._modify_locked, key, fn, left)
-                return late
+                with suppress(StoreCalled):
+                    late: S = yield step(self._modify_held, key, fn)
+                    return late
             state: S = yield step(self.get, key)
             changed = self._changed(fn, state)
             if changed is state:
@@ -178,25 +180,17 @@ class StateOperations(Operations[S]):
         raise conflict
 
     @transact
-    def _modify_locked(self, key: str, fn: Callable[[S], S], attempts: int) -> Op[S]:
-        """Go on without pauses, while no other late attempt does: few are left to lose to.
+    def _modify_held(self, key: str, fn: Callable[[S], S]) -> Op[S]:
+        """Hold the row, read it and apply: nobody is faster. Raises `StoreCalled`."""
+        state = yield from self._one(self._held(key), key)
+        changed = call_holding(lambda state: self._changed(fn, state), state)
+        if changed is state:
+            return state
+        return (yield from self.update(changed))
 
-        The row itself is not locked: `fn` may write to it.
-        """
-        yield self._q.lock_modify(key=key)
-        while True:
-            state = yield from self.get(key)
-            changed = self._changed(fn, state)
-            if changed is state:
-                return state
-            try:
-                return (yield from self.update(changed))
-            except VersionConflictError as lost:
-                attempts -= 1
-                if not attempts:
-                    raise
-                conflicted(lost)
-                retried()
+    def _held(self, key: str) -> Call:
+        """Return the call that reads the row of this id, and holds it."""
+        raise NotImplementedError
 
     def _changed(self, fn: Callable[[S], S], state: S) -> S:
         """Return what `fn` makes of `state`, to be written over the version it was made of."""

@@ -34,8 +34,7 @@ class TaskOperations(StateOperations[TaskState]):
     ) -> Op[TaskState]:
         check_id(task_exec_id, "task_exec_id")
         check_optional_id(workflow_exec_id, "workflow_exec_id")
-        call = self._q.lock_task(task_exec_id=task_exec_id, workflow_exec_id=workflow_exec_id)
-        return self._one(call, task_exec_id)
+        return self._one(self._held(task_exec_id, workflow_exec_id), task_exec_id)
 
     @read
     def list(
@@ -168,6 +167,9 @@ class TaskOperations(StateOperations[TaskState]):
 
     def _stored(self, key: str, workflow_exec_id: str | None = None) -> Call:
         return self._q.get_task(task_exec_id=key, workflow_exec_id=workflow_exec_id)
+
+    def _held(self, key: str, workflow_exec_id: str | None = None) -> Call:
+        return self._q.lock_task(task_exec_id=key, workflow_exec_id=workflow_exec_id)
 
     def _others(self, given: TaskState, action: Action) -> Sequence[Call]:
         if action == "update":  # what is stored refers to what is there

@@ -79,6 +79,9 @@ class UserOperations(StateOperations[User]):
         if (yield self._q.delete_user(user_id=user_id)) is None:
             raise UserNotFoundError(user_id)
 
+    def _held(self, key: str) -> Call:
+        return self._q.lock_user(user_id=key)
+
     def _stored(self, key: str) -> Call:
         return self._q.get_user(user_id=key)
 

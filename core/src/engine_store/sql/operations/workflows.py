@@ -64,8 +64,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
     @lock
     def get_for_update(self, workflow_exec_id: str) -> Op[WorkflowState]:
         check_id(workflow_exec_id, "workflow_exec_id")
-        call = self._q.lock_workflow(workflow_exec_id=workflow_exec_id)
-        return self._one(call, workflow_exec_id)
+        return self._one(self._held(workflow_exec_id), workflow_exec_id)
 
     @read
     def list(
@@ -287,3 +286,6 @@ class WorkflowOperations(StateOperations[WorkflowState]):
 
     def _stored(self, key: str) -> Call:
         return self._q.get_workflow(workflow_exec_id=key)
+
+    def _held(self, key: str) -> Call:
+        return self._q.lock_workflow(workflow_exec_id=key)

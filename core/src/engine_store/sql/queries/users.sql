@@ -18,6 +18,13 @@ SELECT {user_columns}
 FROM {schema}.users
 WHERE user_id = :user_id
 
+-- name: lock_user :one
+-- Reads what is committed, and holds the row until the transaction ends. No row: it is missing.
+SELECT {user_columns}
+FROM {schema}.users
+WHERE user_id = :user_id
+{for_update}
+
 -- name: get_user_by_email :one
 -- Reads a user. No row: it is missing.
 SELECT {user_columns}

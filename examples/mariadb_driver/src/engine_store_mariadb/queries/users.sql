@@ -23,13 +23,6 @@ FROM {schema}.engine_store_migrations
 WHERE version = 1
 FOR UPDATE
 
--- name: lock_modify :none
--- There are as many turns as steps of the schema. The first one is left to `lock_admins`.
-SELECT version
-FROM {schema}.engine_store_migrations
-WHERE version = 2 + crc32(:key) % 2
-FOR UPDATE
-
 -- name: create_user! :one
 -- A new one or a restored one. No row: the id or the email is taken. INSERT IGNORE would also pass
 -- over values that do not fit; if another one is as fast, a key is doubled, and this runs again.
