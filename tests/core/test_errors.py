@@ -15,6 +15,7 @@ from engine_store.errors import (
     AlreadyExistsError,
     ApiKeyNotFoundError,
     ConfigurationError,
+    DatabaseError,
     DriverLoadError,
     EmailExistsError,
     EngineStoreError,
@@ -87,6 +88,10 @@ TEXTS = {
     ),
     StoreClosedError(): "the store is closed; open it again",
     UnavailableError("the disk is full", retriable=False): "the disk is full",
+    DatabaseError("SQLite", "no such table: users (OperationalError 1)"): (
+        "SQLite refused a statement: no such table: users (OperationalError 1). If `engine-store "
+        "migrate verify` finds the schema as it should be, it is a bug"
+    ),
     ConfigurationError("url", "expected scheme://..."): "url: expected scheme://...",
     UnknownDriverError("x", ("a", "b"), "Install it."): (
         "no driver named 'x' (installed: a, b). Install it."

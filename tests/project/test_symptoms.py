@@ -599,9 +599,7 @@ def with_another_migrator(stage: Stage) -> Iterator[str]:
 def without_tables(stage: Stage) -> Iterator[str]:
     store = stage.open()
     store.migrator.down(0)
-    with pytest.raises(sqlite3.OperationalError) as caught:
-        store.users.list()
-    yield f"{caught.type.__module__}.{caught.type.__name__}: {caught.value}"
+    yield said(store.users.list)
 
 
 # --- moving rows ---------------------------------------------------------------------------------

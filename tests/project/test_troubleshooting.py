@@ -14,6 +14,7 @@ from engine_store.errors import (
     AlreadyExistsError,
     ApiKeyNotFoundError,
     ConfigurationError,
+    DatabaseError,
     DriverLoadError,
     EmailExistsError,
     EngineStoreError,
@@ -76,6 +77,7 @@ EXAMPLES = (
         "all 8 connections were busy for 10 s; try again, raise pool_max_size, or keep "
         "transactions short"
     ),
+    DatabaseError("SQLite", "no such table: main.users (OperationalError 1)"),
     ConfigurationError.of(
         "configuration",
         [

@@ -204,6 +204,23 @@ class UnavailableError(EngineStoreError):
         return self.reason
 
 
+@define(eq=False)
+class DatabaseError(EngineStoreError):
+    """The database refused a statement, and no clause says why it could (contract 9.2).
+
+    `reason` has the first line of the database's words, with the class and the code of its error,
+    which is the `__cause__`.
+    """
+
+    product: str
+    reason: str
+
+    text = (
+        "{0.product} refused a statement: {0.reason}. If `engine-store migrate verify` finds the "
+        "schema as it should be, it is a bug"
+    )
+
+
 # --- configuration and drivers -----------------------------------------------------------------
 
 

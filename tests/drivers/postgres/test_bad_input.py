@@ -27,7 +27,7 @@ from engine_store.errors import (
 )
 from engine_store.urls import parse_url
 from engine_store_contracts.suite.samples import workflow
-from engine_store_postgres.driver import DRIVER
+from engine_store_postgres.driver import DRIVER, MIGRATIONS
 from postgres_server import PostgresServer
 
 PATIENCE = 30.0
@@ -424,7 +424,7 @@ def test_a_newer_schema_is_refused(
 ) -> None:
     later = "INSERT INTO {record} VALUES (99, 'later', 'x', now())"
     record(postgres_admin, migrated, later)
-    expected = SchemaAheadError(database=99, code=3)
+    expected = SchemaAheadError(database=99, code=len(MIGRATIONS))
     with refused(expected, postgres_admin, schema_of(migrated)):
         open_store(migrated, auto_migrate=auto_migrate)
 
@@ -454,7 +454,7 @@ def test_a_skipped_step_is_refused(
 def test_without_auto_migration_a_missing_schema_is_not_made(
     open_store: Callable[..., Any], postgres_store_url: str, postgres_admin: psycopg.Connection
 ) -> None:
-    expected = SchemaBehindError(database=0, code=3)
+    expected = SchemaBehindError(database=0, code=len(MIGRATIONS))
     with refused(expected, postgres_admin, schema_of(postgres_store_url)):
         open_store(postgres_store_url, auto_migrate=False)
     assert contents(postgres_admin, schema_of(postgres_store_url)) == contents(postgres_admin, "")
@@ -469,7 +469,7 @@ def test_without_auto_migration_a_schema_that_is_behind_stays_there(
     version: int,
 ) -> None:
     open_sync(postgres_store_url).migrator.down(version)
-    expected = SchemaBehindError(database=version, code=3)
+    expected = SchemaBehindError(database=version, code=len(MIGRATIONS))
     with refused(expected, postgres_admin, schema_of(postgres_store_url)):
         open_store(postgres_store_url, auto_migrate=False)
 
@@ -477,7 +477,7 @@ def test_without_auto_migration_a_schema_that_is_behind_stays_there(
 def test_without_auto_migration_a_current_schema_is_opened(
     open_store: Callable[..., Any], migrated: str
 ) -> None:
-    assert open_store(migrated, auto_migrate=False).health().schema_version == 3
+    assert open_store(migrated, auto_migrate=False).health().schema_version == len(MIGRATIONS)
 
 
 # --- without the rights --------------------------------------------------------------------------

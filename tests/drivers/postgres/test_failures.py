@@ -15,6 +15,7 @@ import pytest
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from engine_store.errors import (
+    DatabaseError,
     EmailExistsError,
     EngineStoreError,
     InvalidValueError,
@@ -42,12 +43,17 @@ RETRIABLE = {
     "58030": "the server could not read or write its files; look at its log",
     "23505": "other writers were faster every time; try again",
     "23503": "other writers were faster every time; try again",
+    "53ERR": "the server lacks memory, connections or another resource; look at its log",
+    "57ERR": "the server's operator, or a setting of it, ended the statement; look at its log",
+    "58ERR": "the server's system failed it; look at its log",
 }
 LASTING = {
     "53100": "the server's disk is full; make room",
     "42501": "the user lacks a privilege; grant it, or open the store as another user",
     "XX001": "the database is damaged; restore a backup",
     "XX002": "an index is damaged; run REINDEX",
+    "XX000": "the server met a mistake of its own, or damaged data; look at its log",
+    "XXERR": "the server met a mistake of its own, or damaged data; look at its log",
 }
 LOST = [
     "57P01",  # admin shutdown
@@ -74,7 +80,6 @@ OURS = {
     "25P02": "a transaction that failed already",
     "0A000": "not supported",
     "P0001": "raised by a trigger",
-    "XX000": "the server's own mistake",
 }
 
 LOST_REASON = (
@@ -143,11 +148,13 @@ def test_a_value_too_large_for_the_database_is_the_callers(
 
 
 @pytest.mark.parametrize("code", OURS, ids=OURS.get)
-def test_what_only_a_mistake_of_the_driver_can_cause_stays_as_it_is(
+def test_what_nobody_can_expect_is_named_by_its_class_and_code(
     raised: Callable[[str], psycopg.Error], code: str
 ) -> None:
     error = raised(code)
-    assert FAILURES.translate(error) is error
+    found = FAILURES.translate(error)
+    assert type(found) is DatabaseError
+    assert found.reason == f"{error.diag.message_primary} ({type(error).__name__} {code})"
 
 
 def test_an_error_without_a_code_is_a_lost_connection_only_where_psycopg_says_so() -> None:
@@ -155,13 +162,14 @@ def test_an_error_without_a_code_is_a_lost_connection_only_where_psycopg_says_so
     assert type(found) is UnavailableError
     assert (found.reason, found.retriable) == (LOST_REASON, True)
     for kind in (psycopg.ProgrammingError, psycopg.DataError, psycopg.InterfaceError):
-        error = kind("the connection is closed")
-        assert FAILURES.translate(error) is error
+        found = FAILURES.translate(kind("the connection is closed"))
+        assert type(found) is DatabaseError
+        assert found.reason == f"the connection is closed ({kind.__name__})"
 
 
 def test_the_text_of_an_error_counts_for_nothing(raised: Callable[[str], psycopg.Error]) -> None:
     error = psycopg.ProgrammingError("deadlock detected; canceling statement due to lock timeout")
-    assert FAILURES.translate(error) is error
+    assert type(FAILURES.translate(error)) is DatabaseError
     assert not may_retry(error, in_transaction=False)
 
 
@@ -210,11 +218,11 @@ def test_the_cause_is_kept(raised: Callable[[str], psycopg.Error]) -> None:
     assert caught.value.__cause__ is error
 
 
-def test_what_stays_as_it_is_goes_through_unchanged(raised: Callable[[str], psycopg.Error]) -> None:
-    for error in (raised("42601"), KeyError("x")):
-        with pytest.raises(type(error)) as caught, FAILURES.translated():
-            raise error
-        assert caught.value is error
+def test_an_error_of_no_database_goes_through_unchanged() -> None:
+    error = KeyError("x")
+    with pytest.raises(KeyError) as caught, FAILURES.translated():
+        raise error
+    assert caught.value is error
 
 
 # --- connections that cannot be made -------------------------------------------------------------
@@ -589,16 +597,17 @@ def test_who_lacks_a_privilege_is_told_and_the_transaction_goes_on(
         postgres_admin.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
 
 
-def test_an_error_that_nobody_foresaw_comes_out_as_psycopgs_and_the_store_goes_on(
+def test_an_error_that_nobody_foresaw_is_typed_and_the_store_goes_on(
     store: Any, postgres_admin: psycopg.Connection, schema: str
 ) -> None:
     table = f"{schema}.workflows"
     postgres_admin.execute(f"ALTER TABLE {table} RENAME COLUMN output TO gone".encode())
-    with pytest.raises(psycopg.errors.UndefinedColumn):
+    with pytest.raises(DatabaseError) as caught:
         store.workflows.create(workflow())
+    assert type(caught.value.__cause__) is psycopg.errors.UndefinedColumn
     with store.transaction() as tx:
         tx.users.create(user())
-        with pytest.raises(psycopg.errors.UndefinedColumn):
+        with pytest.raises(DatabaseError):
             tx.workflows.get("w")
     assert store.users.get("ann").version == 1
     postgres_admin.execute(f"ALTER TABLE {table} RENAME COLUMN gone TO output".encode())

@@ -108,14 +108,6 @@ def test_a_server_that_cannot_be_reached_is_named_with_the_reason_and_without_th
     assert "hunter2" not in repr(caught.value.__context__)
 
 
-def test_an_error_that_is_not_translated_is_not_its_own_cause() -> None:
-    bug = OSError("a bug")
-    with pytest.raises(OSError, match="a bug") as caught, failures().translated():
-        raise bug
-    assert caught.value is bug
-    assert bug.__cause__ is None
-
-
 def test_a_server_that_closes_every_connection_is_given_up_in_time() -> None:
     pool = Pool(*(Connection(quiet=False) for _ in range(3)))
     pool.check, pool.timeout = "socket", 0.0

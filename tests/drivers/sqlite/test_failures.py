@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engine_store.errors import InvalidValueError, UnavailableError
+from engine_store.errors import DatabaseError, InvalidValueError, UnavailableError
 from engine_store.protocols import Store
 from engine_store_contracts.suite.samples import workflow
 from engine_store_sqlite.failures import is_busy, primary_code, translate, translated
@@ -79,9 +79,10 @@ def test_what_somebody_must_mend_is_not_worth_trying_again(code: int) -> None:
 
 
 @pytest.mark.parametrize("code", OURS)
-def test_what_only_a_mistake_of_the_driver_can_cause_stays_as_it_is(code: int | None) -> None:
-    error = made(code)
-    assert translate(error) is error
+def test_what_nobody_can_expect_is_named_by_its_class_and_code(code: int | None) -> None:
+    found = translate(made(code))
+    assert type(found) is DatabaseError
+    assert found.reason.endswith("(OperationalError)" if code is None else f" {code & 0xFF})")
 
 
 def test_a_value_too_large_for_the_database_is_the_callers() -> None:
@@ -91,7 +92,7 @@ def test_a_value_too_large_for_the_database_is_the_callers() -> None:
 
 def test_the_text_of_an_error_counts_for_nothing() -> None:
     error = sqlite3.OperationalError("database is locked")
-    assert translate(error) is error
+    assert type(translate(error)) is DatabaseError
     assert not is_busy(error)
 
 

@@ -17,6 +17,7 @@ import pytest
 import engine_store
 from engine_store.errors import (
     ConfigurationError,
+    DatabaseError,
     StoreClosedError,
 )
 from engine_store.migrations import Direction, Migration
@@ -237,7 +238,7 @@ def test_a_failing_step_changes_nothing_and_the_steps_before_it_stay(
     assert versions(migrator.up(fine)) == [fine]
     before = schema(bare(path))
     assert versions(migrator.down(NEWEST)) == [fine]
-    with pytest.raises(sqlite3.OperationalError, match="no such table: missing"):
+    with pytest.raises(DatabaseError, match="no such table: missing"):
         migrator.up()
     assert schema(bare(path)) == before
     assert store.health().schema_version == fine
@@ -258,7 +259,7 @@ def test_a_step_that_cannot_be_reverted_changes_nothing(
     migrator.up(stuck.version)
     before = schema(bare(path))
     migrator.up()
-    with pytest.raises(sqlite3.OperationalError, match="no such table: missing"):
+    with pytest.raises(DatabaseError, match="no such table: missing"):
         migrator.down(NEWEST)
     assert schema(bare(path)) == before
     assert versions(migrator.plan(0)) == list(range(stuck.version, 0, -1))
@@ -274,7 +275,7 @@ def test_a_fresh_file_whose_first_step_fails_stays_empty(
 ) -> None:
     steps = (attrs.evolve(BROKEN, version=1),)
     monkeypatch.setattr("engine_store_sqlite.driver.MIGRATIONS", steps)
-    with pytest.raises(sqlite3.OperationalError, match="no such table: missing"):
+    with pytest.raises(DatabaseError, match="no such table: missing"):
         engine_store.open(f"sqlite:///{path}")
     assert schema(bare(path)) == []
     assert bare(path).execute("PRAGMA application_id").fetchone() == (0,)

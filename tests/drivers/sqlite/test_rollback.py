@@ -11,6 +11,7 @@ import pytest
 
 from engine_store.errors import (
     AlreadyExistsError,
+    DatabaseError,
     UnavailableError,
 )
 from engine_store.protocols import Store
@@ -128,13 +129,13 @@ def says_rolled_back() -> Iterator[None]:
 
 
 def test_a_failed_statement_that_rolled_back_leaves_the_writer_free(fragile: Store) -> None:
-    with pytest.raises(sqlite3.IntegrityError, match="boom"):
+    with pytest.raises(DatabaseError, match="boom"):
         boom(fragile)
     assert fragile.workflows.create(workflow()).version == 1
 
 
 def test_the_error_that_rolled_a_transaction_back_comes_out_of_it(fragile: Store) -> None:
-    with pytest.raises(sqlite3.IntegrityError, match="boom"), fragile.transaction() as tx:
+    with pytest.raises(DatabaseError, match="boom"), fragile.transaction() as tx:
         tx.workflows.create(workflow())
         boom(tx)
     assert ids(fragile) == []
@@ -145,7 +146,7 @@ def test_a_transaction_that_was_rolled_back_can_do_nothing_more_and_does_not_com
 ) -> None:
     with says_rolled_back(), fragile.transaction() as tx:
         tx.workflows.create(workflow())
-        with suppress(sqlite3.IntegrityError):
+        with suppress(DatabaseError):
             boom(tx)
         with says_rolled_back():
             tx.workflows.create(workflow("more"))
@@ -158,7 +159,7 @@ def test_a_transaction_that_was_rolled_back_can_do_nothing_more_and_does_not_com
 def test_a_savepoint_cannot_begin_where_its_transaction_was_rolled_back(fragile: Store) -> None:
     with says_rolled_back(), fragile.transaction() as tx:
         tx.workflows.create(workflow())
-        with suppress(sqlite3.IntegrityError):
+        with suppress(DatabaseError):
             boom(tx)
         with says_rolled_back(), tx.transaction() as inner:
             inner.workflows.create(workflow("half"))
@@ -166,7 +167,7 @@ def test_a_savepoint_cannot_begin_where_its_transaction_was_rolled_back(fragile:
 
 
 def test_the_error_that_rolled_back_inside_a_savepoint_comes_out_of_both(fragile: Store) -> None:
-    with pytest.raises(sqlite3.IntegrityError, match="boom"), fragile.transaction() as tx:
+    with pytest.raises(DatabaseError, match="boom"), fragile.transaction() as tx:
         tx.workflows.create(workflow())
         with tx.transaction() as inner:
             boom(inner)
@@ -178,7 +179,7 @@ def test_a_savepoint_left_as_if_nothing_happened_says_that_all_was_rolled_back(
 ) -> None:
     with says_rolled_back(), fragile.transaction() as tx:
         tx.workflows.create(workflow())
-        with tx.transaction() as inner, suppress(sqlite3.IntegrityError):
+        with tx.transaction() as inner, suppress(DatabaseError):
             boom(inner)
     assert ids(fragile) == []
 
@@ -199,7 +200,7 @@ def test_a_commit_that_fails_rolls_back_and_leaves_the_writer_free(
     store: Store, writer_of: Callable[[Any], sqlite3.Connection]
 ) -> None:
     writer = writer_of(store)
-    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"), store.transaction() as tx:
+    with pytest.raises(DatabaseError, match="FOREIGN KEY"), store.transaction() as tx:
         tx.workflows.create(workflow())
         break_a_reference(writer)
     assert ids(store) == []

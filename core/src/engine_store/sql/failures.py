@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from attrs import frozen
 
-from engine_store.errors import InvalidValueError, StoreClosedError, UnavailableError
+from engine_store.errors import DatabaseError, InvalidValueError, StoreClosedError, UnavailableError
 from engine_store.urls import mask_secrets
 
 
@@ -18,7 +18,7 @@ class Failures:
 
     `code` returns the code of an error, or None. `retriable` has a sentence for each code of what
     passes by itself, `lasting` for each of what does not; `too_large` are the codes of values that
-    do not fit. An error of another code can only come from a bug, and stays as it is.
+    do not fit. An error of another code can only come from a bug or a changed schema.
     `closed` is the class of those that mean that the store is closed, `connecting` that of what
     connecting raises, if not all of `errors` are; `refused` tells of one of these whether it does
     not pass by itself.
@@ -35,7 +35,7 @@ class Failures:
     refused: Callable[[Exception], bool] = lambda error: False
 
     def translate(self, error: Exception) -> Exception:
-        """Return the store's error for one of the database's."""
+        """Return the store's error for one of the database's; other errors stay as they are."""
         if isinstance(error, self.closed):
             return StoreClosedError()
         code = self.code(error)
@@ -45,6 +45,10 @@ class Failures:
             return UnavailableError(f"{self.product}: {self.lasting[code]}", retriable=False)
         if code in self.too_large:
             return InvalidValueError("value", f"larger than {self.product} can hold in one row")
+        if isinstance(error, self.errors):
+            words = str(error).partition("\n")[0]
+            kind = type(error).__name__ if code is None else f"{type(error).__name__} {code}"
+            return DatabaseError(self.product, f"{words} ({kind})")
         return error
 
     @contextmanager
@@ -56,9 +60,8 @@ class Failures:
             self.reraise(error)
 
     def reraise(self, error: Exception) -> NoReturn:
-        """Raise the store's error for one of the database's, or else the error itself."""
-        found = self.translate(error)
-        raise found from (error.__cause__ if found is error else error)
+        """Raise the store's error for one of the database's."""
+        raise self.translate(error) from error
 
     @contextmanager
     def reaching(self, server: str, password: str | None) -> Iterator[None]:

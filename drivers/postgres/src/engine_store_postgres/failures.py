@@ -22,6 +22,44 @@ _RETRIED = _TRANSACTION_GONE | {"23505", "23503"}
 key is violated only by what was committed after the guard had looked."""
 
 
+_RETRIABLE = {
+    "40001": "a concurrent transaction changed what this one had read; run it again",
+    "40P01": "this transaction and another one waited for each other; run it again",
+    "23505": "other writers were faster every time; try again",
+    "23503": "other writers were faster every time; try again",
+    "55P03": "another transaction held a lock for longer than lock_timeout; try again, or keep "
+    "transactions short",
+    "57014": "the statement was cancelled, or ran for longer than statement_timeout",
+    "25006": "the server may not be written: it is a standby, or read-only; try again when it "
+    "is not, or name the primary with target_session_attrs=read-write",
+    _STALE_PLAN: "the columns of a table changed meanwhile; run the transaction again",
+    "53200": "the server ran out of memory",
+    "53300": "the server has no connection left; lower pool_max_size, or raise max_connections",
+    "55006": "the object is in use",
+    "58030": "the server could not read or write its files; look at its log",
+    "53400": "a limit of the server's configuration was reached; look at its log",
+    "53": "the server lacks memory, connections or another resource; look at its log",
+    "57": "the server's operator, or a setting of it, ended the statement; look at its log",
+    "58": "the server's system failed it; look at its log",
+    _LOST: "the connection to the server was lost; whether a write that was under way happened "
+    "is not known: read before you write again",
+    TooManyRequests: "pool_max_waiting calls wait for a connection already; try again, or raise it",
+    PoolTimeout: "no connection was free in time; try again",
+}
+_LASTING = {
+    "53100": "the server's disk is full; make room",
+    "42501": "the user lacks a privilege; grant it, or open the store as another user",
+    "57P04": "the database was dropped",
+    "58P01": "a file of the database is missing; restore a backup",
+    "26000": "a prepared statement is missing: behind PgBouncer set pgbouncer=true",
+    "42P05": "a statement is prepared already: behind PgBouncer set pgbouncer=true",
+    "XX001": "the database is damaged; restore a backup",
+    "XX002": "an index is damaged; run REINDEX",
+    "XX": "the server met a mistake of its own, or damaged data; look at its log",
+}
+"""What each code means, or if it is not there its class, which is how it begins."""
+
+
 def _code(error: Exception) -> object:
     """Return what tells an error from others: its SQLSTATE, its class, or one of the words here."""
     if isinstance(error, PoolTimeout | TooManyRequests):
@@ -33,7 +71,10 @@ def _code(error: Exception) -> object:
         return _LOST
     if code == "0A000" and error.diag.source_function == "RevalidateCachedQuery":  # type: ignore[attr-defined]
         return _STALE_PLAN
-    return _TOO_LARGE if code.startswith("54") else code
+    if code.startswith("54"):
+        return _TOO_LARGE
+    known = _RETRIABLE.keys() | _LASTING.keys()
+    return code[:2] if code not in known and code[:2] in known else code
 
 
 def _lacks_password(error: Exception) -> bool:
@@ -50,38 +91,8 @@ FAILURES = Failures(
     product="PostgreSQL",
     errors=psycopg.Error,  # the pool's are such, too
     code=_code,
-    retriable={
-        "40001": "a concurrent transaction changed what this one had read; run it again",
-        "40P01": "this transaction and another one waited for each other; run it again",
-        "23505": "other writers were faster every time; try again",
-        "23503": "other writers were faster every time; try again",
-        "55P03": "another transaction held a lock for longer than lock_timeout; try again, or keep "
-        "transactions short",
-        "57014": "the statement was cancelled, or ran for longer than statement_timeout",
-        "25006": "the server may not be written: it is a standby, or read-only; try again when it "
-        "is not, or name the primary with target_session_attrs=read-write",
-        _STALE_PLAN: "the columns of a table changed meanwhile; run the transaction again",
-        "53200": "the server ran out of memory",
-        "53300": "the server has no connection left; lower pool_max_size, or raise max_connections",
-        "55006": "the object is in use",
-        "58030": "the server could not read or write its files; look at its log",
-        "53400": "a limit of the server's configuration was reached; look at its log",
-        _LOST: "the connection to the server was lost; whether a write that was under way happened "
-        "is not known: read before you write again",
-        TooManyRequests: "pool_max_waiting calls wait for a connection already; try again, or "
-        "raise it",
-        PoolTimeout: "no connection was free in time; try again",
-    },
-    lasting={
-        "53100": "the server's disk is full; make room",
-        "42501": "the user lacks a privilege; grant it, or open the store as another user",
-        "57P04": "the database was dropped",
-        "58P01": "a file of the database is missing; restore a backup",
-        "26000": "a prepared statement is missing: behind PgBouncer set pgbouncer=true",
-        "42P05": "a statement is prepared already: behind PgBouncer set pgbouncer=true",
-        "XX001": "the database is damaged; restore a backup",
-        "XX002": "an index is damaged; run REINDEX",
-    },
+    retriable=_RETRIABLE,
+    lasting=_LASTING,
     too_large=(_TOO_LARGE,),
     closed=PoolClosed,
     connecting=psycopg.OperationalError,
