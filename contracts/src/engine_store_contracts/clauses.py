@@ -62,6 +62,7 @@ CLAUSES = {
     "9.3": "The asynchronous face",
     "9.4": "Health",
     "9.5": "Capabilities",
+    "9.6": "Interrupts",
 }
 """By number, in the order of the contract."""
 

@@ -28,6 +28,7 @@ from engine_store_contracts.exact import exact_fields
 from engine_store_contracts.history.events import Event, to_json
 from engine_store_contracts.history.programs import start
 from engine_store_contracts.history.runners import run, run_and_say
+from engine_store_contracts.interrupts import interrupt
 
 STACKS = signal.SIGUSR1
 """Has a process write to its output where each of its threads is."""
@@ -76,6 +77,11 @@ def write_until_killed(store: Store, prefix: str) -> None:
         _say(number)
 
 
+def interrupted(store: Store, count: int, seed: int) -> None:
+    """Interrupt so many calls at random moments, and look at the store after each."""
+    interrupt(store, count, seed)
+
+
 def rows(store: Store, keys: list[tuple[str, str]]) -> list[dict[str, str]]:
     """Every row as the lists have it, and as `get` returns it (see `exact_fields`).
 
@@ -112,6 +118,7 @@ JOBS: dict[str, Callable[..., object]] = {
         update,
         bootstrap,
         write_until_killed,
+        interrupted,
         rows,
         history,
         history_until_killed,

@@ -7,7 +7,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -38,9 +38,10 @@ LONGEST_JOB = 6
 class Worker:
     """A process of `engine_store_contracts.worker`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, environment: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "engine_store_contracts.worker"],
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -209,6 +210,22 @@ class ProcessCases(ContractCase, faces=(Face.SYNC,), needs=("processes", "reopen
                 _check_survivors(store, prefix, number)
             assert store.health().ok
         database.harness.check()
+
+    @clause("9.6")
+    def test_after_an_interrupt_the_store_is_as_usable_as_before(
+        self, store: Store, database: Database, profile: Profile, seed: int
+    ) -> None:
+        # The lock of a coverage measurement is none of the store's, and an interrupt may keep it.
+        unmeasured = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
+        worker = Worker(database.url, unmeasured)
+        try:
+            worker.tell("open")
+            worker.answer()
+            worker.tell("interrupted", count=6 * profile.kills, seed=seed)
+            assert worker.answer() is None
+        finally:
+            worker.close()
+        assert store.workflows.set_status("interrupted", Status.SUCCESS).status is Status.SUCCESS
 
 
 def _write_and_die(database: Database, seed: int, kill: int) -> tuple[str, int]:

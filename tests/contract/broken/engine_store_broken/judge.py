@@ -19,7 +19,10 @@ from typing import Any
 
 import pytest
 
-BY_SEED = {"test_transactions_of_killed_processes_are_done_or_not"}
+BY_SEED = {
+    "test_transactions_of_killed_processes_are_done_or_not",
+    "test_after_an_interrupt_the_store_is_as_usable_as_before",
+}
 """Of the cases with seeds, or with many processes, those that alone notice a mutant.
 
 The others are left out: they take longer than all cases without together.

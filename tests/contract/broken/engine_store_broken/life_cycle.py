@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -70,6 +71,21 @@ def waiting_for_oneself_is_retriable() -> None:
             original(pool)
         except UnavailableError as exc:
             raise UnavailableError("the database is locked", retriable=True) from exc
+
+
+@mutant("9.6", base="sqlite")
+def an_interrupted_call_keeps_what_it_held() -> None:
+    """A `finally` gives back what was acquired in the line above its `try`."""
+
+    @replace("engine_store.sql.holds:Hold.abandon")
+    def abandon(original: Any, hold: Any) -> None:
+        return
+
+    @replace("engine_store.sql.single_writer:SingleWriterPool.acquire_writer")
+    def acquire_writer(original: Any, *args: Any, **kwargs: Any) -> Any:
+        connection = original(*args, **kwargs)
+        time.sleep(0.0001)
+        return connection
 
 
 @mutant("9.3", base="sqlite")
