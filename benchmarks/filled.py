@@ -23,6 +23,7 @@ class Filled:
     """A store that holds so many equal workflows."""
 
     store: Store
+    url: str
     workflow: str
     tasks: tuple[str, ...]
     workflows: int
@@ -45,7 +46,7 @@ def filled(databases: Databases, workflows: int, tasks: int) -> Iterator[Filled]
         if workflows > 1:
             databases.multiply(url, workflows - 1)
         with engine_store.open(url) as store:
-            yield Filled(store, workflow, keys, workflows)
+            yield Filled(store, url, workflow, keys, workflows)
 
 
 def multiply(execute: Callable[[str], Any], schema: str, numbers: str, earlier: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.studies import concurrent, imports, keys, ratio, rows, telemetry, transfer
+from benchmarks.studies import concurrent, imports, keys, large, ratio, rows, telemetry, transfer
 from benchmarks.study import Study
 
-_STUDIES: tuple[Study, ...] = (ratio, concurrent, rows, telemetry, keys, transfer, imports)
+_STUDIES: tuple[Study, ...] = (ratio, concurrent, rows, large, telemetry, keys, transfer, imports)
 
 STUDIES = {study.NAME: study for study in _STUDIES}

@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.xdist_group("benchmarks")  # one worker, so that all studies run once
 
-STUDIES = ["ratio", "concurrent", "rows", "telemetry", "keys", "transfer", "imports"]
+STUDIES = ["ratio", "concurrent", "rows", "large", "telemetry", "keys", "transfer", "imports"]
 
 TINY = ("--rounds", "2", "--seconds", "0.001")
 

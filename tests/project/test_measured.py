@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-STUDIES = ["ratio", "concurrent", "rows", "telemetry", "keys", "transfer", "imports"]
+STUDIES = ["ratio", "concurrent", "rows", "large", "telemetry", "keys", "transfer", "imports"]
 
 INCLUDED = re.compile(r"^```{include} measured/(\S+)$", re.MULTILINE)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
