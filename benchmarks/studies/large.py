@@ -117,6 +117,7 @@ def tables(report: Report) -> list[Table]:
                 )
                 for one in _of(report, driver)
             ),
+            wide=frozenset({"memory, MB"}),
         )
         for driver, engine in report["databases"].items()
     ]
@@ -128,9 +129,10 @@ def _of(report: Report, driver: str) -> list[Report]:
 
 def remarks(report: Report) -> list[str]:
     """What the columns are."""
+    memory = max(one["export_bytes"] for one in report["executions"])
     return [
-        f"In pages of {report['parameters']['page']:,}. Memory: the most that Python had at once "
-        "in a second export. Wait: the longest update of another store, whose thread updates "
+        f"In pages of {report['parameters']['page']:,}. The most memory that Python had at once in "
+        f"an export, whatever its size, is {readable(memory / 1e6)} MB. Wait: the longest update of another store, whose thread updates "
         "another execution without a pause while this one is deleted."
     ]
 
