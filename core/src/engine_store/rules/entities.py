@@ -92,18 +92,22 @@ class Entity(Generic[R, F]):
             return Page(items)
         return Page(items, encode_cursor(self.repository, *self.position(items[-1])))
 
-    def check(self, row: R) -> None:
-        """Raise `InvalidValueError` or `InvalidReferenceError` for a row no store creates."""
-        check_model(row, self.model, self.argument)
+    def check(self, row: R) -> R:
+        """Return a row to be written, in a copy that nobody else can change.
 
-    def check_filter(self, filter: F) -> None:
-        """Raise `InvalidValueError` for a filter that lists nothing it could mean."""
-        check_model(filter, type(self.everything), "filter")
+        Raises `InvalidValueError` or `InvalidReferenceError` for a row no store creates.
+        """
+        return check_model(row, self.model, self.argument)
 
-    def check_restored(self, row: R) -> None:
-        """Raise as `check` does, and for a row without version or times (contract 2.9)."""
-        self.check(row)
-        check_restored(row, self.argument)
+    def check_filter(self, filter: F) -> F:
+        """Return a filter. Raises `InvalidValueError` if it lists nothing it could mean."""
+        return check_model(filter, type(self.everything), "filter")
+
+    def check_restored(self, row: R) -> R:
+        """Do as `check` does, and raise for a row without version or times, too (2.9)."""
+        checked = self.check(row)
+        check_restored(checked, self.argument)
+        return checked
 
     def check_immutable(self, stored: R, given: R) -> None:
         """Raise `ImmutableFieldError` if `given` would change what never changes (contract 2.8)."""
