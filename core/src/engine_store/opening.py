@@ -26,7 +26,7 @@ def open(  # noqa: A001 - the verb of the library: engine_store.open(url)
     `ForeignDatabaseError`, `SchemaError` and `UnavailableError`, each before anything changed.
     """
     driver, config, listeners = _prepare(target, plugins)
-    opened = driver.open(config, OpenContext(clock, listeners))
+    opened = driver.open(config, _context(config, clock, listeners))
     try:
         store = opened
         if listeners.observe_operations:
@@ -43,7 +43,7 @@ async def open_async(
 ) -> AsyncStore:
     """Open an asynchronous store, as `open` does; it belongs to the running event loop."""
     driver, config, listeners = _prepare(target, plugins)
-    opened = await driver.open_async(config, OpenContext(clock, listeners))
+    opened = await driver.open_async(config, _context(config, clock, listeners))
     try:
         store = opened
         if listeners.observe_operations:
@@ -67,3 +67,7 @@ def _prepare(
     listeners = Plugins.of(plugins)
     listeners.hook.engine_store_configured(config=config)
     return driver, config, listeners
+
+
+def _context(config: DatabaseConfig, clock: Clock, listeners: Plugins) -> OpenContext:
+    return OpenContext(clock, listeners, config.max_document_bytes)

@@ -29,6 +29,8 @@ MAX_ID_LENGTH = 255
 MAX_EMAIL_LENGTH = 320
 MAX_DEPTH = 100
 MAX_PAGE = 1000
+MAX_DOCUMENT_BYTES = 64 * 2**20
+"""How large a document may be, as JSON in UTF-8, unless the configuration says otherwise (1.7)."""
 MAX_VERSION = 2**53
 """The highest version of a row that is restored (2.9); those after it have room up to 2^63-1."""
 
@@ -105,9 +107,16 @@ def plain_time(value: datetime) -> datetime:
         return value
     if value.utcoffset() != timedelta():
         value = value.astimezone(UTC)
-    date = {"year": value.year, "month": value.month, "day": value.day}
-    time = {"hour": value.hour, "minute": value.minute, "second": value.second}
-    return UNSAVED.replace(**date, **time, microsecond=value.microsecond)
+    # Of the class of UNSAVED: a library that freezes time puts another in the place of `datetime`.
+    return UNSAVED.replace(
+        value.year,
+        value.month,
+        value.day,
+        value.hour,
+        value.minute,
+        value.second,
+        value.microsecond,
+    )
 
 
 def check_choice(value: object, choices: type[C], path: str) -> C:
@@ -179,6 +188,16 @@ def check_document(value: object, path: str, *, around: int = 0) -> Document | N
         return _check_object(value, 1 - around)
     except InvalidValueError as error:
         raise _below(path, error) from None
+
+
+def check_size(size: int, path: str, maximum: int) -> None:
+    """Refuse more than `maximum` bytes (contract 1.7)."""
+    if size > maximum:
+        raise InvalidValueError(
+            path,
+            f"expected at most {maximum} bytes as JSON, which is max_document_bytes, found {size}; "
+            "keep it in a file or an object store, and its place here",
+        )
 
 
 def check_workflow_output(value: object, path: str) -> Document | None:

@@ -25,6 +25,7 @@ from typing import Any, ParamSpec, Self, TypeVar, cast
 from engine_store.concurrency.cancellation import shield_future
 from engine_store.errors import TransactionClosedError
 from engine_store.protocols import AsyncStore, AsyncTransaction, Observable, Store, Transaction
+from engine_store.rules.entities import check_arguments
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -51,6 +52,8 @@ class _Calls:
 
         @wraps(method)
         async def call(*args: object, **kwargs: object) -> object:
+            # As it is now: the caller may change a document while the call waits for a thread.
+            args, kwargs = check_arguments(args, kwargs)
             return await run_in_thread(self._threads, partial(method, *args, **kwargs))
 
         return call

@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from engine_store.config.structure import Seconds, duration, names_of, setting, structure
 from engine_store.urls import mask_url, parse_url, without_line_end
+from engine_store.values import MAX_DOCUMENT_BYTES
 
 DEFAULT_DRIVER = "postgres"
 """What a configuration that names no driver means."""
@@ -23,7 +24,8 @@ class DatabaseConfig:
     `url` names the driver by its scheme, else `driver` does. `options` are the driver's own
     settings by name; they win over those in the URL. With `auto_migrate` missing schema steps
     are applied at opening, waiting at most `migration_timeout` seconds for another process that
-    is at it; without, a schema that is behind is an error.
+    is at it; without, a schema that is behind is an error. `max_document_bytes` limits what is
+    written; what is there already is read, whatever its size.
     """
 
     url: str | None = setting(
@@ -43,6 +45,13 @@ class DatabaseConfig:
     )
     migration_timeout: Seconds = duration(
         60.0, "How long to wait for another process that is migrating."
+    )
+    max_document_bytes: int = setting(
+        default=MAX_DOCUMENT_BYTES,
+        minimum=2**16,
+        maximum=200 * 2**20,  # four of them, as in a row, are within the limits of all databases
+        unit="bytes",
+        help="How large a document may be, as JSON; a larger one is refused.",
     )
     vectors: bool = setting(
         default=False, help="Refuse a database that cannot hold vectors by itself."

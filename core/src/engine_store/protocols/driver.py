@@ -14,6 +14,7 @@ from engine_store.config import Config, DatabaseConfig, Finding
 from engine_store.migrations import Direction, Migration
 from engine_store.protocols.asynchronous import AsyncStore
 from engine_store.protocols.sync import Store
+from engine_store.values import MAX_DOCUMENT_BYTES
 
 
 @frozen
@@ -39,10 +40,14 @@ class Listeners(Protocol):
 
 @frozen
 class OpenContext:
-    """The clock and the listeners of a store, which a driver gets besides its configuration."""
+    """The clock, the listeners and the limit of a store, for its driver.
+
+    `max_document_bytes` limits what is written (contract 1.7), whichever driver writes it.
+    """
 
     clock: Clock
     listeners: Listeners
+    max_document_bytes: int = MAX_DOCUMENT_BYTES
 
 
 @frozen

@@ -62,7 +62,7 @@ def check_model(value: M, model: type[M], path: str) -> M:
     """Return a `model` whose every field was checked by the type it is declared with.
 
     It is a copy if it holds what could change meanwhile. The `tasks` of a workflow are not written,
-    and not checked. For a task that is its own parent raises `InvalidReferenceError` (contract 6.1).
+    and not checked. For a task that is its own parent raises `InvalidReferenceError` (6.1).
     """
     if type(value) is not model:
         raise InvalidValueError(path, f"expected {model.__name__}, found {type(value).__name__}")

@@ -6,7 +6,7 @@ field or a new rule of an entity has one place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -35,12 +35,16 @@ from engine_store.models import (
     WorkflowState,
 )
 from engine_store.rules.checks import check_model, check_restored, encode_cursor
+from engine_store.rules.sizes import size_of
+from engine_store.values import check_size
 
 Row: TypeAlias = User | ApiKey | WorkflowState | TaskState
 """A row, which a store keeps under an id."""
 
 R = TypeVar("R", User, ApiKey, WorkflowState, TaskState)
 F = TypeVar("F", UserFilter, ApiKeyFilter, WorkflowFilter, TaskFilter)
+
+_SIZED = ("Document", "ErrorInfo", "UsageSummary", "bytes")
 
 
 @frozen(eq=False)
@@ -63,10 +67,15 @@ class Entity(Generic[R, F]):
     newest_first: bool = False
     fields: tuple[str, ...] = field(init=False)
     """The fields that are stored with the row, in the order of the model."""
+    sized: tuple[tuple[str, str], ...] = field(init=False)
+    """The fields of no fixed size, which `max_document_bytes` limits, each with its path."""
 
     def __attrs_post_init__(self) -> None:
         names = tuple(name for name in attrs.fields_dict(self.model) if name != "tasks")
+        types = self.model.__annotations__
+        sized = [name for name in names if types[name].removesuffix(" | None") in _SIZED]
         object.__setattr__(self, "fields", names)
+        object.__setattr__(self, "sized", tuple((n, f"{self.argument}.{n}") for n in sized))
 
     @property
     def label(self) -> str:
@@ -98,6 +107,12 @@ class Entity(Generic[R, F]):
         Raises `InvalidValueError` or `InvalidReferenceError` for a row no store creates.
         """
         return check_model(row, self.model, self.argument)
+
+    def check_sizes(self, row: R, maximum: int) -> R:
+        """Return a checked row. Raises `InvalidValueError` if a part of it is too large (1.7)."""
+        for name, path in self.sized:
+            check_size(size_of(getattr(row, name)), path, maximum)
+        return row
 
     def check_filter(self, filter: F) -> F:
         """Return a filter. Raises `InvalidValueError` if it lists nothing it could mean."""
@@ -171,3 +186,18 @@ ENTITIES: tuple[Entity[Any, Any], ...] = (USER, API_KEY, WORKFLOW, TASK)
 
 BY_NAME: Mapping[str, Entity[Any, Any]] = {entity.name: entity for entity in ENTITIES}
 BY_MODEL: Mapping[type[Any], Entity[Any, Any]] = {entity.model: entity for entity in ENTITIES}
+
+
+def check_arguments(
+    args: Iterable[Any], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return arguments of a method, whose rows are checked copies.
+
+    For calls that wait before they check: what is stored is what was given.
+    """
+    return tuple(map(_checked, args)), {name: _checked(value) for name, value in kwargs.items()}
+
+
+def _checked(argument: Any) -> Any:
+    entity = BY_MODEL.get(type(argument))
+    return argument if entity is None else entity.check(argument)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 
-from engine_store import values
 from engine_store.errors import WorkflowNotReadyError
 from engine_store.models import TERMINAL, ErrorInfo, Progress, Status, Strategy, WorkflowState
-from engine_store.values import Document
+from engine_store.rules.sizes import size_of
+from engine_store.values import MAX_DOCUMENT_BYTES, Document, check_size, check_workflow_output
 
 Transform = Callable[[WorkflowState], Document | None]
 """Makes the output of a workflow from a copy of its state with `tasks` filled."""
@@ -62,27 +62,33 @@ def overall_status(counts: Mapping[Status, int], strategy: Strategy) -> Status:
 
 
 def completed(
-    state: WorkflowState, roots: Mapping[str, Status], transform: Transform | None = None
+    state: WorkflowState,
+    roots: Mapping[str, Status],
+    transform: Transform | None = None,
+    *,
+    max_document_bytes: int = MAX_DOCUMENT_BYTES,
 ) -> WorkflowState:
     """`state`, whose `tasks` must be filled, with the status, output and error of its end.
 
     `roots` has the status of the latest execution of each root task by `task_id`. Raises
     `WorkflowNotReadyError` where one is not terminal. The caller has seen that `state` is not
-    terminal already.
+    terminal already. An output that is too large is as good as a transform that raises.
     """
     unfinished = sorted(task_id for task_id, status in roots.items() if status not in TERMINAL)
     if unfinished:
         raise WorkflowNotReadyError(state.workflow_exec_id, tuple(unfinished))
     status = _status_of(set(roots.values()))
-    if transform is None:
-        return state.evolve(status=status, output=_default_output(state))
+    default = _default_output(state)
     try:
-        output = transform(copy.deepcopy(state))  # it may change what it is given
-        values.check_workflow_output(output, "output")
+        output: Document | None = default
+        if transform is not None:
+            output = transform(copy.deepcopy(state))  # it may change what it is given
+            output = check_workflow_output(output, "output")
+        check_size(size_of(output), "output", max_document_bytes)
     except Exception as exc:  # noqa: BLE001 - whatever the caller's function raises is its result
-        return state.evolve(
-            status=Status.FAILED, output=_default_output(state), error=_transform_error(exc)
-        )
+        error = _transform_error(exc, max_document_bytes // 8)
+        left = default if size_of(default) <= max_document_bytes else None
+        return state.evolve(status=Status.FAILED, output=left, error=error)
     return state.evolve(status=status, output=output)
 
 
@@ -103,14 +109,15 @@ def _default_output(state: WorkflowState) -> Document:
     }
 
 
-def _transform_error(exc: Exception) -> ErrorInfo:
-    """The error of a transform that raised; its text is brought into the value domain."""
+def _transform_error(exc: Exception, longest: int) -> ErrorInfo:
+    """The error of a transform that raised; its text is cut, and brought into the value domain."""
     try:
-        text = str(exc).encode(errors="backslashreplace").decode().replace("\0", "\\0")
+        text = str(exc)[:longest].encode(errors="backslashreplace").decode().replace("\0", "\\0")
     except Exception:  # noqa: BLE001 - an exception may be unable to say what it is
         text = ""
+    name = type(exc).__name__[:255]
     return ErrorInfo(
-        message=text or type(exc).__name__,
+        message=text or name,
         code=OUTPUT_TRANSFORMATION_FAILED,
-        details={"type": type(exc).__name__},
+        details={"type": name},
     )

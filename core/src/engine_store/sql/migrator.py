@@ -74,6 +74,7 @@ class SqlMigrator:
             tuple(step.named(schema=f'"{schema}"') for step in steps) if schema else self.files
         )
         self.clock = context.clock
+        self.max_document_bytes = context.max_document_bytes
         self._listeners = context.listeners
         self._timeout = timeout
 

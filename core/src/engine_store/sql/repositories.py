@@ -37,6 +37,7 @@ from engine_store.sql.operations import (
 from engine_store.sql.operations.base import Operations
 from engine_store.sql.rows import Rows
 from engine_store.sql.statements import Queries
+from engine_store.values import MAX_DOCUMENT_BYTES
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -253,9 +254,21 @@ class OperationSet:
     tasks: TaskOperations
 
     @classmethod
-    def of(cls, dialect: Dialect, queries: Queries, clock: Clock) -> OperationSet:
+    def of(
+        cls,
+        dialect: Dialect,
+        queries: Queries,
+        clock: Clock,
+        max_document_bytes: int = MAX_DOCUMENT_BYTES,
+    ) -> OperationSet:
         """Return the kit's operations; a driver may replace some by subclasses."""
-        bindings = Bindings(queries, Rows(dialect.codec), clock, lock_after=dialect.lock_after)
+        bindings = Bindings(
+            queries,
+            Rows(dialect.codec),
+            clock,
+            max_document_bytes=max_document_bytes,
+            lock_after=dialect.lock_after,
+        )
         return cls(
             UserOperations(bindings),
             ApiKeyOperations(bindings),

@@ -76,7 +76,9 @@ class SqlEngine:
         self.pool = migrator.pool
         self.dialect = dialect = migrator.dialect
         self.session = Session(self.pool, dialect)
-        self.operations = OperationSet.of(dialect, migrator.queries, migrator.clock)
+        self.operations = OperationSet.of(
+            dialect, migrator.queries, migrator.clock, migrator.max_document_bytes
+        )
 
     async def prepare(self, config: DatabaseConfig) -> None:
         """Connect, check that the database fits the code, and bring its schema up.

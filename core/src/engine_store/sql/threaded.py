@@ -22,6 +22,7 @@ from engine_store.concurrency.threads import run_in_thread
 from engine_store.errors import UnavailableError
 from engine_store.migrations import MigrationPlan, MigrationStatus
 from engine_store.models import Health
+from engine_store.rules.entities import check_arguments
 from engine_store.sql.blocking import run
 from engine_store.sql.connection import BOUND_TO_LOOP, BlockingPool, Pool
 from engine_store.sql.loop_reads import LoopReads
@@ -169,6 +170,12 @@ class ThreadedEngine:
             self._write_threads.shutdown(wait=False)
 
 
+def _checked(invocation: Invocation) -> Invocation:
+    """Return an operation with checked copies of its rows, for it waits before it checks them."""
+    args, kwargs = check_arguments(invocation.args, invocation.kwargs)
+    return Invocation(invocation.mode, invocation.operation, args, kwargs)
+
+
 class _ThreadedSession:
     """Runs operations, each in a thread."""
 
@@ -187,7 +194,7 @@ class _ThreadedSession:
         engine, session = self._engine, self._engine.blocking.session
         if engine.on_loop is not None and invocation.is_short:
             return await engine.on_loop.attempt(invocation)
-        work = partial(session.attempt, invocation)
+        work = partial(session.attempt, _checked(invocation))
         writes = invocation.mode in (Mode.WRITE, Mode.TRANSACT)
         return await (engine.write_alone(work) if writes else engine.read(work))
 
@@ -230,7 +237,8 @@ class _ThreadedTransaction(_ThreadedSession):
             await super().pause(pause)
 
     async def attempt(self, invocation: Invocation) -> Any:
-        return await self._in_thread(lambda: self._session.attempt(invocation))
+        checked = _checked(invocation)
+        return await self._in_thread(lambda: self._session.attempt(checked))
 
     async def _in_thread(self, work: Work[T]) -> T:
         async with self._lock:

@@ -69,7 +69,12 @@ class MemoryDriver:
     def open(self, config: DatabaseConfig, context: OpenContext) -> Store:
         options = config.settings(MemoryOptions)
         database = named(_location(config))
-        return MemoryStore(context.clock, database=database, busy_timeout=options.busy_timeout)
+        return MemoryStore(
+            context.clock,
+            database=database,
+            busy_timeout=options.busy_timeout,
+            max_document_bytes=context.max_document_bytes,
+        )
 
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:
         return threaded(self.open(config, context))

@@ -19,6 +19,7 @@ from engine_store.errors import AlreadyExistsError, NotInTransactionError, Versi
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
 from engine_store.rules import checks
 from engine_store.rules.entities import Entity, F, R
+from engine_store.rules.sizes import size_of
 from engine_store_memory.database import Data, Draft, Snapshot
 from engine_store_memory.rows import detached, matching, ordered
 
@@ -37,6 +38,9 @@ class Scope(Protocol):
 
     @property
     def in_transaction(self) -> bool: ...
+
+    @property
+    def max_document_bytes(self) -> int: ...
 
     def now(self) -> datetime:
         """Return the time of the store's clock."""
@@ -65,7 +69,7 @@ class Repository(Generic[R, F]):
     ) -> Page[R]:
         entity, position = self.entity, self.entity.position
         wanted = entity.everything if isinstance(filter, EllipsisType) else filter
-        entity.check_filter(wanted)
+        wanted = entity.check_filter(wanted)
         values.check_limit(limit)
         after = checks.decode_cursor(entity.repository, cursor)
         rows = ordered(entity, matching(self._scope.read()[entity].values(), wanted))
@@ -80,6 +84,11 @@ class Repository(Generic[R, F]):
         values.check_id(key, self.entity.key_field)
         return detached(self._stored(self._scope.read(), key))
 
+    def _checked(self, row: R, *, restored: bool = False) -> R:
+        """Return a row to be written, in a copy."""
+        check = self.entity.check_restored if restored else self.entity.check
+        return self.entity.check_sizes(check(row), self._scope.max_document_bytes)
+
     def _stored(self, data: Data, key: str) -> R:
         row = data[self.entity].get(key)
         if row is None:
@@ -87,7 +96,7 @@ class Repository(Generic[R, F]):
         return row
 
     def _put(self, data: Draft, row: R) -> R:
-        data[self.entity][self.entity.key(row)] = detached(row)
+        data[self.entity][self.entity.key(row)] = row
         return detached(row)
 
 
@@ -95,17 +104,17 @@ class Versioned(Repository[State, F]):
     """Rows with a version (contract 2)."""
 
     def _create(self, state: State) -> State:
-        self.entity.check(state)
+        state = self._checked(state)
         with self._scope.write() as data:
             return self._insert(data, state)
 
     def _restore(self, state: State) -> State:
-        self.entity.check_restored(state)
+        state = self._checked(state, restored=True)
         with self._scope.write() as data:
             return self._add(data, state)
 
     def _update(self, state: State) -> State:
-        self.entity.check(state)
+        state = self._checked(state)
         with self._scope.write() as data:
             return self._update_in(data, state)
 
@@ -116,7 +125,7 @@ class Versioned(Repository[State, F]):
         return self._replace(data, before, state)
 
     def _upsert(self, state: State) -> State:
-        self.entity.check(state)
+        state = self._checked(state)
         with self._scope.write() as data:
             before = data[self.entity].get(self.entity.key(state))
             if before is None:
@@ -196,9 +205,9 @@ class Metered(Versioned[Work, F]):
 
     def _merge_usage(self, key: str, usage: UsageSummary) -> Work:
         values.check_id(key, self.entity.key_field)
-        checks.check_usage(usage)
+        usage = checks.check_usage(usage)
         with self._scope.write() as data:
             before = self._stored(data, key)
-            merged = before.usage.merge(usage)
-            checks.check_usage(merged)  # a sum may leave 64 bits
+            merged = checks.check_merged(before.usage.merge(usage))
+            values.check_size(size_of(merged), "usage", self._scope.max_document_bytes)
             return self._replace(data, before, attrs.evolve(before, usage=merged))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Self
 
 from engine_store.clock import Clock, utc_now
@@ -14,6 +14,7 @@ from engine_store.errors import StoreClosedError, TransactionClosedError, Unavai
 from engine_store.migrations import NoMigrations
 from engine_store.models import Health
 from engine_store.rules.entities import ENTITIES
+from engine_store.values import MAX_DOCUMENT_BYTES, plain_time
 from engine_store_memory.database import Database, Draft, Snapshot
 from engine_store_memory.repository import Scope
 from engine_store_memory.tasks import Tasks
@@ -37,6 +38,7 @@ class MemoryStore(_Repositories):
     """`engine_store.protocols.Store` on a database, by default a new one.
 
     `busy_timeout` is how long, in seconds, a write waits for another thread's transaction.
+    `max_document_bytes` limits what is written.
     """
 
     in_transaction = False
@@ -47,12 +49,14 @@ class MemoryStore(_Repositories):
         *,
         database: Database | None = None,
         busy_timeout: float = BUSY_TIMEOUT,
+        max_document_bytes: int = MAX_DOCUMENT_BYTES,
     ) -> None:
         super().__init__(self)
         self.migrator = NoMigrations(self.check)
         self._clock = clock
         self._database = Database() if database is None else database
         self._busy_timeout = busy_timeout
+        self.max_document_bytes = max_document_bytes
         self._closed = False
 
     @contextmanager
@@ -87,7 +91,7 @@ class MemoryStore(_Repositories):
         self._database.check()
 
     def now(self) -> datetime:
-        return self._clock().astimezone(UTC)
+        return plain_time(self._clock())
 
     def read(self) -> Snapshot:
         """Return what is committed."""
@@ -113,6 +117,7 @@ class MemoryTransaction(_Repositories):
     def __init__(self, outer: MemoryStore | MemoryTransaction, draft: Draft) -> None:
         super().__init__(self)
         self.ended = False
+        self.max_document_bytes: int = outer.max_document_bytes
         self._outer = outer
         self._draft = draft
         self._thread = threading.get_ident()

@@ -48,7 +48,7 @@ class Users(Versioned[User, UserFilter], UserRepository):
         return self._restore(user)
 
     def create_initial_admin_if_none(self, user: User) -> User:
-        self.entity.check(user)
+        user = self._checked(user)
         if user.role is not Role.ADMIN:
             raise InvalidValueError("user.role", f"expected admin, found {user.role.value}")
         with self._scope.write() as data:
@@ -105,12 +105,11 @@ class ApiKeys(Repository[ApiKey, ApiKeyFilter], ApiKeyRepository):
         raise ApiKeyNotFoundError(prefix, "prefix")
 
     def create(self, key: ApiKey) -> ApiKey:
-        self.entity.check(key)
+        key = self._checked(key)
         return self._add(attrs.evolve(key, created_at=self._scope.now()))
 
     def restore(self, key: ApiKey) -> ApiKey:
-        self.entity.check_restored(key)
-        return self._add(key)
+        return self._add(self._checked(key, restored=True))
 
     def _add(self, key: ApiKey) -> ApiKey:
         with self._scope.write() as data:
@@ -126,7 +125,7 @@ class ApiKeys(Repository[ApiKey, ApiKeyFilter], ApiKeyRepository):
     def touch(self, key_id: str, at: datetime | None = None) -> ApiKey:
         values.check_id(key_id, "key_id")
         if at is not None:
-            values.check_time(at, "at")
+            at = values.check_time(at, "at")
         with self._scope.write() as data:
             key = self._stored(data, key_id)
             used = self._scope.now() if at is None else at

@@ -92,7 +92,7 @@ class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
         values.check_choice(status, Status, "status")
         if expected_version is not None:
             values.check_int(expected_version, "expected_version", minimum=0)
-        values.check_choices(expected_statuses, Status, "expected_statuses")
+        expected_statuses = values.check_choices(expected_statuses, Status, "expected_statuses")
         with self._scope.write() as data:
             before = self._stored(data, workflow_exec_id)
             if expected_version is not None:
@@ -115,8 +115,8 @@ class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
                 tasks = tasks_of(data, workflow_exec_id)
                 roots = latest_of_each(task for task in tasks if task.parent_state_id is None)
                 statuses = {task_id: root.status for task_id, root in roots.items()}
-                after = outcomes.completed(before, statuses, transform)
-                WORKFLOW.check(after)
+                limit = self._scope.max_document_bytes
+                after = outcomes.completed(before, statuses, transform, max_document_bytes=limit)
                 # The transform may have written in this transaction, also this workflow.
                 self._check_version(self._stored(data, workflow_exec_id), before.version)
                 self._replace(data, before, after)
@@ -136,7 +136,7 @@ class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
         batch_size: int = 100,
         dry_run: bool = False,
     ) -> PurgeReport:
-        checks.check_purge(older_than, statuses, batch_size)
+        older_than, statuses = checks.check_purge(older_than, statuses, batch_size)
 
         def doomed(data: Data) -> list[str]:
             found = data[WORKFLOW].items()

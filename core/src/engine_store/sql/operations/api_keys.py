@@ -53,20 +53,18 @@ class ApiKeyOperations(Operations[ApiKey]):
 
     @write
     def create(self, key: ApiKey) -> Op[ApiKey]:
-        self.entity.check(key)
+        key = self.entity.check(key)
         return self._insert(key, created_at=self._now())
 
     @write
     def restore(self, key: ApiKey) -> Op[ApiKey]:
-        self.entity.check_restored(key)
+        key = self.entity.check_restored(key)
         return self._insert(key)
 
     @write
     def touch(self, key_id: str, at: datetime | None = None) -> Op[ApiKey]:
         check_id(key_id, "key_id")
-        if at is not None:
-            check_time(at, "at")
-        used = self._now() if at is None else self._rows.time(at)
+        used = self._now() if at is None else self._rows.time(check_time(at, "at"))
         return self._one(self._q.touch_api_key(key_id=key_id, used=used), key_id)
 
     @write
@@ -76,7 +74,7 @@ class ApiKeyOperations(Operations[ApiKey]):
             raise ApiKeyNotFoundError(key_id)
 
     def _insert(self, key: ApiKey, **parameters: Any) -> Op[ApiKey]:
-        row = yield self._q.create_api_key(**self._encode(key) | parameters)
+        row = yield self._q.create_api_key(**self._parameters(key) | parameters)
         if row is None:
             raise (yield from self._why_not_created(key))
         return self._decode(row)

@@ -16,19 +16,19 @@ from engine_store.concurrency.callbacks import StoreCalled, call_holding
 from engine_store.drivers.observing import conflicted, retried
 from engine_store.errors import AlreadyExistsError, EngineStoreError, VersionConflictError
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
-from engine_store.rules.checks import check_usage, decode_cursor
+from engine_store.rules.checks import check_merged, check_usage, decode_cursor
 from engine_store.rules.entities import Entity, R
 from engine_store.sql.operation import Backoff, Last, LostRace, Op, Steps, step, transact
 from engine_store.sql.rows import Row, Rows, read_usage, write_usage
 from engine_store.sql.statements import Call, Queries, Statement
-from engine_store.values import check_id, check_limit
+from engine_store.values import MAX_DOCUMENT_BYTES, check_id, check_limit, check_size
 
 S = TypeVar("S", User, WorkflowState, TaskState)
 
 
 @frozen
 class Bindings:
-    """The driver's statements and rows, and the store's clock, for the operations made with them.
+    """The driver's statements and rows, the store's clock and its limit, for operations.
 
     After `lock_after` lost attempts `modify` holds the row first.
     """
@@ -37,6 +37,7 @@ class Bindings:
     rows: Rows
     clock: Clock
     backoff: Backoff = Backoff()
+    max_document_bytes: int = MAX_DOCUMENT_BYTES
     lock_after: int = 5
 
 
@@ -52,12 +53,27 @@ class Operations(Generic[R]):
         self._clock = bindings.clock
         self._backoff = bindings.backoff
         self._lock_after = bindings.lock_after
+        self._max_bytes = bindings.max_document_bytes
         self._decode: Callable[[Row], R] = bindings.rows.decoder(self.entity)
         self._encode: Callable[[R], dict[str, Any]] = bindings.rows.encoder(self.entity)
 
     @cached_property
     def _encode_filter(self) -> Callable[[Any], dict[str, Any]]:
         return self._rows.filter_encoder(self.entity)
+
+    def _parameters(self, row: R) -> dict[str, Any]:
+        """Return a row as parameters. Raises `InvalidValueError` if one is too large (1.7)."""
+        parameters = self._encode(row)
+        for name, path in self.entity.sized:
+            self._check_size(parameters[name], path)
+        return parameters
+
+    def _check_size(self, value: str | bytes | None, path: str) -> None:
+        # A character is four bytes at most: few texts are counted.
+        if value is not None and len(value) > self._max_bytes // 4:
+            check_size(
+                len(value.encode() if isinstance(value, str) else value), path, self._max_bytes
+            )
 
     def _now(self) -> Any:
         """Return the time now, as a parameter."""
@@ -79,7 +95,7 @@ class Operations(Generic[R]):
         cursor: str | None,
     ) -> Op[Page[R]]:
         """Read a page of at most `limit` rows, and one row more, to know whether it is the last."""
-        self.entity.check_filter(filter)
+        filter = self.entity.check_filter(filter)
         check_limit(limit)
         time, key = decode_cursor(self.entity.repository, cursor) or (None, None)
         if any(_is_empty(value) for value in attrs.astuple(filter, recurse=False)):
@@ -101,25 +117,25 @@ class StateOperations(Operations[S]):
     update: Callable[..., Op[S]]
 
     def _create(self, statement: Statement, state: S) -> Op[S]:
-        self.entity.check(state)
+        state = self.entity.check(state)
         now = self._now()
         return self._write(statement, state, "create", version=1, created_at=now, updated_at=now)
 
     def _restore(self, statement: Statement, state: S) -> Op[S]:
-        self.entity.check_restored(state)
+        state = self.entity.check_restored(state)
         updated_at = self._rows.time(state.updated_at)
         return self._write(statement, state, "create", updated_at=updated_at)
 
     def _update(self, statement: Statement, state: S) -> Op[S]:
-        self.entity.check(state)
+        state = self.entity.check(state)
         return self._write(statement, state, "update", now=self._now())
 
     def _upsert(self, statement: Statement, state: S) -> Op[S]:
-        self.entity.check(state)
+        state = self.entity.check(state)
         return self._write(statement, state, "upsert", now=self._now())
 
     def _write(self, statement: Statement, state: S, action: Action, **parameters: Any) -> Op[S]:
-        row = yield statement(**self._encode(state) | parameters)
+        row = yield statement(**self._parameters(state) | parameters)
         if row is None:
             raise (yield from self._why_refused(state, action))
         return self._decode(row)
@@ -206,13 +222,13 @@ class StateOperations(Operations[S]):
         """Add `usage` to what is stored, while the row is held (contract 2.7)."""
         field = self.entity.key_field
         check_id(key, field)
-        check_usage(usage)
+        usage = check_usage(usage)
         row = yield lock(**{field: key})
         if row is None:
             raise self.entity.not_found(key)
-        merged = read_usage(row[0]).merge(usage)
-        check_usage(merged)
-        row = yield Last(write(**{field: key}, usage=write_usage(merged), now=self._now()))
+        merged = write_usage(check_merged(read_usage(row[0]).merge(usage)))
+        self._check_size(merged, "usage")
+        row = yield Last(write(**{field: key}, usage=merged, now=self._now()))
         return self._decode(row)
 
 

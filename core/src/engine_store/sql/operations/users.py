@@ -52,7 +52,7 @@ class UserOperations(StateOperations[User]):
 
     @transact
     def create_initial_admin_if_none(self, user: User) -> Op[User]:
-        self.entity.check(user)
+        user = self.entity.check(user)
         if user.role is not Role.ADMIN:
             raise InvalidValueError("user.role", f"expected admin, found {user.role.value}")
         _, admin = yield self._q.lock_admins(), self._q.find_admin()

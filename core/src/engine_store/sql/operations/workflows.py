@@ -131,7 +131,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
     ) -> Op[WorkflowState]:
         check_id(workflow_exec_id, "workflow_exec_id")
         check_choice(status, Status, "status")
-        check_choices(expected_statuses, Status, "expected_statuses")
+        expected_statuses = check_choices(expected_statuses, Status, "expected_statuses")
         if expected_version is not None:
             check_int(expected_version, "expected_version", minimum=0)
         if expected_statuses is None or expected_statuses:  # of no status nothing can be expected
@@ -173,8 +173,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
         if state.status in TERMINAL:
             return state
         roots = {task.task_id: task.status for task, _, is_latest_root in found if is_latest_root}
-        done = completed(state, roots, transform)
-        WORKFLOW.check(done)
+        done = completed(state, roots, transform, max_document_bytes=self._max_bytes)
         written, stored = yield Last(
             (
                 self._q.update_workflow(**self._encode(done), now=self._now()),
@@ -207,7 +206,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
         batch_size: int = 100,
         dry_run: bool = False,
     ) -> Steps[PurgeReport]:
-        check_purge(older_than, statuses, batch_size)
+        older_than, statuses = check_purge(older_than, statuses, batch_size)
         if not statuses:
             return PurgeReport(0, 0, dry_run)
         chosen = (self._rows.codec.write_time(older_than), self._rows.collection(statuses))
