@@ -26,7 +26,7 @@ from engine_store.models import (
     User,
     WorkflowState,
 )
-from engine_store.values import INT_MAX, INT_MIN
+from engine_store.values import INT_MAX, INT_MIN, MAX_VERSION
 from engine_store_contracts.clock import START
 
 # --- values ------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ times = st.integers(-3, 3).map(lambda seconds: START + timedelta(seconds=seconds
 
 saved_fields = st.fixed_dictionaries(
     {
-        "version": st.sampled_from([0, 1, 2, 3, INT_MAX - 1000]),
+        "version": st.sampled_from([0, 1, 2, 3, MAX_VERSION - 1000]),
         "created_at": st.just(UNSAVED) | times,
         "updated_at": st.just(UNSAVED) | times | times.map(lambda time: time + timedelta(days=1)),
     }

@@ -31,8 +31,10 @@ MAX_DEPTH = 100
 MAX_PAGE = 1000
 MAX_DOCUMENT_BYTES = 64 * 2**20
 """How large a document may be, as JSON in UTF-8, unless the configuration says otherwise (1.7)."""
-MAX_VERSION = 2**53
-"""The highest version of a row that is restored (2.9); those after it have room up to 2^63-1."""
+LARGEST_DOCUMENT_BYTES = 200 * 2**20
+"""The most that the configuration may say: four of them are a row that every database takes."""
+MAX_VERSION = 2**62
+"""The highest version of a row that is restored (2.9): from there to 2^63 no writes ever lead."""
 
 
 def check_id(value: object, path: str) -> str:
@@ -74,7 +76,7 @@ def check_int(value: object, path: str, *, minimum: int = INT_MIN, maximum: int 
     if type(value) is not int:
         raise InvalidValueError(path, f"expected int, found {_kind(value)}")
     if not minimum <= value <= maximum:
-        last = "2^63-1" if maximum == INT_MAX else maximum
+        last = {INT_MAX: "2^63-1", MAX_VERSION: "2^62"}.get(maximum, maximum)
         raise InvalidValueError(path, f"expected an integer from {minimum} to {last}")
     return value
 

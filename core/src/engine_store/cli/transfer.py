@@ -21,6 +21,7 @@ from engine_store.errors import ConfigurationError, NotEmptyError
 from engine_store.protocols import BackupCapable
 from engine_store.startup import check
 from engine_store.transfer import OnProgress, TransferReport
+from engine_store.values import LARGEST_DOCUMENT_BYTES
 
 app = typer.Typer()
 
@@ -67,7 +68,11 @@ def import_rows(
         _hinted(),
     ):
         report = transfer.import_(
-            store, source, existing="skip" if skip_existing else "refuse", progress=progress
+            store,
+            source,
+            existing="skip" if skip_existing else "refuse",
+            progress=progress,
+            max_document_bytes=run.config().database.max_document_bytes,
         )
     _answer(run, report)
 
@@ -85,7 +90,9 @@ def copy(
     """
     if (run.config_file, run.url, run.db_driver, run.db_path) != (None, None, None, None):
         raise ConfigurationError("copy", "it takes two URLs, and no other place of a store")
-    read, written = DatabaseConfig(url=source, auto_migrate=False), DatabaseConfig(url=target)
+    read = DatabaseConfig(url=source, auto_migrate=False)
+    # What the one store has taken, the other one takes, too.
+    written = DatabaseConfig(url=target, max_document_bytes=LARGEST_DOCUMENT_BYTES)
     for database in (read, written):
         check(Config(database))
     with (

@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 
 from engine_store.config.structure import Seconds, duration, names_of, setting, structure
 from engine_store.urls import mask_url, parse_url, without_line_end
-from engine_store.values import MAX_DOCUMENT_BYTES
+from engine_store.values import LARGEST_DOCUMENT_BYTES, MAX_DOCUMENT_BYTES
 
 DEFAULT_DRIVER = "postgres"
 """What a configuration that names no driver means."""
@@ -49,7 +49,7 @@ class DatabaseConfig:
     max_document_bytes: int = setting(
         default=MAX_DOCUMENT_BYTES,
         minimum=2**16,
-        maximum=200 * 2**20,  # four of them, as in a row, are within the limits of all databases
+        maximum=LARGEST_DOCUMENT_BYTES,
         unit="bytes",
         help="How large a document may be, as JSON; a larger one is refused.",
     )

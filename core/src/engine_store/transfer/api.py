@@ -13,9 +13,10 @@ from engine_store.protocols import Store
 from engine_store.transfer import format as export_format
 from engine_store.transfer.checksum import Checksum, Summing, checksum, checksum_of
 from engine_store.transfer.codec import canonical
-from engine_store.transfer.files import File, InputFile, created, opened
+from engine_store.transfer.files import File, created, opened
 from engine_store.transfer.importer import Existing, Importer, look_up
 from engine_store.transfer.rows import Numbered, OnProgress, RowCounter, named, numbered, rows
+from engine_store.values import MAX_DOCUMENT_BYTES
 
 _CHANGED = 'The file changed meanwhile. What was committed stays; go on with existing="skip"'
 
@@ -61,14 +62,16 @@ def import_(
     *,
     existing: Existing = "refuse",
     progress: OnProgress | None = None,
+    max_document_bytes: int = MAX_DOCUMENT_BYTES,
 ) -> TransferReport:
     """Restore every row of an export, with its id, version and times.
 
     The whole file is checked first: `InvalidExportError` if a line is missing or changed, and
-    nothing is written. A file that cannot be read twice, such as a pipe, is copied to the disk for
-    that. If the store has rows, `NotEmptyError`, and nothing is written, unless `existing` is
-    "skip": then a row whose id exists is left as it is, and compared. To resume an import that was
-    killed, run it again with "skip".
+    nothing is written. A line is too long if no row of documents of `max_document_bytes` has it;
+    give the setting of the store if that is another one. A file that cannot be read twice, such as
+    a pipe, is copied to the disk for that. If the store has rows, `NotEmptyError`, and nothing is
+    written, unless `existing` is "skip": then a row whose id exists is left as it is, and compared.
+    To resume an import that was killed, run it again with "skip".
 
     At the end all rows are read again and compared with the file: `MismatchError` if they differ.
     `TransferError` if a row is refused, such as an email that is taken; rows are committed in
@@ -76,8 +79,9 @@ def import_(
     """
     with opened(file) as source:
         _check_target(store, existing)
-        expected = checksum_of(export_format.read(source))
-        return _restore(partial(_again, source), expected, store, existing, progress)
+        read = partial(export_format.read, source, max_document_bytes)
+        expected = checksum_of(read())
+        return _restore(partial(_again, read), expected, store, existing, progress)
 
 
 def copy(
@@ -111,10 +115,10 @@ def _check_target(store: Store, existing: Existing) -> None:
             raise NotEmptyError(None, "a store without rows", name, remedy)
 
 
-def _again(source: InputFile) -> Iterator[Numbered]:
+def _again(read: Callable[[], Iterator[Numbered]]) -> Iterator[Numbered]:
     """Yield the rows of a file that was read to its end before, and was whole."""
     try:
-        yield from export_format.read(source)
+        yield from read()
     except InvalidExportError as changed:
         raise MismatchError(changed.line, changed.expected, changed.found, _CHANGED) from None
 

@@ -27,6 +27,7 @@ from engine_store.models import (
     UsageSummary,
 )
 from engine_store.rules.entities import BY_MODEL, BY_NAME, Row
+from engine_store.values import MAX_DOCUMENT_BYTES
 
 
 def encode(row: Row) -> bytes:
@@ -42,7 +43,7 @@ def canonical(row: Row) -> bytes:
     return _SORTED_WRITER.encode(_fields(row)).encode()
 
 
-def decode(line: bytes) -> Row:
+def decode(line: bytes, *, max_document_bytes: int = MAX_DOCUMENT_BYTES) -> Row:
     """Return the row of a line that `encode` wrote, or of one that means the same.
 
     Raises one of `DECODE_ERRORS` for a line that is no row, or does not have exactly the fields of
@@ -52,8 +53,8 @@ def decode(line: bytes) -> Row:
     fields = json.loads(line.decode())
     entity = BY_NAME[fields.pop("kind")]
     row: Row = _made(entity.model, entity.fields, fields)
-    entity.check_restored(row)
-    return row
+    checked: Row = entity.check_sizes(entity.check_restored(row), max_document_bytes)
+    return checked
 
 
 DECODE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)

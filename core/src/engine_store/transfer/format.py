@@ -16,6 +16,7 @@ from engine_store.rules.entities import BY_MODEL, BY_NAME, Row
 from engine_store.transfer.codec import DECODE_ERRORS, decode, encode
 from engine_store.transfer.files import InputFile
 from engine_store.transfer.rows import FIRST_ROW, Numbered, named
+from engine_store.values import MAX_DOCUMENT_BYTES
 
 FORMAT = "engine-store"
 VERSION = 1
@@ -24,6 +25,12 @@ HEADER = orjson.dumps({"format": FORMAT, "version": VERSION})
 _LONGEST_HEADER = 1000
 _FOOTER = b'{"kind":"end",'
 
+_PIECE = 2**20
+
+_LONGER = (
+    "If this is an export of larger documents, import it with their max_document_bytes; nothing "
+    "was written"
+)
 _AGAIN = "Get the file again from where it came from, or export again; nothing was written"
 
 
@@ -48,14 +55,15 @@ def write(rows: Iterable[Row], file: BinaryIO) -> None:
     file.write(footer(counts, digest.hexdigest()) + b"\n")
 
 
-def read(source: InputFile) -> Iterator[Numbered]:
+def read(source: InputFile, max_document_bytes: int = MAX_DOCUMENT_BYTES) -> Iterator[Numbered]:
     """Yield the rows of an export, each with its line.
 
-    Raises `InvalidExportError` at the first line that is no row, or out of order. Only the end
-    tells whether all lines are there and unchanged.
+    Raises `InvalidExportError` at the first line that is no row, out of order, or longer than a row
+    of documents of `max_document_bytes`. Only the end tells whether all lines are there and
+    unchanged.
     """
     file = source.open()
-    lines = _lines(file)
+    lines = _lines(file, longest_line(max_document_bytes))
     digest = hashlib.sha256()
     counts = dict.fromkeys(BY_NAME, 0)
     order = _Order()
@@ -65,7 +73,7 @@ def read(source: InputFile) -> Iterator[Numbered]:
         if line.startswith(_FOOTER):
             _check_footer(number, line, footer(counts, digest.hexdigest()))
             break
-        row = _row(number, line)
+        row = _row(number, line, max_document_bytes)
         order.check(number, row)
         counts[BY_MODEL[type(row)].name] += 1
         digest.update(line + b"\n")
@@ -77,32 +85,61 @@ def read(source: InputFile) -> Iterator[Numbered]:
         raise InvalidExportError(number, "the end of the file", "more lines", _AGAIN)
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def longest_line(max_document_bytes: int) -> int:
+    """Return how many bytes a row may have: of four documents, and with longer floats than theirs.
+
+    Four fields of a row have no size of their own. A float may be a fifth longer in a file (1e+16)
+    than where it is measured (1e16).
+    """
+    return 5 * max_document_bytes + 2**16
+
+
+def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes]]:
     """Yield the lines after the header."""
     number = FIRST_ROW
-    while line := _next_line(file, number):
+    while line := _next_line(file, number, longest):
         yield number, line
         number += 1
 
 
-def _next_line(file: BinaryIO, number: int, longest: int = -1) -> bytes:
-    """Return the next line without its end, of at most `longest` bytes; empty at the end."""
-    try:
-        line = file.readline(longest)
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        found = "compressed data that is damaged or cut off"
-        raise InvalidExportError(number, "a line", found, _AGAIN) from None
-    if not line:
-        return b""
+def _next_line(file: BinaryIO, number: int, longest: int) -> bytes:
+    """Return the next line without its end; empty at the end of the file.
+
+    A longer one than `longest` is refused before it is read to its end.
+    """
+    pieces, size = [], 0
+    while piece := _piece(file, number, min(_PIECE, longest + 1 - size)):
+        pieces.append(piece)
+        size += len(piece)
+        if piece.endswith(b"\n"):
+            break
+        if size > longest:
+            expected = f"a line of at most {longest} bytes"
+            raise InvalidExportError(number, expected, "a longer one", _LONGER)
+    return _whole(b"".join(pieces), number)
+
+
+def _whole(line: bytes, number: int) -> bytes:
+    """Return a line without its end; empty at the end of the file."""
     if line == b"\n":
         raise InvalidExportError(number, "a row or the footer", "an empty line", _AGAIN)
-    if not line.endswith(b"\n") and len(line) != longest:
+    if line and not line.endswith(b"\n"):
         raise InvalidExportError(number, "a whole line", "one that is cut off", _AGAIN)
     return line.removesuffix(b"\n")
 
 
+def _piece(file: BinaryIO, number: int, size: int) -> bytes:
+    try:
+        return file.readline(size)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        found = "compressed data that is damaged or cut off"
+        raise InvalidExportError(number, "a line", found, _AGAIN) from None
+
+
 def _header(file: BinaryIO) -> bytes:
-    line = _next_line(file, 1, _LONGEST_HEADER)
+    line = _piece(file, 1, _LONGEST_HEADER)
+    if len(line) < _LONGEST_HEADER:
+        line = _whole(line, 1)
     if line == HEADER:
         return line
     expected = f"the header {HEADER.decode()}"
@@ -118,9 +155,9 @@ def _header(file: BinaryIO) -> bytes:
     raise InvalidExportError(1, expected, f"version {version!r:.20}", remedy)
 
 
-def _row(number: int, line: bytes) -> Row:
+def _row(number: int, line: bytes, max_document_bytes: int) -> Row:
     try:
-        return decode(line)
+        return decode(line, max_document_bytes=max_document_bytes)
     except EngineStoreError as error:
         found = f"one that no store takes ({error})"
         raise InvalidExportError(number, "a row", found, _AGAIN) from None
