@@ -13,6 +13,7 @@ CLAUSES = {
     "1.5": "Times",
     "1.6": "Order",
     "1.7": "Large documents",
+    "1.8": "Copies",
     "2": "Versions and compare-and-set",
     "2.1": "Versions count writes",
     "2.2": "create",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict, defaultdict, namedtuple
 from datetime import UTC, datetime
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 from engine_store.models import ErrorInfo
 from engine_store.values import Document
@@ -18,6 +23,29 @@ class _Text(str):
 
 class _Object(dict[str, Any]):
     """An object that would come back as its base."""
+
+
+class _Int(int):
+    """An integer that would come back as its base."""
+
+
+class _Float(float):
+    """A number that would come back as its base."""
+
+
+class _Array(list[Any]):
+    """An array that would come back as its base."""
+
+
+class _Number(IntEnum):
+    ONE = 1
+
+
+class _Word(StrEnum):
+    WORD = "word"
+
+
+_Pair = namedtuple("_Pair", "a b")
 
 
 IDS = {
@@ -57,7 +85,11 @@ BAD_IDS = {
     "an integer": 7,
     "bytes": b"id",
     "a subclass of str": _Text("id"),
+    "a member of an enumeration": _Word.WORD,
 }
+
+BAD_INTS = {"a bool": True, "a subclass of int": _Int(1), "a member of an enumeration": _Number.ONE}
+"""What is 1, and no int."""
 
 
 def nested(levels: int) -> Document:
@@ -126,6 +158,19 @@ BAD_DOCUMENTS: dict[str, tuple[Any, str]] = {
     "a subclass of str": ({"a": _Text("x")}, ".a"),
     "a subclass of dict inside": ({"a": _Object()}, ".a"),
     "a subclass of dict": (_Object(), ""),
+    "a subclass of str as a key": ({"a": {_Text("x"): 1}}, ".a"),
+    "a subclass of int": ({"a": _Int(1)}, ".a"),
+    "a subclass of float": ({"a": [_Float(1)]}, ".a[0]"),
+    "a subclass of list": ({"a": _Array()}, ".a"),
+    "an ordered dict": (OrderedDict(a=1), ""),
+    "a dict with a default": ({"a": [defaultdict(list)]}, ".a[0]"),
+    "a mapping that is no dict": ({"a": MappingProxyType({})}, ".a"),
+    "a named tuple": ({"a": _Pair(1, 2)}, ".a"),
+    "a member of an enumeration of int": ({"a": _Number.ONE}, ".a"),
+    "a member of an enumeration of str": ({"a": _Word.WORD}, ".a"),
+    "a key of an enumeration": ({_Word.WORD: 1}, ""),
+    "a decimal": ({"a": Decimal(1)}, ".a"),
+    "a UUID": ({"a": UUID(int=1)}, ".a"),
     "an array": ([1], ""),
     "text": ("{}", ""),
     "101 levels": ({"a": nested(100)}, ".a" + ".k[0]" * 49 + ".k"),

@@ -25,6 +25,8 @@ from engine_store_contracts.suite.samples import (
 
 INCOMPLETE: dict[str, tuple[dict[str, Any], str]] = {
     "version 0": ({"version": 0}, "version"),
+    "a version near the end of 64 bits": ({"version": 2**62 + 1}, "version"),
+    "a version beyond them": ({"version": 2**63}, "version"),
     "no created_at": ({"created_at": UNSAVED}, "created_at"),
     "no updated_at": ({"updated_at": UNSAVED}, "updated_at"),
     "updated before it was created": (
@@ -68,6 +70,14 @@ class RestoreCases(ContractCase):
             repository.update(kind.change(changed, 2)),
             attrs.evolve(kind.change(changed, 2), version=43, updated_at=now),
         )
+
+    @clause("2.9", "2.1")
+    @each(VERSIONED)
+    def test_the_highest_version_that_is_restored_is_written_to(
+        self, repository: Any, kind: Kind
+    ) -> None:
+        stored = repository.restore(attrs.evolve(kind.exported(), version=2**62))
+        assert repository.update(kind.change(stored, 1)).version == 2**62 + 1
 
     @clause("2.9", "1.6")
     def test_restored_rows_are_listed_by_the_times_they_came_with(self, store: Store) -> None:

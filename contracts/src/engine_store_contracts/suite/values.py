@@ -12,7 +12,16 @@ import attrs
 import pytest
 
 from engine_store.errors import WorkflowNotFoundError
-from engine_store.models import ErrorInfo, TaskFilter, TaskState, WorkflowFilter, WorkflowState
+from engine_store.models import (
+    ErrorInfo,
+    Status,
+    TaskFilter,
+    TaskState,
+    UsageEntry,
+    UsageSummary,
+    WorkflowFilter,
+    WorkflowState,
+)
 from engine_store.protocols import Store
 from engine_store.values import Document
 from engine_store_contracts.clock import START, ManualClock
@@ -21,6 +30,7 @@ from engine_store_contracts.suite.case import ContractCase, assert_same, clause,
 from engine_store_contracts.suite.hostile import (
     BAD_DOCUMENTS,
     BAD_IDS,
+    BAD_INTS,
     DOCUMENTS,
     IDS,
     TIMES,
@@ -121,6 +131,32 @@ class ValueCases(ContractCase):
             store.workflows.create(workflow(bad))
         with refuses("filter.workflow_exec_ids[1]"):
             store.workflows.list(WorkflowFilter(workflow_exec_ids=["good", bad]))
+
+    @clause("1.4")
+    @pytest.mark.parametrize("bad", BAD_INTS.values(), ids=BAD_INTS)
+    def test_what_is_no_integer_is_refused(self, store: Store, bad: Any) -> None:
+        calls: dict[str, Callable[[], object]] = {
+            "limit": lambda: store.workflows.list(limit=bad),
+            "max_depth": lambda: store.tasks.tree("t", max_depth=bad),
+            "batch_size": lambda: store.workflows.purge(START, batch_size=bad),
+            "expected_version": lambda: store.workflows.set_status(
+                "w", Status.RUNNING, expected_version=bad
+            ),
+            "workflow.version": lambda: store.workflows.update(workflow(version=bad)),
+            "usage.entries[0].prompt_tokens": lambda: store.tasks.merge_usage(
+                "t", UsageSummary((UsageEntry("openai", "gpt", bad, 0, 0),))
+            ),
+        }
+        for path, call in calls.items():
+            with refuses(path):
+                call()
+
+    @clause("1.4")
+    @pytest.mark.parametrize("bad", BAD_IDS.values(), ids=BAD_IDS)
+    def test_no_text_that_is_no_id_is_a_cursor(self, store: Store, bad: Any) -> None:
+        if bad is not None:
+            with refuses("cursor"):
+                store.workflows.list(cursor=bad)
 
     @clause("1.4")
     def test_every_call_refuses_a_bad_id_by_its_name(self, store: Store) -> None:

@@ -58,8 +58,9 @@ class Importer:
                 for number, row in islice(rest, BATCH):
                     self._put(tx, number, row)
                     taken += 1
+                if taken < BATCH:
+                    self._check_none_waits()
             self._counter.report()
-        self._check_none_waits()
 
     def _put(self, tx: Repositories, number: int, row: Row) -> None:
         """Restore a row, and those that have waited for it."""
