@@ -113,10 +113,58 @@ def text_is_normalised() -> None:
 def stored_is_what_was_given() -> None:
     """The caller's object itself is stored: a later change to it changes the store."""
 
+    @replace("engine_store_memory.repository:Repository._checked")
+    def checked(original: Any, repository: Any, row: Any, **restored: Any) -> Any:
+        original(repository, row, **restored)
+        return row
+
+
+@mutant("1.8", base="memory")
+def returned_is_what_is_stored() -> None:
+    """A write returns the object that it has stored: a caller's change to it changes the store."""
+
     @replace("engine_store_memory.repository:Repository._put")
     def put(original: Any, repository: Any, data: Any, row: Any) -> Any:
-        data[repository.entity][repository.entity.key(row)] = row
+        original(repository, data, row)
         return row
+
+
+@mutant("1.8", base="sqlite")
+def checked_and_then_encoded() -> None:
+    """The caller's object is checked, and then encoded: a thread may change it in between."""
+
+    @replace("engine_store.rules.entities:Entity.check")
+    def check(original: Any, entity: Any, row: Any) -> Any:
+        original(entity, row)
+        return row
+
+
+@mutant("1.8", base="memory")
+def arguments_wait_for_a_thread() -> None:
+    """A call that waits for a thread checks and copies there: its caller has gone on by then."""
+
+    @replace("engine_store.concurrency.threads:check_arguments")
+    def arguments(original: Any, args: Any, kwargs: Any) -> Any:
+        return args, kwargs
+
+
+@mutant("1.5", base="memory")
+def times_of_any_class() -> None:
+    """A time is kept as it was given, of whichever class."""
+
+    @replace("engine_store.values:plain_time")
+    def plain(original: Any, value: datetime) -> datetime:
+        return value
+
+
+@mutant("1.4", base="sqlite")
+def integers_of_any_class() -> None:
+    """`isinstance` where the exact type was meant: True, and 1 of an enumeration, are integers."""
+
+    @replace("engine_store.values:_check_scalar")
+    def check(original: Any, value: Any, sign: str, step: Any) -> None:
+        if not isinstance(value, int):
+            original(value, sign, step)
 
 
 @mutant("1.3", base="memory")
@@ -184,6 +232,15 @@ def documents_of_a_packet() -> None:
         if text is not None and len(text.encode()) > 1 << 24:
             raise InvalidValueError("input", "larger than a packet")
         return text
+
+
+@mutant("1.7", base="sqlite")
+def documents_without_a_limit() -> None:
+    """What is too large is left to the database, which may take it or break the connection."""
+
+    @replace("engine_store.sql.operations.base:check_size")
+    def check(original: Any, size: int, path: str, maximum: int) -> None:
+        pass
 
 
 @mutant("1.7", base="sqlite")

@@ -216,6 +216,15 @@ def modify_applies_to_the_first_read() -> None:
         return original(repository, key, once)
 
 
+@mutant("2.9", base="sqlite")
+def any_version_is_restored() -> None:
+    """A version at the end of 64 bits is restored, and no write to the row succeeds any more."""
+
+    @replace("engine_store.rules.checks:check_int")
+    def check(original: Any, value: Any, path: str, **bounds: Any) -> Any:
+        return original(value, path, **{**bounds, "maximum": 2**63 - 1})
+
+
 @mutant("2.7", base="memory")
 def merge_usage_reads_before_it_writes() -> None:
     """Usage is read, merged, and written without looking whether it is still the same."""

@@ -13,6 +13,7 @@ from engine_store.errors import StatusConflictError, WorkflowNotFoundError
 from engine_store.models import Page, PurgeReport, Status
 from engine_store.rules import checks
 from engine_store.rules.entities import WORKFLOW
+from engine_store.rules.sizes import size_of
 from engine_store.sql.operation import step
 from engine_store_broken.mutant import mutant, replace, rewrite
 from engine_store_memory.workflows import tasks_of
@@ -142,6 +143,17 @@ def only_one_guard_counts() -> None:
         if guards.get("expected_version") is not None:
             guards.pop("expected_statuses", None)
         return original(workflows, *args, **guards)
+
+
+@mutant("5.5", base="memory")
+def complete_refuses_what_is_too_large() -> None:
+    """An output that is too large is an error of `complete`, so that the workflow never ends."""
+
+    @replace("engine_store.rules.outcomes:completed")
+    def completed(original: Any, *given: Any, max_document_bytes: int) -> Any:
+        done = original(*given, max_document_bytes=2**40)
+        values.check_size(size_of(done.output), "workflow.output", max_document_bytes)
+        return done
 
 
 @mutant("5.5", base="sqlite")
