@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -160,6 +161,46 @@ def test_a_transform_that_makes_no_document_fails_the_workflow(output, message):
     assert ended.error == ErrorInfo(
         message, OUTPUT_TRANSFORMATION_FAILED, {"type": "InvalidValueError"}
     )
+
+
+def test_an_output_that_is_too_large_fails_the_workflow_with_its_size():
+    state = attrs.evolve(STATE, tasks={"root": ROOT.evolve(output={"text": "x" * 2000})})
+    size = len(orjson.dumps(completed(state, SUCCEEDED).output))
+    assert completed(state, SUCCEEDED, max_document_bytes=size).status is Status.SUCCESS
+    ended = completed(state, SUCCEEDED, max_document_bytes=size - 1)
+    assert (ended.status, ended.output) == (Status.FAILED, None)
+    assert ended.error.code == OUTPUT_TRANSFORMATION_FAILED
+    assert f"at most {size - 1} bytes" in ended.error.message
+    assert f"found {size}" in ended.error.message
+    assert ended.error.details == {"type": "InvalidValueError"}
+
+
+def test_a_transform_may_make_an_output_that_fits():
+    ended = completed(STATE, SUCCEEDED, lambda state: {"n": 1}, max_document_bytes=10)
+    assert (ended.status, ended.output) == (Status.SUCCESS, {"n": 1})
+
+
+def test_an_error_of_a_transform_is_kept_though_no_output_is():
+    ended = completed(STATE, SUCCEEDED, lambda state: 1 / 0, max_document_bytes=10**2)
+    assert (ended.status, ended.output) == (Status.FAILED, None)
+    assert ended.error.details == {"type": "ZeroDivisionError"}
+
+
+@pytest.mark.parametrize("text", ["x", "\x01", "\0", "\ud800", '"', "\U00010000"])
+def test_the_text_of_an_exception_is_cut_to_what_a_store_takes(text):
+    def transform(state):
+        raise type("E" * 10**6, (Exception,), {})(text * 10**6)
+
+    ended = completed(STATE, SUCCEEDED, transform, max_document_bytes=2**16)
+    assert len(ended.error.message) >= 2**13
+    WORKFLOW.check_sizes(ended, 2**16)
+
+
+def test_what_a_transform_changes_later_is_not_in_the_output():
+    output = {"a": [1]}
+    ended = completed(STATE, SUCCEEDED, lambda state: output)
+    output["a"].append(2)
+    assert ended.output == {"a": [1]}
 
 
 class Unspeakable(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import OrderedDict, defaultdict, namedtuple
 from datetime import UTC, date, datetime
@@ -255,6 +256,20 @@ def test_a_cycle_through_an_array_is_refused():
     assert refusal(document).path == "task.input" + ".list[0]" * 50
     array[0] = array
     assert refusal(document).path == "task.input.list" + "[0]" * 99
+
+
+@given(DOCUMENTS)
+def test_a_checked_document_is_a_copy_that_shares_nothing(document):
+    checked = check_document(document, "task.input")
+    assert checked == document
+    assert json.dumps(checked) == json.dumps(document)  # in the same order, to the type
+    assert not containers(checked) & containers(document)
+
+
+def containers(value):
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    own = {id(value)} if isinstance(value, dict | list) else set()
+    return own.union(*map(containers, inside))
 
 
 def test_a_value_that_stands_in_two_places_is_no_cycle():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from enum import IntEnum, StrEnum
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,7 @@ from engine_store.values import (
     check_text,
     check_time,
     fold_email,
+    plain_time,
 )
 
 LEGAL_CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
@@ -244,6 +246,29 @@ def test_choices_are_any_collection_of_members_or_none(values):
 )
 def test_anything_else_is_no_collection_of_members(values, path):
     assert refused(check_choices, values, Status, "here", path=path)
+
+
+class Frozen(datetime):
+    """A time as those of libraries."""
+
+
+def test_a_time_of_a_subclass_or_another_zone_is_made_a_plain_one_in_utc():
+    plain = datetime(2024, 2, 29, 23, 59, 59, 999_999, tzinfo=UTC)
+    assert check_time(plain, "here") is plain
+    for zone in (UTC, timezone(timedelta()), ZoneInfo("UTC")):
+        found = check_time(Frozen(2024, 2, 29, 23, 59, 59, 999_999, tzinfo=zone), "here")
+        assert (type(found), found.tzinfo, found) == (datetime, UTC, plain)
+    at_five = Frozen(2024, 2, 29, 5, tzinfo=timezone(timedelta(hours=5)))
+    assert type(plain_time(at_five)) is datetime
+    assert plain_time(at_five) == datetime(2024, 2, 29, tzinfo=UTC)
+
+
+def test_checked_collections_are_no_longer_those_that_were_given():
+    given = ["a", "b"]
+    checked = check_ids(given, "here")
+    given.clear()
+    assert checked == ("a", "b")
+    assert check_choices({Status.FAILED: 1}, Status, "here") == (Status.FAILED,)
 
 
 # --- emails ------------------------------------------------------------------------------------
