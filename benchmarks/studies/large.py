@@ -132,8 +132,9 @@ def remarks(report: Report) -> list[str]:
     memory = max(one["export_bytes"] for one in report["executions"])
     return [
         f"In pages of {report['parameters']['page']:,}. The most memory that Python had at once in "
-        f"an export, whatever its size, is {readable(memory / 1e6)} MB. Wait: the longest update of another store, whose thread updates "
-        "another execution without a pause while this one is deleted."
+        f"an export, whatever its size, is {readable(memory / 1e6)} MB. Wait: the longest update "
+        "of another store, whose thread updates another execution without a pause while this one "
+        "is deleted."
     ]
 
 
