@@ -84,7 +84,7 @@ TREE = section(
     workflow=WORKFLOW,
     tasks=several({"type": "object", "required": ["task_exec_id", "parent_state_id", "status"]}),
 )
-WORKFLOW_GONE = section(workflow_exec_id=TEXT, tasks=WHOLE, dry_run=TRUTH)
+WORKFLOW_GONE = section(workflow_exec_id=TEXT, dry_run=TRUTH)
 PURGED = {"type": "object", "required": ["workflows", "tasks"]}
 BACKUP = section(target=TEXT, bytes=WHOLE)
 
@@ -462,17 +462,44 @@ def test_a_workflow_is_shown_as_the_tree_of_its_tasks(run: Run, here: Run, fille
     assert missing.err == "engine-store: no workflow execution with id 'none'\n"
 
 
+def test_a_deep_tree_has_a_line_for_each_task_and_none_is_long(here: Run, tmp_path: Path) -> None:
+    with engine_store.open(f"sqlite:///{tmp_path}/engine.db") as store, store.transaction() as tx:
+        tx.workflows.create(WorkflowState("w", "x"))
+        for number in range(500):
+            parent = f"t{number - 1}" if number else None
+            tx.tasks.create(TaskState("w", f"t{number}", f"t{number}", "x", parent_state_id=parent))
+    lines = here("workflows", "show", "w", "--db-path", "engine.db").out.splitlines()
+    assert len(lines) == 501
+    assert max(map(len, lines)) < 110
+    assert lines[2] == "    └── t1  PENDING"
+    assert lines[500].endswith("└── level 500: t499  PENDING")
+
+
+def test_health_tries_a_write_if_it_is_told_to(here: Run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/engine.db?busy_timeout=0.1s"
+    with engine_store.open(url) as store:
+        assert here("health", "--write", "--url", url).code == 0
+        assert store.workflows.list().items == ()
+        with store.transaction() as tx:
+            tx.workflows.create(WorkflowState("w", "x"))
+            assert here("health", "--url", url).code == 0
+            done = here("health", "--write", "--url", url, "--json")
+    assert done.code == 1
+    assert done.json["can_write"] is False
+    assert done.json["problem"].startswith("another process held the write lock for 0.1 s")
+
+
 def test_a_workflow_is_deleted_with_its_tasks(run: Run, here: Run, filled: str) -> None:
     def delete(*arguments: str, call: Run = here) -> Any:
         return call("workflows", "delete", "old", *arguments, "--url", filled)
 
-    assert delete("--dry-run").out == "would delete old and 3 tasks\n"
+    assert delete("--dry-run").out == "would delete old and its tasks\n"
     assert delete().code == 2
-    gone = {"workflow_exec_id": "old", "tasks": 3, "dry_run": False}
+    gone = {"workflow_exec_id": "old", "dry_run": False}
     assert answered(delete("--yes", "--json", call=run), WORKFLOW_GONE) == gone
     assert (delete("--yes").code, delete("--dry-run").code) == (1, 1)
     childless = here("workflows", "delete", "new", "--yes", "--url", filled)
-    assert (childless.code, childless.out) == (0, "deleted new and 0 tasks\n")
+    assert (childless.code, childless.out) == (0, "deleted new and its tasks\n")
 
 
 def test_old_workflows_are_purged(run: Run, here: Run, filled: str) -> None:

@@ -119,7 +119,7 @@ def test_the_script_shows_help_its_version_and_its_exit_codes(run: Run, here: Ru
     assert done.code == 0
     assert re.sub(r"\s+", " ", done.out).endswith(
         "Exit codes: 0 done, 1 the answer is no, 2 wrong usage or configuration, 3 the database is "
-        "unavailable. "
+        "unavailable, 70 a bug. "
     )
     assert here("--version").out == f"{version('engine-store')}\n"
 

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from engine_store import keys
-from engine_store.cli.run import DryRun, Run, Yes, command, group, table
+from engine_store.cli.run import DryRun, Run, Yes, command, group, table, text
 from engine_store.keys import SecretKey
 from engine_store.models import ApiKey, ApiKeyFilter
 
@@ -88,4 +88,5 @@ def _described(key: ApiKey) -> dict[str, object]:
 
 def _secret(secret: SecretKey, about: str) -> RenderableType:
     about = f"{about}; the key is not to be had again"
-    return Text(f"{secret.reveal()}\n{about}", overflow="ignore", no_wrap=True)
+    shown = Text("\n", overflow="ignore", no_wrap=True)
+    return shown.join([text(secret.reveal()), text(about)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -11,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from engine_store.cli import GROUP
+from engine_store.cli.streams import tell
 
 MODULES = {
     "service": ("start", "check", "health", "drivers", "schema"),
@@ -62,4 +62,4 @@ def _plugins() -> Iterator[typer.Typer]:
             yield point.load()
         except Exception as error:  # noqa: BLE001 - a plugin's; the other commands work
             name = point.dist.name if point.dist else point.value
-            sys.stderr.write(f"engine-store: the commands of {name} are missing: {error!r}\n")
+            tell(f"engine-store: the commands of {name} are missing: {error!r}")

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 from rich.console import RenderableType
-from rich.text import Text
 
 from engine_store.cli import NO
-from engine_store.cli.run import Run, Yes, command, group, table
+from engine_store.cli.run import Run, Yes, command, group, table, text
 from engine_store.errors import SchemaError
 from engine_store.migrations import MigrationPlan
 
@@ -83,7 +82,7 @@ def verify(run: Run) -> None:
         try:
             store.migrator.verify()
         except SchemaError as error:
-            run.answer({"ok": False, "problem": str(error)}, Text(str(error), "red"))
+            run.answer({"ok": False, "problem": str(error)}, text((str(error), "red")))
             raise typer.Exit(NO) from None
     run.answer({"ok": True, "problem": None}, "the schema is that of the code")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -16,9 +15,11 @@ import typer
 from attrs import evolve, field, frozen
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import engine_store
 from engine_store.cli import NO
+from engine_store.cli.streams import printable, to_json
 from engine_store.config import Config, Severity
 from engine_store.errors import ConfigurationError
 from engine_store.startup import check, load
@@ -55,10 +56,29 @@ _SHOWN_IN_A_PIPE = 10_000
 """Columns of what is no terminal: whoever reads it wants a line for each row, and whole ids."""
 
 
+class _Console(Console):
+    """A console that escapes what a terminal would obey in every string it prints, but its lines.
+
+    A string of several lines is ours; what somebody else wrote is part of a line or a cell.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text, keep="\n"), **options)
+
+
+def text(*parts: str | tuple[str, str]) -> Text:
+    """Return a line of these parts, each with its style or without, with escapes as above."""
+    made = Text()
+    for part in parts:
+        words, style = (part, "") if isinstance(part, str) else part
+        made.append(printable(words), style)
+    return made
+
+
 def console(*, stderr: bool = False) -> Console:
     """Where a command writes: with colours at a terminal alone, and not with NO_COLOR."""
     at_terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(
+    return _Console(
         stderr=stderr,
         highlight=False,
         markup=False,  # [...] of an id or of a message is no style
@@ -111,7 +131,7 @@ class Run:
             from cattrs.preconf.json import make_converter
 
             plain_data = make_converter().unstructure(data)
-            typer.echo(json.dumps(plain_data, indent=2, ensure_ascii=False))
+            typer.echo(to_json(plain_data))
             return
         with self.console.capture() as captured:
             self.console.print(shown)
@@ -126,7 +146,7 @@ class Run:
             raise ConfigurationError(
                 "--yes", f"{question} Say so with --yes, or look with --dry-run"
             )
-        if not typer.confirm(question, err=True):
+        if not typer.confirm(printable(question), err=True):
             raise typer.Exit(NO)
 
     def remove(
@@ -154,20 +174,20 @@ class Run:
         return Progress(*columns, console=self.errors, transient=True, disable=not shown)
 
 
+class _Table(Table):
+    """A table whose cells are a line each, however that is shown."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        shown = (printable(cell) if isinstance(cell, str) else cell for cell in cells)
+        super().add_row(*shown, **options)
+
+
 def table(*columns: str) -> Table:
     """A table that shows its values whole, on several lines where they are too long."""
-    made = Table(box=None, show_header=bool(columns), pad_edge=False)
+    made = _Table(box=None, show_header=bool(columns), pad_edge=False)
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
-
-
-def plain(value: object) -> str:
-    """A value of the store as text without control characters: a terminal would obey them."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode()
-        for each in str(value)
-    )
 
 
 def command(app: typer.Typer, name: str | None = None) -> Callable[[Any], Any]:

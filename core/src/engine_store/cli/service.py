@@ -8,18 +8,21 @@ import time
 from typing import Annotated, Any
 
 import typer
-from attrs import frozen
+from attrs import evolve, frozen
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 import engine_store
 from engine_store.cli import NO, USAGE
-from engine_store.cli.run import Run, command, plain, table
+from engine_store.cli.run import Run, command, table, text
+from engine_store.cli.streams import printable
 from engine_store.config import DatabaseConfig, Finding, Severity
 from engine_store.drivers.discovery import driver_distribution, installed_drivers, load_driver
 from engine_store.errors import ConfigurationError, EngineStoreError, Problem
-from engine_store.models import Health
+from engine_store.ids import new_id
+from engine_store.models import Health, WorkflowState
+from engine_store.protocols import Store
 from engine_store.run_context import LOGGER
 from engine_store.startup import findings, json_schema
 
@@ -83,13 +86,20 @@ def check_configuration(run: Run) -> None:
 
 
 @command(app)
-def health(run: Run) -> None:
-    """Say whether the store reads and writes.
+def health(
+    run: Run,
+    write: Annotated[
+        bool, typer.Option("--write", help="Try a write, and undo it: a lock or a disk may refuse.")
+    ] = False,
+) -> None:
+    """Say whether the store reads and may be written.
 
     With its schema version and the driver's own statistics. Exit code 1 if it does not.
     """
     with run.store() as store:
         health = store.health()
+        if write and health.ok:
+            health = _tried(store, health)
     run.answer(health, _table(health))
     if not health.ok:
         raise typer.Exit(NO)
@@ -119,6 +129,23 @@ def schema(run: Run) -> None:
     run.answer(made, json.dumps(made, indent=2, ensure_ascii=False))
 
 
+class _Undone(Exception):
+    """Ends a transaction that is not to be kept."""
+
+
+def _tried(store: Store, health: Health) -> Health:
+    """The health after a write that is undone; its transaction waits for locks as any does."""
+    key = new_id()
+    try:
+        with store.transaction() as tx:
+            tx.workflows.create(WorkflowState(key, "health"))
+            raise _Undone
+    except _Undone:
+        return health
+    except EngineStoreError as error:
+        return evolve(health, can_write=False, problem=str(error))
+
+
 def _driver(name: str) -> DriverAnswer:
     distribution, version = driver_distribution(name)
     try:
@@ -137,10 +164,17 @@ def _driver(name: str) -> DriverAnswer:
     return DriverAnswer(name, distribution, version, capabilities)
 
 
+class _Line(logging.Formatter):
+    """A line of the log, with escapes for what a terminal would obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep="\n")
+
+
 def _log_to(errors: Console) -> None:
     """Send what the store logs there."""
     handler = logging.StreamHandler(errors.file)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    handler.setFormatter(_Line("%(levelname)s %(message)s"))
     logger = logging.getLogger(LOGGER)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -155,7 +189,7 @@ def _table(health: Health) -> Table:
     if health.problem:
         shown.add_row("problem", health.problem)
     for name, value in health.details.items():
-        shown.add_row(name.replace("_", " "), plain(value))
+        shown.add_row(name.replace("_", " "), str(value))
     return shown
 
 
@@ -169,4 +203,4 @@ _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "c
 
 def _line(finding: Finding) -> Text:
     colour = _COLOURS[finding.severity]
-    return Text.assemble((finding.severity.value, colour), f" {finding.field}: {finding.message}")
+    return text((finding.severity.value, colour), f" {finding.field}: {finding.message}")

@@ -15,6 +15,7 @@ import engine_store
 from engine_store import transfer
 from engine_store.cli import NO
 from engine_store.cli.run import Run, command
+from engine_store.cli.streams import printable, tell
 from engine_store.config import Config, DatabaseConfig
 from engine_store.drivers.discovery import load_driver
 from engine_store.errors import ConfigurationError, NotEmptyError
@@ -46,7 +47,7 @@ def export(
         counts = transfer.export(store, target, progress=progress)
         sys.stdout.flush()  # here, so that an error of the system is caught
     if file == STDIO:
-        typer.echo(_counted(counts), err=True)
+        tell(_counted(counts))
     else:
         run.answer({"file": str(file), "rows": dict(counts)}, f"{file}: {_counted(counts)}")
 
@@ -137,7 +138,7 @@ def _answer(run: Run, report: TransferReport) -> None:
     lines = [f"restored {_counted(report.restored)}"]
     if different:
         lines.append(f"left as they were, but different: {different}, such as:")
-        lines += [f"  {example}" for example in report.examples]
+        lines += [f"  {printable(example)}" for example in report.examples]
     lines.append(
         "the store holds these rows and no others"
         if report.identical

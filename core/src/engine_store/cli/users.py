@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from engine_store.cli.run import PAGE, DryRun, Run, Yes, command, group, plain, table
+from engine_store.cli.run import PAGE, DryRun, Run, Yes, command, group, table
 from engine_store.ids import new_id
 from engine_store.models import ApiKeyFilter, Role, User, UserFilter
 from engine_store.models.pages import read_pages
@@ -67,7 +67,7 @@ def delete(
         read = partial(store.api_keys.list, ApiKeyFilter(user_id))
         keys = sum(1 for _ in read_pages(read, PAGE))
         run.remove(
-            f"{plain(user.email)} and {keys} keys",
+            f"{user.email} and {keys} keys",
             partial(store.users.delete, user_id),
             {"user_id": user_id, "keys": keys},
             yes=yes,
@@ -79,5 +79,5 @@ def _table(users: list[User]) -> Table:
     shown = table("id", "email", "role", "created")
     for user in users:
         created = user.created_at.isoformat(" ", "seconds")
-        shown.add_row(plain(user.user_id), plain(user.email), user.role.value, created)
+        shown.add_row(user.user_id, user.email, user.role.value, created)
     return shown

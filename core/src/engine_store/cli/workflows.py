@@ -11,10 +11,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Group, RenderableType
-from rich.text import Text
-from rich.tree import Tree
 
-from engine_store.cli.run import PAGE, DryRun, Run, Yes, command, group, plain, table
+from engine_store.cli.run import PAGE, DryRun, Run, Yes, command, group, table, text
 from engine_store.config import seconds
 from engine_store.errors import ConfigurationError
 from engine_store.models import Status, TaskFilter, TaskState, WorkflowFilter, WorkflowState
@@ -59,9 +57,9 @@ def list_workflows(
     shown = table("execution", "workflow", "status", "version", "created")
     for state in page.items:
         shown.add_row(
-            plain(state.workflow_exec_id),
-            plain(state.workflow_id),
-            _coloured(state.status),
+            state.workflow_exec_id,
+            state.workflow_id,
+            text(_coloured(state.status)),
             str(state.version),
             state.created_at.isoformat(" ", "seconds"),
         )
@@ -90,11 +88,10 @@ def delete(
     """Delete an execution with its tasks."""
     with run.store() as store:
         store.workflows.get(workflow_exec_id)
-        tasks = sum(1 for _ in _tasks(store, workflow_exec_id))
         run.remove(
-            f"{plain(workflow_exec_id)} and {tasks} tasks",
+            f"{workflow_exec_id} and its tasks",
             partial(store.workflows.delete, workflow_exec_id),
-            {"workflow_exec_id": workflow_exec_id, "tasks": tasks},
+            {"workflow_exec_id": workflow_exec_id},
             yes=yes,
             dry_run=dry_run,
         )
@@ -149,30 +146,35 @@ def _tasks(store: Store, workflow_exec_id: str) -> Iterator[TaskState]:
     return read_pages(partial(store.tasks.list, wanted), PAGE)
 
 
+_INDENTED = 20
+"""Levels that are indented; those below have their number instead."""
+
+
 def _tree(state: WorkflowState, tasks: list[TaskState]) -> RenderableType:
-    drawn = Tree(
-        Text.assemble(
-            plain(state.workflow_exec_id),
-            "  ",
-            plain(state.workflow_id),
-            "  ",
-            _coloured(state.status),
-        )
-    )
+    """Draw a line for each task, below its parent's; none is longer for being deep."""
     below: dict[str | None, list[TaskState]] = defaultdict(list)
     for task in tasks:
         below[task.parent_state_id].append(task)
-    waiting: list[tuple[Tree, str | None]] = [(drawn, None)]
+    lines = [text(f"{state.workflow_exec_id}  {state.workflow_id}  ", _coloured(state.status))]
+    waiting = [(task, "", 1) for task in reversed(below[None])]
     while waiting:
-        branch, parent = waiting.pop()
-        for task in below[parent]:
-            who = plain(task.agent_id or task.tool_id or "")
-            line = Text.assemble(
-                plain(task.task_id), "  ", _coloured(task.status), "  ", (who, "dim")
+        task, indent, level = waiting.pop()
+        children = below[task.task_exec_id]
+        is_last = task is below[task.parent_state_id][-1]
+        number = f"level {level}: " if level > _INDENTED else ""
+        lines.append(
+            text(
+                f"{indent}{'└── ' if is_last else '├── '}{number}{task.task_id}  ",
+                _coloured(task.status),
+                "  ",
+                (task.agent_id or task.tool_id or "", "dim"),
             )
-            waiting.append((branch.add(line), task.task_exec_id))
-    return drawn
+        )
+        if level < _INDENTED:
+            indent += "    " if is_last else "│   "
+        waiting += [(child, indent, level + 1) for child in reversed(children)]
+    return Group(*lines)
 
 
-def _coloured(status: Status) -> Text:
-    return Text(status.value, style=_COLOURS.get(status, ""))
+def _coloured(status: Status) -> tuple[str, str]:
+    return status.value, _COLOURS.get(status, "")
