@@ -978,3 +978,40 @@ def test_where_the_default_driver_is_not_installed_its_extra_is_named() -> None:
         "database.driver: no driver named 'postgres' (installed: broken, cloud, quiet). Install "
         'it: pip install "engine-store[postgres]"'
     ]
+
+
+# --- Kubernetes ----------------------------------------------------------------------------------
+
+LINKS = {
+    "ENGINE_STORE_SERVICE_HOST": "10.0.0.11",
+    "ENGINE_STORE_SERVICE_PORT": "8080",
+    "ENGINE_STORE_SERVICE_PORT_HTTP": "8080",
+    "ENGINE_STORE_PORT": "tcp://10.0.0.11:8080",
+    "ENGINE_STORE_PORT_8080_TCP": "tcp://10.0.0.11:8080",
+    "ENGINE_STORE_PORT_8080_TCP_PROTO": "tcp",
+    "ENGINE_STORE_PORT_8080_TCP_PORT": "8080",
+    "ENGINE_STORE_PORT_8080_TCP_ADDR": "10.0.0.11",
+}
+"""What a pod has for a Service called engine-store."""
+
+
+@pytest.mark.parametrize("service", ["", "DATABASE_", "WORKER_", "EXPLORER_"])
+def test_the_links_of_a_service_are_no_settings(service: str) -> None:
+    links = {name.replace("STORE_", f"STORE_{service}", 1): text for name, text in LINKS.items()}
+    url = {"ENGINE_STORE_DATABASE_URL": "sqlite:///engine.db"}
+    assert load(environment={**links, **url}) == load(environment=url)
+
+
+@pytest.mark.parametrize("name", ["ENGINE_STORE_PORT", "ENGINE_STORE_SERVICE", "ENGINE_STORE_HOST"])
+def test_what_is_nearly_a_link_is_a_mistake(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        load(environment={name: "5432"})
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    for name, text in (
+        ("a.toml", '[database]\nurl = "memory://"\n'),
+        ("a.yaml", "database:\n  url: memory://\n"),
+    ):
+        (tmp_path / name).write_text(text, "utf-8-sig")
+        assert load(tmp_path / name, environment={}).database.url == "memory://"

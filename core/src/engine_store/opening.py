@@ -11,6 +11,7 @@ from engine_store.drivers.observed import observed, observed_async
 from engine_store.errors import ConfigurationError
 from engine_store.plugins import Plugins
 from engine_store.protocols import AsyncStore, Driver, OpenContext, Store
+from engine_store.urls import hidden
 
 
 def open(  # noqa: A001 - the verb of the library: engine_store.open(url)
@@ -25,6 +26,7 @@ def open(  # noqa: A001 - the verb of the library: engine_store.open(url)
     Raises `ConfigurationError`, `UnknownDriverError`, `DriverLoadError`,
     `ForeignDatabaseError`, `SchemaError` and `UnavailableError`, each before anything changed.
     """
+    target = hidden(target)
     driver, config, listeners = _prepare(target, plugins)
     opened = driver.open(config, _context(config, clock, listeners))
     try:
@@ -42,6 +44,7 @@ async def open_async(
     target: str | DatabaseConfig, *, clock: Clock = utc_now, plugins: Iterable[object] = ()
 ) -> AsyncStore:
     """Open an asynchronous store, as `open` does; it belongs to the running event loop."""
+    target = hidden(target)
     driver, config, listeners = _prepare(target, plugins)
     opened = await driver.open_async(config, _context(config, clock, listeners))
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from itertools import groupby
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from attrs import field, frozen
@@ -40,48 +41,85 @@ class DatabaseUrl:
     options: Mapping[str, str] = field(factory=dict, repr=lambda options: f"<{len(options)}>")
 
 
-def without_line_end(text: str | None) -> str | None:
-    """Return `text` without line feeds at its end: a secret that is mounted as a file has one."""
-    return text.rstrip("\r\n") if isinstance(text, str) else text
+class Hidden(str):
+    """A text that may hold a secret, and whose repr shows nothing.
+
+    Tracebacks that show variables, as those of rich, Sentry and pytest do, show their reprs: what
+    may raise an error has no other text of a secret among its variables.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(MASK)
+
+
+class HiddenDict(dict[str, Any]):
+    """Settings by their names, among which may be secrets: its repr shows none of them."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)}>"
+
+
+def hidden(value: Any) -> Any:
+    """Return a text as `Hidden`; anything else as it is."""
+    return Hidden(value) if isinstance(value, str) else value
+
+
+def secret_text(text: Any) -> Any:
+    """Return a text as `Hidden`, without the line feed that the file of a mounted secret has."""
+    return Hidden(text.rstrip("\r\n")) if isinstance(text, str) else text
 
 
 def parse_url(url: str) -> DatabaseUrl:
-    """The parts of a database URL.
+    """Return the parts of a database URL.
 
-    Raises `ConfigurationError` where there is no scheme, an option is doubled or empty, or a
-    control character stands in it.
+    Raises `ConfigurationError` if there is no scheme, an option is doubled or empty, or a control
+    character stands in it.
     """
+    url = Hidden(url)
+    problem = _problem_of(url)
+    if problem is not None:
+        raise ConfigurationError("url", problem)
+    return _parsed(url)
+
+
+def _problem_of(url: str) -> str | None:
     if _CONTROL.search(url):
-        raise ConfigurationError(
-            "url",
-            f"expected a line of text, found a control character in {mask_url(url)!a}; where it is "
-            "meant, write it as %0A or the like",
+        return (
+            f"expected a line of text, found a control character in {mask_url(url)!a}; if it is "
+            "meant, write it as %0A or the like"
         )
     match = _SCHEME.match(url)
     if match is None:
-        raise ConfigurationError(
-            "url", f"expected scheme://..., such as sqlite:///engine.db, found {mask_url(url)!r}"
-        )
-    rest, _, query = url[match.end() :].partition("?")
-    pairs = parse_qsl(query, keep_blank_values=True)
+        return f"expected scheme://..., such as sqlite:///engine.db, found {mask_url(url)!r}"
+    pairs = parse_qsl(url.partition("?")[2], keep_blank_values=True)
     options = dict(pairs)
     if len(options) != len(pairs):
-        raise ConfigurationError("url", f"an option is given twice in {mask_url(url)}")
+        return f"an option is given twice in {mask_url(url)}"
     if "" in options or "" in options.values():
-        raise ConfigurationError("url", f"an option is empty in {mask_url(url)}")
+        return f"an option is empty in {mask_url(url)}"
+    return None
+
+
+def _parsed(url: str) -> DatabaseUrl:
+    scheme, _, after = url.partition("://")
+    rest, _, query = after.partition("?")
     authority, slash, path = rest.partition("/")
     login, at, server = authority.rpartition("@")
     user, colon, password = login.partition(":")
     host, port = _split_port(server)
     return DatabaseUrl(
-        match.group(1).lower(),
+        scheme.lower(),
         unquote(user) if at else None,
         unquote(password) if colon else None,
         unquote(host),
         port,
         unquote(slash + path),
         unquote(rest),
-        options,
+        dict(parse_qsl(query, keep_blank_values=True)),
     )
 
 

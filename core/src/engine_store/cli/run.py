@@ -23,6 +23,7 @@ from engine_store.cli.streams import printable, to_json
 from engine_store.config import Config, Severity
 from engine_store.errors import ConfigurationError
 from engine_store.startup import check, load
+from engine_store.urls import hidden
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -207,6 +208,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Any], Any]:
 
         @functools.wraps(function)
         def call(**given: Any) -> None:
+            given = {name: _hidden_url(value) for name, value in given.items()}
             function(Run(**{name: given.pop(name) for name in COMMON}), **given)
 
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -217,6 +219,10 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Any], Any]:
         return function
 
     return decorate
+
+
+def _hidden_url(value: Any) -> Any:
+    return hidden(value) if type(value) is str and "://" in value else value
 
 
 def group(name: str, help: str) -> typer.Typer:  # noqa: A002 - the word of command lines

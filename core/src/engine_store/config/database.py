@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from attrs import evolve, field, frozen
 
 from engine_store.config.structure import Seconds, duration, names_of, setting, structure
-from engine_store.urls import mask_url, parse_url, without_line_end
+from engine_store.urls import HiddenDict, mask_url, parse_url, secret_text
 from engine_store.values import LARGEST_DOCUMENT_BYTES, MAX_DOCUMENT_BYTES
 
 DEFAULT_DRIVER = "postgres"
@@ -30,7 +30,7 @@ class DatabaseConfig:
 
     url: str | None = setting(
         default=None,
-        converter=without_line_end,
+        converter=secret_text,
         help="Where it is, such as sqlite:///engine.db or postgresql://user@host/database.",
         repr=lambda url: repr(url and mask_url(url)),
     )
@@ -78,7 +78,7 @@ class DatabaseConfig:
     def driver_options(self) -> dict[str, Any]:
         """The options of the URL, and over them `options`."""
         from_url = {} if self.url is None else parse_url(self.url).options
-        return {**from_url, **self.options}
+        return HiddenDict({**from_url, **self.options})
 
     def settings(self, cls: type[_C], *, more_in_url: bool = False) -> _C:
         """Return the driver's own settings as its attrs class, parsed once for a configuration.
@@ -89,7 +89,7 @@ class DatabaseConfig:
         options = self.driver_options()
         if more_in_url:
             known = {*names_of(cls), *self.options}
-            options = {name: value for name, value in options.items() if name in known}
+            options = HiddenDict({name: options[name] for name in options if name in known})
         if cls not in self._parsed or self._parsed[cls][0] != options:
             self._parsed[cls] = options, structure(options, cls)
         settings: _C = self._parsed[cls][1]

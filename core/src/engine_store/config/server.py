@@ -8,13 +8,15 @@ from attrs import Attribute, frozen
 
 from engine_store.config.structure import Seconds, duration, setting
 from engine_store.errors import ConfigurationError
-from engine_store.urls import mask_url, without_line_end
+from engine_store.urls import mask_url, secret_text
 
 
 def without_nul(made: object, field: Attribute[Any], value: str | None) -> None:
-    """Refuse a text with a NUL: a library in C would stop reading there."""
+    """Refuse a text with a NUL, at which a library in C would stop, or that is not Unicode."""
     if "\0" in (value or ""):
         raise ConfigurationError(field.name, "it may not hold NUL")
+    if any("\ud800" <= each <= "\udfff" for each in value or ""):
+        raise ConfigurationError(field.name, "it may not hold a lone surrogate; write it as UTF-8")
 
 
 def without_secret(made: object, field: Attribute[Any], value: str | None) -> None:
@@ -42,7 +44,7 @@ class ServerOptions:
     user: str | None = text(None, "Who connects.")
     password: str | None = setting(
         default=None,
-        converter=without_line_end,
+        converter=secret_text,
         repr=False,
         validator=without_nul,
         help="The password of the user.",

@@ -20,6 +20,7 @@ import cattrs.gen
 from cattrs import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
 from engine_store.errors import ConfigurationError, Problem
+from engine_store.urls import Hidden
 
 _C = TypeVar("_C")
 
@@ -106,6 +107,7 @@ def structure(data: Any, cls: type[_C], where: str = "options") -> _C:
         return _converter.structure(data, cls)
     except Exception as exc:  # noqa: BLE001 - whatever a class thinks wrong with plain data
         problems = tuple(_problems(exc, cls, where, data))
+    del data  # it may hold a secret, and tracebacks may show variables
     raise ConfigurationError.of(where, problems) from None
 
 
@@ -134,6 +136,8 @@ def _scalar(value: Any, kind: type[Any]) -> Any:
     """A `kind`, or the text for one as a URL has it; nothing else is turned into one."""
     if issubclass(kind, Enum):
         return kind(value)
+    if kind is str and isinstance(value, Hidden):
+        return value
     if isinstance(value, str) and kind is not str:
         value = _TRUTH.get(value.lower()) if kind is bool else kind(value)
     if kind is float and type(value) is int:

@@ -31,7 +31,7 @@ from engine_store.startup.sources import (
     read_file,
     variable,
 )
-from engine_store.urls import parse_url
+from engine_store.urls import HiddenDict, parse_url
 
 SECTIONS: dict[str, type[Any]] = {
     "database": DatabaseConfig,
@@ -61,11 +61,12 @@ def load(
 
     Raises `ConfigurationError` with every problem; a driver that cannot be loaded is one, too.
     """
-    variables = os.environ if environment is None else environment
+    variables = environment = HiddenDict(os.environ if environment is None else environment)
+    arguments = HiddenDict(arguments or {})
     file = file or variables.get(FILE_VARIABLE)
     of_environment, unknown_names = read_environment(variables, SECTIONS)
     sources = [read_file(Path(file), variables)] if file else []
-    sources += [of_environment, Source("arguments", dict(arguments or {}))]
+    sources += [of_environment, Source("arguments", arguments)]
     driver = _Driver.named(sources)
     problems = [Problem(name, _no_variable(name, driver), ENVIRONMENT) for name in unknown_names]
     merged = _merged(sources, driver)
@@ -140,7 +141,7 @@ def _driver_in(section: object) -> str | None:
 class _Merged:
     """One tree, and the source of each setting by its path."""
 
-    tree: Tree = field(factory=dict)
+    tree: Tree = field(factory=dict, repr=False)
     sources: dict[str, str] = field(factory=dict)
 
     def sourced(self, problem: Problem) -> Problem:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from attrs import Attribute, evolve, frozen
+from attrs import Attribute, evolve, field, frozen
 
 from engine_store.config.structure import names_of
 from engine_store.errors import ConfigurationError, Problem
@@ -30,6 +30,16 @@ FILE_VARIABLE = "ENGINE_STORE_CONFIG"
 """Names the file, where no argument does."""
 
 _TESTS = "ENGINE_STORE_TEST_"
+
+_LINK = re.compile(
+    r"ENGINE_STORE_(\w+_)?"
+    r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_LINKED = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
+"""Kubernetes describes each Service to its pods by variables, so one called engine-store, too.
+
+https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+"""
 _VARIABLE = re.compile(r"\$?\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -38,7 +48,7 @@ class Source:
     """A tree and what messages call it."""
 
     name: str
-    tree: Tree
+    tree: Tree = field(repr=False)
 
 
 def read_file(path: Path, environment: Mapping[str, str]) -> Source:
@@ -55,7 +65,7 @@ def read_file(path: Path, environment: Mapping[str, str]) -> Source:
             "config", f"expected a file {known}, found {mask_url(path.name)!r}"
         )
     try:
-        tree = parse(path.read_text("utf-8"))
+        tree = parse(path.read_text("utf-8-sig"))
         problems: list[Problem] = []
         tree = _replaced({} if tree is None else tree, environment, "", problems)
     except RecursionError:
@@ -82,6 +92,8 @@ def read_environment(
     unknown = []
     for name, text in sorted(environment.items()):
         if not name.startswith(PREFIX) or name.startswith(_TESTS) or name == FILE_VARIABLE:
+            continue
+        if _LINK.fullmatch(name) or (name.endswith("_PORT") and _LINKED.fullmatch(text)):
             continue
         section, _, key = name.removeprefix(PREFIX).lower().partition("_")
         if section not in sections or not key:

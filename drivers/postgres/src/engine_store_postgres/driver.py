@@ -19,6 +19,7 @@ from engine_store.sql.dialect import Dialect
 from engine_store.sql.queries import load_queries
 from engine_store.sql.statements import Queries
 from engine_store.sql.stores import AsyncSqlStore, SqlEngine, SqlStore
+from engine_store.urls import Hidden
 from engine_store_postgres.failures import FAILURES, may_retry
 from engine_store_postgres.migrator import PostgresMigrator
 from engine_store_postgres.options import PostgresOptions, read_options
@@ -73,12 +74,11 @@ class PostgresDriver:
 
     @contextmanager
     def scratch(self, url: str) -> Iterator[str]:
+        url = Hidden(url)
         target, options = read_options(DatabaseConfig(url=url))
         schema = f"{options.schema[:30]}_{uuid4().hex}"  # at most 63 characters
-        address, _, query = url.partition("?")
-        others = [pair for pair in query.split("&") if pair and not pair.startswith("schema=")]
         try:
-            yield f"{address}?{'&'.join([*others, f'schema={schema}'])}"
+            yield _with_schema(url, schema)
         except BaseException:
             with suppress(UnavailableError):  # what happened before is what matters
                 _drop(target.conninfo, schema)
@@ -126,6 +126,13 @@ def _engine(
     return PostgresEngine(
         PostgresMigrator(pool, DIALECT, queries, MIGRATIONS, context, timeout, schema)
     )
+
+
+def _with_schema(url: str, schema: str) -> str:
+    """Return `url` with another schema."""
+    address, _, query = url.partition("?")
+    others = [pair for pair in query.split("&") if pair and not pair.startswith("schema=")]
+    return f"{address}?{'&'.join([*others, f'schema={schema}'])}"
 
 
 def _drop(conninfo: str, schema: str) -> None:

@@ -30,7 +30,7 @@ from engine_store.config import (
 )
 from engine_store.errors import ConfigurationError
 from engine_store.protocols import Endpoint
-from engine_store.urls import mask_url, without_line_end
+from engine_store.urls import Hidden, hidden, mask_url, secret_text
 
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 _URL = re.compile("postgres(?:ql)?://")
@@ -87,7 +87,7 @@ class PostgresOptions(Address):
 
     conn_string: str | None = setting(
         default=None,
-        converter=without_line_end,
+        converter=secret_text,
         repr=False,
         validator=without_nul,
         replaces=["url", "host", "port", "user", "password", "dbname"],
@@ -155,13 +155,10 @@ def read_options(config: DatabaseConfig) -> tuple[Target, PostgresOptions]:
 
 def _target(url: str | None, options: PostgresOptions) -> Target:
     field = "url" if url is not None else "options.conn_string"
-    found = _without_own(url) if url is not None else options.conn_string or ""
-    if _STRAY_AT.match(found):
+    found = Hidden(_without_own(url) if url is not None else options.conn_string or "")
+    conninfo = _parameters(found)
+    if conninfo is None:  # libpq's own error, which has the password, is not its context
         raise ConfigurationError(field, _why_unreadable(found))
-    try:
-        conninfo: dict[str, Any] = conninfo_to_dict(found)
-    except psycopg.ProgrammingError:
-        raise ConfigurationError(field, _why_unreadable(found)) from None
     separate = {name: value for name, value in asdict(options).items() if value is not None}
     parameters = {name: separate[name] for name in separate.keys() & _PARAMETERS} | conninfo
     checked = {name: parameters[name] for name in parameters.keys() & fields_dict(Address).keys()}
@@ -173,13 +170,24 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
     host = address.host or "the default host"
     dbname = address.dbname or address.user or "of the user's name"
     return Target(
-        make_conninfo("", **parameters),
-        address.password,
+        Hidden(make_conninfo("", **parameters)),
+        hidden(address.password),
         f"{host}, database {dbname}",
         _endpoint(address, options.schema),
         parameters.get("target_session_attrs", _environment().get("target_session_attrs"))
         in ("read-write", "primary"),
     )
+
+
+def _parameters(text: str) -> dict[str, Any] | None:
+    """Return the parameters of a URL or a connection string, or None if it cannot be read."""
+    if _STRAY_AT.match(text):
+        return None
+    try:
+        found = conninfo_to_dict(text)
+    except (psycopg.ProgrammingError, UnicodeEncodeError):
+        return None
+    return {name: hidden(value) if "pass" in name else value for name, value in found.items()}
 
 
 def _endpoint(address: Address, schema: str) -> Endpoint:
