@@ -55,10 +55,10 @@ from engine_store.values import (
 
 FINGERPRINT_BYTES = 32
 
-M = TypeVar("M")
+T = TypeVar("T")
 
 
-def check_model(value: M, model: type[M], path: str) -> M:
+def check_model(value: T, model: type[T], path: str) -> T:
     """Return a `model` whose every field was checked by the type it is declared with.
 
     It is a copy if it holds what could change meanwhile. The `tasks` of a workflow are not written,
@@ -82,7 +82,7 @@ def check_model(value: M, model: type[M], path: str) -> M:
     return _changed(value, changes) if changes else value
 
 
-def _changed(value: M, changes: Mapping[str, Any]) -> M:
+def _changed(value: T, changes: Mapping[str, Any]) -> T:
     """Return a copy with these fields changed, as `attrs.evolve` does in ten times the time."""
     fields = getattr(value, "__dict__", None)
     if fields is None:
