@@ -15,7 +15,6 @@ SECTIONS = {
     "API keys": "api_keys",
     "Workflows": "workflows",
     "Tasks": "tasks",
-    "Late attempts": "modify",
     "Migrations": "migrations",
 }
 """The headings of the kit's files."""
