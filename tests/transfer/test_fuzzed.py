@@ -195,7 +195,7 @@ def fuzzed(random: Random, content: bytes) -> bytes:
         if len(lines) > 2:
             try:
                 lines = random.choice(MUTATIONS)(random, lines)
-            except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
+            except (ValueError, AttributeError, TypeError, LookupError, RecursionError):
                 continue  # it is no row any more
     if lines and random.random() < 0.9:
         lines = summed(lines)

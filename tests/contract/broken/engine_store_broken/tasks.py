@@ -48,10 +48,11 @@ def routers_with_an_agent() -> None:
     """A router is checked as an execution type without rules of its own."""
 
     @replace("engine_store.rules.entities:Entity.check")
-    def check(original: Any, entity: Any, task: Any) -> None:
-        if type(task) is TaskState and task.execution_type is ExecutionType.ROUTER:
-            task = attrs.evolve(task, execution_type=ExecutionType.AGGREGATE)
-        original(entity, task)
+    def check(original: Any, entity: Any, task: Any) -> Any:
+        if type(task) is not TaskState or task.execution_type is not ExecutionType.ROUTER:
+            return original(entity, task)
+        other = original(entity, attrs.evolve(task, execution_type=ExecutionType.AGGREGATE))
+        return attrs.evolve(other, execution_type=ExecutionType.ROUTER)
 
 
 @mutant("6.3", base="sqlite")
