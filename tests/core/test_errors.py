@@ -15,6 +15,7 @@ from engine_store.errors import (
     AlreadyExistsError,
     ApiKeyNotFoundError,
     ConfigurationError,
+    DamagedRowError,
     DatabaseError,
     DriverLoadError,
     EmailExistsError,
@@ -91,6 +92,16 @@ TEXTS = {
     DatabaseError("SQLite", "no such table: users (OperationalError 1)"): (
         "SQLite refused a statement: no such table: users (OperationalError 1). If `engine-store "
         "migrate verify` finds the schema as it should be, it is a bug"
+    ),
+    DamagedRowError("tasks", "t", "input", "a JSON object"): (
+        "input in row 't' of tasks cannot be read: expected a JSON object. The database is "
+        "damaged, or was changed by other means: check it (PRAGMA integrity_check in SQLite, "
+        "pg_amcheck for PostgreSQL), then restore a backup or mend the value"
+    ),
+    DamagedRowError("tasks", None, "task_exec_id", "text"): (
+        "task_exec_id in a row of tasks cannot be read: expected text. The database is damaged, "
+        "or was changed by other means: check it (PRAGMA integrity_check in SQLite, pg_amcheck "
+        "for PostgreSQL), then restore a backup or mend the value"
     ),
     ConfigurationError("url", "expected scheme://..."): "url: expected scheme://...",
     UnknownDriverError("x", ("a", "b"), "Install it."): (

@@ -14,6 +14,7 @@ from engine_store.errors import (
     AlreadyExistsError,
     ApiKeyNotFoundError,
     ConfigurationError,
+    DamagedRowError,
     DatabaseError,
     DriverLoadError,
     EmailExistsError,
@@ -78,6 +79,7 @@ EXAMPLES = (
         "transactions short"
     ),
     DatabaseError("SQLite", "no such table: main.users (OperationalError 1)"),
+    DamagedRowError("tasks", "fetch-2", "input", "a JSON object"),
     ConfigurationError.of(
         "configuration",
         [

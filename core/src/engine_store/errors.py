@@ -231,6 +231,29 @@ class DatabaseError(EngineStoreError):
     )
 
 
+@define(eq=False)
+class DamagedRowError(EngineStoreError):
+    """A stored value cannot be read: the database is damaged, or was changed by other means.
+
+    `column` of `table` should hold what `expected` says, in the row whose id is `key`; None: no
+    single row was read, or its id is damaged, too. A write that meets such a value may have been
+    made, or not.
+    """
+
+    table: str
+    key: str | None
+    column: str
+    expected: str
+
+    def __str__(self) -> str:
+        row = "a row" if self.key is None else f"row {self.key!r}"
+        return (
+            f"{self.column} in {row} of {self.table} cannot be read: expected {self.expected}. The "
+            "database is damaged, or was changed by other means: check it (PRAGMA integrity_check "
+            "in SQLite, pg_amcheck for PostgreSQL), then restore a backup or mend the value"
+        )
+
+
 # --- configuration and drivers -----------------------------------------------------------------
 
 

@@ -94,7 +94,7 @@ ENTITY_OF |= {"workflow": WORKFLOW, "workflows": WORKFLOW, "task": TASK, "tasks"
 ENTITY_OF |= {"task_tree": TASK, "latest_child": TASK}
 
 OTHER_ROWS: dict[str, Sequence[Any]] = {
-    "children_outputs": ["t", "{}"],
+    "children_outputs": ["t", "t", "{}"],
     "count_children": ["SUCCESS", 1],
     "count_purgeable": [1, 1],
     "find_admin": [1],

@@ -184,7 +184,7 @@ def test_numbers_keep_their_type_in_json() -> None:
     )
     error = write_error(ErrorInfo("m", details={"zero": -0.0}))
     assert error == '{"message":"m","code":null,"details":{"zero":-0.0}}'
-    state = WorkflowState("w", "i", input={"zero": -0.0}, created_at=NOW, updated_at=NOW)
+    state = WorkflowState("w", "i", input={"zero": -0.0}, version=1, created_at=NOW, updated_at=NOW)
     found = ROWS.decoder(WORKFLOW)(row(WORKFLOW, state))
     assert found.input is not None
     assert math.copysign(1, found.input["zero"]) == -1

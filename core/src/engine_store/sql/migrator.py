@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from engine_store import migrations
 from engine_store.errors import (
+    DamagedRowError,
     ForeignDatabaseError,
     MigrationDriftError,
     MigrationLockError,
@@ -286,10 +287,17 @@ async def read_applied(
     dialect: Dialect,
     call: Callable[[Statement], Call] = Statement.__call__,
 ) -> tuple[Applied, ...]:
-    """Return a database's record of applied steps; none if it has no record."""
+    """Return a database's record of applied steps; none if it has no record.
+
+    Raises `DamagedRowError`.
+    """
     if await connection.run(call(queries.has_migrations)) is None:
         return ()
-    return tuple(
-        Applied(version, name, checksum, dialect.codec.read_time(applied_at))
-        for version, name, checksum, applied_at in await connection.run(call(queries.list_applied))
-    )
+    applied = []
+    for version, name, checksum, applied_at in await connection.run(call(queries.list_applied)):
+        try:
+            time = dialect.codec.read_time(applied_at)
+        except (TypeError, ValueError) as error:
+            raise DamagedRowError(RECORD, str(version), "applied_at", "a time") from error
+        applied.append(Applied(version, name, checksum, time))
+    return tuple(applied)

@@ -9,8 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 import psycopg
-from psycopg.adapt import AdaptersMap
+from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.types.datetime import TimestamptzBinaryLoader
 from psycopg.types.string import ByteaBinaryLoader
 
 from engine_store.concurrency.cancellation import shield, shield_stoppable
@@ -153,7 +154,34 @@ class PostgresConnection:
         result = call.statement.result
         if result is Result.NONE:
             return None
-        return await self._wait(cursor.fetchone() if result is Result.ONE else cursor.fetchall())
+        try:
+            return await self._wait(
+                cursor.fetchone() if result is Result.ONE else cursor.fetchall()
+            )
+        except psycopg.DataError:
+            rows = _with_unreadable_times(cursor.pgresult)
+            return rows[0] if result is Result.ONE else rows
+
+
+class _TimeOrBytes(TimestamptzBinaryLoader):
+    """Loads what Python has no time for as bytes, for the kit to name it."""
+
+    def load(self, data: Any) -> Any:
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            return bytes(data)
+
+
+_WITH_UNREADABLE_TIMES = AdaptersMap(ADAPTERS)
+_WITH_UNREADABLE_TIMES.register_loader("timestamptz", _TimeOrBytes)
+
+
+def _with_unreadable_times(result: Any) -> list[Any]:
+    """Return the rows of a result that has times such as infinity."""
+    transformer = Transformer(_WITH_UNREADABLE_TIMES)
+    transformer.set_pgresult(result)
+    return transformer.load_rows(0, result.ntuples, tuple)
 
 
 class AsyncPostgresConnection(PostgresConnection):

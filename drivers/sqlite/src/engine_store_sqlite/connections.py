@@ -13,7 +13,7 @@ from engine_store.errors import UnavailableError
 from engine_store.sql.blocking import persist
 from engine_store.sql.dbapi import DbapiConnection
 from engine_store.sql.statements import Call, Result
-from engine_store_sqlite.failures import is_busy, translated
+from engine_store_sqlite.failures import is_busy, primary_code, translated
 from engine_store_sqlite.options import SqliteOptions
 
 _lost: dict[Path, str] = {}
@@ -69,7 +69,25 @@ class SqliteConnection(DbapiConnection):
     def _fetch(self, call: Call) -> Any:
         statement, parameters = call
         cursor = self.raw.execute(statement.text(parameters), parameters)
-        return cursor.fetchone() if statement.result is Result.ONE else cursor.fetchall()
+        fetch = cursor.fetchone if statement.result is Result.ONE else cursor.fetchall
+        try:
+            return fetch()
+        except sqlite3.OperationalError as error:
+            if primary_code(error) is not None:
+                raise
+        # A text that is no UTF-8. The cursor still stands before its row, which the kit is to name.
+        self.raw.text_factory = _text_or_bytes
+        try:
+            return fetch()
+        finally:
+            self.raw.text_factory = str
+
+
+def _text_or_bytes(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def connect(

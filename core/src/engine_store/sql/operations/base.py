@@ -14,12 +14,17 @@ from attrs import frozen
 from engine_store.clock import Clock
 from engine_store.concurrency.callbacks import StoreCalled, call_holding
 from engine_store.drivers.observing import conflicted, retried
-from engine_store.errors import AlreadyExistsError, EngineStoreError, VersionConflictError
+from engine_store.errors import (
+    AlreadyExistsError,
+    DamagedRowError,
+    EngineStoreError,
+    VersionConflictError,
+)
 from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
 from engine_store.rules.checks import check_merged, check_usage, decode_cursor
 from engine_store.rules.entities import Entity, R
 from engine_store.sql.operation import Backoff, Last, LostRace, Op, Steps, step, transact
-from engine_store.sql.rows import Row, Rows, read_usage, write_usage
+from engine_store.sql.rows import Row, Rows, write_usage
 from engine_store.sql.statements import Call, Queries, Statement
 from engine_store.values import MAX_DOCUMENT_BYTES, check_id, check_limit, check_size
 
@@ -85,7 +90,10 @@ class Operations(Generic[R]):
         row = yield call
         if row is None:
             raise self.entity.not_found(key, field)
-        return self._decode(row)
+        found = self._decode(row)
+        if field == "id" and self.entity.key(found) != key:  # by a damaged index
+            raise DamagedRowError(self.entity.repository, key, self.entity.key_field, repr(key))
+        return found
 
     def _page(
         self,
@@ -226,10 +234,15 @@ class StateOperations(Operations[S]):
         row = yield lock(**{field: key})
         if row is None:
             raise self.entity.not_found(key)
-        merged = write_usage(check_merged(read_usage(row[0]).merge(usage)))
+        merged = write_usage(check_merged(self._read_usage(row, key).merge(usage)))
         self._check_size(merged, "usage")
         row = yield Last(write(**{field: key}, usage=merged, now=self._now()))
         return self._decode(row)
+
+    def _read_usage(self, row: Row, key: str) -> UsageSummary:
+        """Return what a row of one column says, which is of this key."""
+        usage: UsageSummary = self._rows.column_reader(self.entity, "usage")(row[0], key)
+        return usage
 
 
 def _is_empty(value: object) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-
-import orjson
+from typing import Any
 
 from engine_store.errors import EngineStoreError, InvalidReferenceError, TaskNotFoundError
 from engine_store.models import Page, Progress, Status, TaskFilter, TaskState, UsageSummary
@@ -12,7 +11,7 @@ from engine_store.rules.entities import TASK
 from engine_store.rules.outcomes import progress
 from engine_store.sql.operation import Op, Steps, lock, read, steps, transact, write
 from engine_store.sql.operations.base import Action, StateOperations
-from engine_store.sql.rows import Row, read_usage
+from engine_store.sql.rows import Row
 from engine_store.sql.statements import Call
 from engine_store.values import Document, check_choice, check_id, check_int, check_optional_id
 
@@ -74,7 +73,7 @@ class TaskOperations(StateOperations[TaskState]):
         row = yield self._q.get_task_usage(task_exec_id=task_exec_id)
         if row is None:
             raise TaskNotFoundError(task_exec_id)
-        return read_usage(row[0])
+        return self._read_usage(row, task_exec_id)
 
     @read
     def children(
@@ -108,7 +107,8 @@ class TaskOperations(StateOperations[TaskState]):
             parent_state_id=parent_state_id, workflow_exec_id=workflow_exec_id
         )
         # In creation order, so that of several executions the latest stays.
-        return {task_id: orjson.loads(output) for task_id, output in rows}
+        read_id, read_output = self._reader("task_id"), self._reader("output")
+        return {read_id(task_id, key): read_output(output, key) for key, task_id, output in rows}
 
     @read
     def in_workflow(self, workflow_exec_id: str) -> Op[Mapping[str, TaskState]]:
@@ -157,13 +157,17 @@ class TaskOperations(StateOperations[TaskState]):
         rows = yield self._q.count_children(
             parent_state_id=parent_state_id, workflow_exec_id=workflow_exec_id
         )
-        return progress({Status(status): count for status, count in rows})
+        read_status = self._reader("status")
+        return progress({read_status(status): count for status, count in rows})
 
     def _all(self, filter: TaskFilter) -> Op[tuple[TaskState, ...]]:
         """Return everything that matches, unpaged."""
         whole = {"after_created_at": None, "after_id": None, "limit": None}
         rows = yield self._q.list_tasks(**self._encode_filter(filter), **whole)
         return tuple(map(self._decode, rows))
+
+    def _reader(self, column: str) -> Callable[..., Any]:
+        return self._rows.column_reader(TASK, column)
 
     def _stored(self, key: str, workflow_exec_id: str | None = None) -> Call:
         return self._q.get_task(task_exec_id=key, workflow_exec_id=workflow_exec_id)

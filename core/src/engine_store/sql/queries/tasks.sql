@@ -131,7 +131,7 @@ LIMIT 1
 -- name: children_outputs :many
 -- Reads the outputs of the children that have one, in creation order: of several executions of a
 -- task the last row is the latest.
-SELECT task_id, output
+SELECT task_exec_id, task_id, output
 FROM {schema}.tasks
 WHERE parent_state_id = :parent_state_id
   AND {is_there}
