@@ -25,7 +25,7 @@ class Failures:
     """
 
     product: str
-    errors: type[Exception]
+    errors: type[Exception] | tuple[type[Exception], ...]
     code: Callable[[Exception], Any]
     retriable: Mapping[Any, str]
     lasting: Mapping[Any, str]

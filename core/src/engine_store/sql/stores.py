@@ -120,12 +120,13 @@ class SqlEngine:
         self.pool.check_open()
         name = self.dialect.name
         try:
-            version = current_version(await self.migrator.applied())
-            problem, details = await self.probe()
-            stats = self.pool.stats()
+            with self.dialect.failures.translated():
+                version = current_version(await self.migrator.applied())
+                problem, details = await self.probe()
+                stats = self.pool.stats()
         except StoreClosedError:
             raise
-        except (EngineStoreError, self.dialect.failures.errors, OSError) as error:
+        except (EngineStoreError, OSError) as error:
             return Health(name, False, False, 0, " ".join(str(error).split()))
         return Health(name, True, problem is None, version, problem, {**details, **stats})
 

@@ -103,7 +103,10 @@ class WriteGroup:
     """
 
     def __init__(
-        self, connection: DbapiConnection, errors: type[Exception], first: Member | None = None
+        self,
+        connection: DbapiConnection,
+        errors: type[Exception] | tuple[type[Exception], ...],
+        first: Member | None = None,
     ) -> None:
         """A group on `connection`, whose library raises `errors`; `first` has run already."""
         self._connection = connection

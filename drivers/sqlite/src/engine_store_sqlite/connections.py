@@ -13,7 +13,7 @@ from engine_store.errors import UnavailableError
 from engine_store.sql.blocking import persist
 from engine_store.sql.dbapi import DbapiConnection
 from engine_store.sql.statements import Call, Result
-from engine_store_sqlite.failures import is_busy, primary_code, translated
+from engine_store_sqlite.failures import ERRORS, is_busy, primary_code, translated
 from engine_store_sqlite.options import SqliteOptions
 
 _lost: dict[Path, str] = {}
@@ -38,7 +38,7 @@ class SqliteConnection(DbapiConnection):
     """A connection as the kit uses it. A statement needs no cursor of its own to be made."""
 
     raw: sqlite3.Connection
-    errors = (sqlite3.Error,)
+    errors = ERRORS
 
     def __init__(self, raw: sqlite3.Connection, pool: Any = None) -> None:
         """The connection `raw`, which goes back to `pool`."""
@@ -93,7 +93,7 @@ def _text_or_bytes(value: bytes) -> str | bytes:
 def connect(
     path: Path, options: SqliteOptions, *, read_only: bool, mode: str = "rw"
 ) -> sqlite3.Connection:
-    """Connect to an existing file. Raises `sqlite3.Error`, `UnavailableError`.
+    """Connect to an existing file. Raises `ERRORS`, `UnavailableError`.
 
     With `mode` "ro" it leaves the file and its log as they are, also when it is the last to close.
     """

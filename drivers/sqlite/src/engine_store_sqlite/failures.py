@@ -13,8 +13,14 @@ _LOCKED = "another connection holds the lock; try again"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 
+ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What the module raises; the second if SQLite's own words about a damaged schema are no UTF-8."""
+
+
 def primary_code(error: Exception) -> int | None:
     """Return SQLite's primary result code; None if the error is the Python module's own."""
+    if isinstance(error, UnicodeDecodeError):
+        return sqlite3.SQLITE_CORRUPT
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
@@ -26,7 +32,7 @@ def is_busy(error: Exception) -> bool:
 
 FAILURES = Failures(
     product="SQLite",
-    errors=sqlite3.Error,
+    errors=ERRORS,
     code=primary_code,
     retriable={
         **dict.fromkeys(_BUSY, _LOCKED),

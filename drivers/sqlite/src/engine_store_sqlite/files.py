@@ -19,7 +19,7 @@ from engine_store.sql.migrator import read_applied
 from engine_store.sql.places import check_place, usable
 from engine_store_sqlite.connections import SqliteConnection, connect
 from engine_store_sqlite.dialect import DIALECT, QUERIES
-from engine_store_sqlite.failures import primary_code, translate
+from engine_store_sqlite.failures import ERRORS, primary_code, translate
 from engine_store_sqlite.migrator import APPLICATION_ID
 from engine_store_sqlite.options import SqliteOptions, read_options
 
@@ -80,7 +80,7 @@ def create_file(path: Path) -> None:
             uri = f"file://{quote(os.fsencode(path))}?mode=rwc&modeof={model}"
             try:
                 sqlite3.connect(uri, uri=True).close()
-            except sqlite3.Error as error:
+            except ERRORS as error:
                 raise ConfigurationError("url", f"{path} cannot be made: {error}") from error
 
 
@@ -98,7 +98,7 @@ def _read_history(path: Path, options: SqliteOptions) -> tuple[Applied, ...]:
             if application != APPLICATION_ID and (application or objects):
                 raise ForeignDatabaseError(str(path), "the database of another program")
             return run(read_applied(SqliteConnection(connection), QUERIES, DIALECT))
-    except sqlite3.DatabaseError as error:
+    except ERRORS as error:
         if primary_code(error) == sqlite3.SQLITE_NOTADB:
             raise ForeignDatabaseError(str(path), "data that is no SQLite database") from error
         raise translate(error) from error

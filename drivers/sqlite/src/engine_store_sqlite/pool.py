@@ -174,9 +174,11 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
         with self.hold() as hold:
             reader = self.read_pool.acquire(owner=hold)
             try:
-                found = {
-                    name: reader.raw.execute(f"PRAGMA {name}").fetchone()[0] for name in _PRAGMAS
-                }
+                with translated():
+                    found = {
+                        name: reader.raw.execute(f"PRAGMA {name}").fetchone()[0]
+                        for name in _PRAGMAS
+                    }
             finally:
                 self.read_pool.release(reader)
         found["file_bytes"] = (
