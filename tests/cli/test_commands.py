@@ -43,6 +43,7 @@ HEALTH = section(
     schema_version=WHOLE,
     problem=TEXT_OR_NOTHING,
     details={"type": "object"},
+    read_only=TRUTH,
 )
 RESET_BUG = "the WAL-reset bug"
 """In a note that `check` and `start` give on some machines."""

@@ -33,6 +33,7 @@ from engine_store.errors import (
     NotEmptyError,
     NotFoundError,
     NotInTransactionError,
+    ReadOnlyError,
     SchemaAheadError,
     SchemaBehindError,
     SchemaError,
@@ -92,6 +93,10 @@ TEXTS = {
     DatabaseError("SQLite", "no such table: users (OperationalError 1)"): (
         "SQLite refused a statement: no such table: users (OperationalError 1). If `engine-store "
         "migrate verify` finds the schema as it should be, it is a bug"
+    ),
+    ReadOnlyError("users.create"): (
+        "users.create writes, and the store was opened with read_only; nothing was touched. Open "
+        "the store without read_only to write"
     ),
     DamagedRowError("tasks", "t", "input", "a JSON object"): (
         "input in row 't' of tasks cannot be read: expected a JSON object. The database is "

@@ -33,6 +33,7 @@ from engine_store.errors import (
     NotFoundError,
     NotInTransactionError,
     Problem,
+    ReadOnlyError,
     SchemaAheadError,
     SchemaBehindError,
     SchemaError,
@@ -79,6 +80,7 @@ EXAMPLES = (
         "transactions short"
     ),
     DatabaseError("SQLite", "no such table: main.users (OperationalError 1)"),
+    ReadOnlyError("workflows.create"),
     DamagedRowError("tasks", "fetch-2", "input", "a JSON object"),
     ConfigurationError.of(
         "configuration",

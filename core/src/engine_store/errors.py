@@ -188,6 +188,18 @@ class NotInTransactionError(EngineStoreError):
     text = "{0.operation} needs a transaction: with store.transaction() as tx: ..."
 
 
+@define(eq=False)
+class ReadOnlyError(EngineStoreError):
+    """The store was opened with `read_only`, and `operation` writes; nothing was touched."""
+
+    operation: str
+
+    text = (
+        "{0.operation} writes, and the store was opened with read_only; nothing was touched. Open "
+        "the store without read_only to write"
+    )
+
+
 class TransactionClosedError(EngineStoreError):
     """The transaction has ended, or belongs to another thread (contract 3.5 and 9.1)."""
 

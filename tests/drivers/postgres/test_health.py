@@ -10,7 +10,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from engine_store.errors import StoreClosedError, UnavailableError
+from engine_store.errors import ReadOnlyError, StoreClosedError, UnavailableError
 from engine_store.models import Health
 from engine_store.urls import parse_url
 from engine_store_contracts.suite.samples import workflow
@@ -272,6 +272,12 @@ def test_a_standby_can_be_read_and_once_it_is_promoted_written(
         with pytest.raises(UnavailableError) as caught:
             store.workflows.create(workflow("late"))
         assert caught.value.retriable
+        reader = open_store(server.url(), read_only=True)
+        assert reader.health().ok
+        assert reader.workflows.get("w").version == 1
+        with pytest.raises(ReadOnlyError):
+            reader.workflows.create(workflow("late"))
+        reader.close()
         with psycopg.connect(server.url(), autocommit=True) as admin:
             assert admin.execute("SELECT pg_promote(wait_seconds => 30)").fetchone() == (True,)
         assert store.health().ok

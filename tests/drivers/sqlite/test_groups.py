@@ -17,7 +17,12 @@ from typing import Any
 import pytest
 
 import engine_store
-from engine_store.errors import StoreClosedError, UnavailableError, WorkflowNotFoundError
+from engine_store.errors import (
+    DamagedRowError,
+    StoreClosedError,
+    UnavailableError,
+    WorkflowNotFoundError,
+)
 from engine_store.models import Status
 from engine_store.sql import write_group, write_queue
 from engine_store_contracts.suite.samples import workflow
@@ -197,7 +202,7 @@ def test_a_write_that_fails_after_its_statement_is_undone_and_its_neighbours_run
         for name in ("a", "b", "c"):
             calls.call(store.workflows.set_status, name, Status.RUNNING)
     changed, failed, also_changed = calls.calls
-    assert isinstance(failed.exception(), ValueError)
+    assert isinstance(failed.exception(), DamagedRowError)
     assert (changed.result().version, also_changed.result().version) == (2, 2)
     rows = bare(path).execute("SELECT status, version FROM workflows ORDER BY workflow_exec_id")
     assert rows.fetchall() == [("RUNNING", 2), ("PENDING", 1), ("RUNNING", 2)]

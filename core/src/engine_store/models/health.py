@@ -11,6 +11,7 @@ from attrs import field, frozen
 class Health:
     """The health of a store: whether it can be used, and the driver's own statistics in `details`.
 
+    `read_only`: it was opened to be read only, so that it need not write.
     `problem` says what is wrong, in a sentence, and is None where nothing is.
     """
 
@@ -20,8 +21,9 @@ class Health:
     schema_version: int
     problem: str | None = None
     details: Mapping[str, int | float | str] = field(factory=dict)
+    read_only: bool = False
 
     @property
     def ok(self) -> bool:
-        """Can read and write."""
-        return self.can_read and self.can_write
+        """Can read, and write unless it was opened to be read only."""
+        return self.can_read and (self.can_write or self.read_only)

@@ -54,6 +54,9 @@ class Pool(Protocol):
     async def open(self) -> None:
         """Connect for the first time. Raises `UnavailableError` with the reason."""
 
+    read_only: bool
+    """True if the store was opened to be read only: nothing that writes is brought to the pool."""
+
     groups_writes: bool
     """True if operations that write are brought to the pool, by `write_in_group`."""
 
@@ -140,6 +143,8 @@ class BasePool(forks.Forkable, Generic[C]):
     """The base of pools. Connections are looked at before use; each may read and write."""
 
     closed = False
+
+    read_only = False
 
     groups_writes = False
 

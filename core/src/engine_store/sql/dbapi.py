@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from re import Match
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from engine_store.protocols import Endpoint
 from engine_store.sql.blocking import Blocking
@@ -173,13 +173,19 @@ class DbapiPool(BasePool[D], Blocking):
     connection is asked before it is used, unless a driver knows a cheaper way to look at it.
     """
 
-    check = "query"
+    check: Literal["socket", "query", "off"] = "query"
     probe = "SELECT 1"
 
     def __init__(
-        self, connect: Callable[[], D], endpoint: Endpoint, *, size: int = 8, timeout: float = 10.0
+        self,
+        connect: Callable[[], D],
+        endpoint: Endpoint,
+        *,
+        size: int = 8,
+        timeout: float = 10.0,
+        sized_by: str = "pool_size",
     ) -> None:
-        """A pool of at most `size` connections that `connect` makes.
+        """A pool of at most `size` connections, the setting `sized_by`, that `connect` makes.
 
         `connect` raises `UnavailableError` with the reason; the kit gives its connections back
         here.
@@ -188,7 +194,7 @@ class DbapiPool(BasePool[D], Blocking):
         self.readers = self.writers = size
         self._connect = connect
         busy = (
-            f"all {size} connections were busy for {{seconds}} s; try again, raise pool_size, or "
+            f"all {size} connections were busy for {{seconds}} s; try again, raise {sized_by}, or "
         )
         self._pool = ConnectionPool(
             self._connected, size, timeout, f"{busy}keep transactions short"

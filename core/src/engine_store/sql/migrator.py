@@ -22,6 +22,7 @@ from engine_store.errors import (
     ForeignDatabaseError,
     MigrationDriftError,
     MigrationLockError,
+    ReadOnlyError,
     UnavailableError,
 )
 from engine_store.migrations import (
@@ -167,6 +168,8 @@ class SqlMigrator:
         ran: list[Migration] = []
         # Looked at first without the lock: mostly there is nothing to do.
         while self._left(direction, await self.applied(), target):
+            if self.pool.read_only:
+                raise ReadOnlyError(f"migrator.{direction}")
             async with self._locked(deadline) as connection:
                 applied = await self.applied_on(connection)
                 left = self._left(direction, applied, target)

@@ -19,8 +19,11 @@ def usable(path: Path) -> Iterator[None]:
         raise ConfigurationError("url", f"{path} cannot be used: {error.strerror}") from error
 
 
-def check_place(path: Path) -> None:
-    """Raise `ConfigurationError` if no database can be at `path`, or none can be made there."""
+def check_place(path: Path, *, read_only: bool = False) -> None:
+    """Raise `ConfigurationError` if no database can be at `path`, or none can be made there.
+
+    With `read_only` it has to be there, and need not be writable.
+    """
     if path.parent.is_file():
         raise ConfigurationError("url", f"{path.parent} is a file, not a directory")
     if not path.parent.is_dir():
@@ -29,8 +32,10 @@ def check_place(path: Path) -> None:
         raise ConfigurationError("url", f"{path} is a directory; name a file inside it")
     if path.exists() and not path.is_file():
         raise ConfigurationError("url", f"{path} is no regular file; name another one")
+    if read_only and not path.exists():
+        raise ConfigurationError("url", f"there is no file {path}, and read_only makes none")
     # The directory must be writable too: a log is made beside the database.
-    for place in (path.parent, path) if path.exists() else (path.parent,):
+    for place in () if read_only else (path.parent, path) if path.exists() else (path.parent,):
         if not os.access(place, os.W_OK):
             raise ConfigurationError("url", f"{place} may not be written; change its permissions")
     if path.exists() and not os.access(path, os.R_OK):

@@ -16,6 +16,7 @@ from engine_store.drivers import observing
 from engine_store.errors import (
     EngineStoreError,
     NotInTransactionError,
+    ReadOnlyError,
     StoreClosedError,
     TransactionClosedError,
     UnavailableError,
@@ -75,6 +76,8 @@ class Session:
             return await self.read(invocation, op, request)
         if mode is Mode.LOCK:
             raise NotInTransactionError(invocation.name)
+        if self.pool.read_only:
+            raise ReadOnlyError(invocation.name)
         if self.pool.groups_writes and invocation.is_short:
             return await self._retry(invocation, op, request, self._write_in_group)
         if mode is Mode.TRANSACT:
@@ -354,6 +357,8 @@ class TransactionSession(Session):
             return done.value
         if invocation.mode in (Mode.READ, Mode.LOCK):
             check_reads(request, invocation)
+        if self.pool.read_only and invocation.mode is not Mode.READ:
+            raise ReadOnlyError(invocation.name)
         if self._lock is None:
             self._check_not_lost(connection)
             return await self._retry(invocation, op, request, self._run, in_transaction=True)

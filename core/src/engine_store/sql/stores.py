@@ -13,6 +13,8 @@ from contextlib import (
 )
 from typing import Any, Protocol, Self
 
+from attrs import evolve
+
 from engine_store.config import DatabaseConfig
 from engine_store.errors import (
     EngineStoreError,
@@ -83,8 +85,10 @@ class SqlEngine:
     async def prepare(self, config: DatabaseConfig) -> None:
         """Connect, check that the database fits the code, and bring its schema up.
 
-        Closes the pool if any of it fails.
+        A store that is opened to be read only is not migrated. Closes the pool if any of it fails.
         """
+        if self.pool.read_only:
+            config = evolve(config, auto_migrate=False)
         try:
             await self.pool.open()
             await self.check(config)
@@ -128,6 +132,8 @@ class SqlEngine:
             raise
         except (EngineStoreError, OSError) as error:
             return Health(name, False, False, 0, " ".join(str(error).split()))
+        if self.pool.read_only:
+            return Health(name, True, False, version, None, {**details, **stats}, read_only=True)
         return Health(name, True, problem is None, version, problem, {**details, **stats})
 
     async def close(self) -> None:

@@ -66,6 +66,8 @@ class TaskMember(Member):
 class TaskGroups:
     """Leads the groups of an event loop's tasks, by a task that ends when no member waits."""
 
+    read_only = False
+
     groups_writes = True
 
     def __init__(self, pool: SingleWriterPool[Any], threads: Executor, turns: Turns) -> None:

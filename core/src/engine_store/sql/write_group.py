@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine
 from threading import Lock, get_ident
 from typing import Any, TypeAlias
 
-from engine_store.errors import EngineStoreError
+from engine_store.errors import DamagedRowError, EngineStoreError
 from engine_store.sql.blocking import run
 from engine_store.sql.dbapi import DbapiConnection
 from engine_store.sql.holds import Block
@@ -168,13 +168,21 @@ class WriteGroup:
                 raise member.error
             if member.savepoint:
                 connection.command("ROLLBACK TO member")
-            elif not isinstance(member.error, (EngineStoreError, LostRace, self._errors)):
-                member.ended = True  # it may have written, before a mistake in our own code
+            elif not self._wrote_nothing(member.error):
+                member.ended = True  # it may have written
                 self.run_again()
                 return False
         if member.savepoint:
             connection.command("RELEASE member")
         return True
+
+    def _wrote_nothing(self, error: BaseException) -> bool:
+        """Return whether a member of one statement that writes was refused by this error.
+
+        The row that it gave may be damaged, or our own code mistaken.
+        """
+        refusals = (EngineStoreError, LostRace, self._errors)
+        return isinstance(error, refusals) and not isinstance(error, DamagedRowError)
 
     def commit(self) -> None:
         """Commit. If that fails, every member fails with the same error, and nothing is kept."""

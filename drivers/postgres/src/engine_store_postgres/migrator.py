@@ -102,7 +102,7 @@ class PostgresMigrator(SqlMigrator):
         """
         texts = [self.queries.create_migrations.text({}).replace(f'"{self.schema}"', _SCRATCH)]
         texts += [step.named(schema=_SCRATCH).up_sql for step in self.files]
-        await connection.execute("BEGIN")
+        await connection.execute("BEGIN READ WRITE")  # with `read_only`, too
         try:
             for text in texts:
                 await connection.execute(re.sub(r"(?i)\bconcurrently\b", "", text))

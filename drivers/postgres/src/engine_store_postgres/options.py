@@ -119,6 +119,10 @@ class PostgresOptions(Address):
     pgbouncer: bool = setting(
         default=False, help="For PgBouncer's transaction pooling: keep nothing in a session."
     )
+    read_only: bool = setting(
+        default=False,
+        help="Open to be read only, also on a standby: writes are refused, steps are not applied.",
+    )
     pgvector: bool = setting(
         default=False, help="Make the extension vector at opening, or refuse to open."
     )
@@ -217,6 +221,8 @@ def _server_settings(options: PostgresOptions, own: str | None) -> str | None:
         seconds = default if given is None else given
         # Milliseconds; 0 would mean no limit.
         settings.append(f"-c {name}={max(1, round(seconds * 1000)) if seconds else 0}")
+    if options.read_only:
+        settings.append("-c default_transaction_read_only=on")
     return own if options.pgbouncer else " ".join([*settings, own or ""]).rstrip()
 
 

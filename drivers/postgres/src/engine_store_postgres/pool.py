@@ -56,6 +56,7 @@ class _Pool(BasePool[PostgresConnection]):
         super().__init__(target.endpoint, options.pool_timeout)
         self._target = target
         self.options = options
+        self.read_only = options.read_only
         self.check = options.check
         self._pool: Any = None
         self._in_use: dict[Any, Block | None] = {}

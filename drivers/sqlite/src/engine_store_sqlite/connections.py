@@ -90,13 +90,29 @@ def _text_or_bytes(value: bytes) -> str | bytes:
         return value
 
 
+IMMUTABLE = "ro&immutable=1"
+"""The mode for a file that nobody changes: SQLite looks for no log and takes no lock."""
+
+
+def reading_mode(path: Path) -> str:
+    """Return the mode in which a file is read and left as it is, log and all.
+
+    The last connection to close empties a log into the file, unless it may only read; but if there
+    is no log, it would leave an empty one behind. A log can be made only in a folder that may be
+    written; where there is none, and none can be made, nobody else writes to the file either.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        return "ro"
+    if not os.access(path.parent, os.W_OK):
+        return IMMUTABLE
+    return "rw" if os.access(path, os.W_OK) else "ro"
+
+
 def connect(
     path: Path, options: SqliteOptions, *, read_only: bool, mode: str = "rw"
 ) -> sqlite3.Connection:
-    """Connect to an existing file. Raises `ERRORS`, `UnavailableError`.
-
-    With `mode` "ro" it leaves the file and its log as they are, also when it is the last to close.
-    """
+    """Connect to an existing file in a mode of SQLite's. Raises `ERRORS`, `UnavailableError`."""
     if path in _lost:
         raise UnavailableError(_lost[path], retriable=False)
     connection = sqlite3.connect(

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from attrs import evolve
+
 from engine_store.config import Config, DatabaseConfig, Finding, Severity
 from engine_store.errors import ConfigurationError, UnavailableError
 from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
@@ -22,6 +24,7 @@ from engine_store_sqlite.files import check_file, create_file, scratch
 from engine_store_sqlite.migrator import SqliteMigrator
 from engine_store_sqlite.options import SqliteOptions, read_options
 from engine_store_sqlite.pool import SqlitePool
+from engine_store_sqlite.read_only import ReadOnlyPool
 
 _CANNOT_VECTORS = "use Qdrant, Redis or the filesystem beside it"
 
@@ -98,16 +101,25 @@ class SqliteDriver:
 DRIVER = SqliteDriver()
 
 
-def open_engine(config: DatabaseConfig, context: OpenContext) -> tuple[SqlEngine, SqlitePool]:
+def open_engine(
+    config: DatabaseConfig, context: OpenContext
+) -> tuple[SqlEngine, SqlitePool | ReadOnlyPool]:
     """Check where the database is and what it holds, then open it and bring its schema up."""
     library.check(sqlite3.sqlite_version_info)
     location, options = read_options(config)
     if config.vectors:
         raise ConfigurationError("vectors", f"SQLite keeps none; {_CANNOT_VECTORS}")
+    if options.read_only:
+        config = evolve(config, auto_migrate=False)
     if location.path is not None:
         check_file(location.path, options, MIGRATIONS, behind=config.may_be_behind)
-        create_file(location.path)
-    pool = SqlitePool(location, options)
+    pool: SqlitePool | ReadOnlyPool
+    if options.read_only:
+        pool = ReadOnlyPool(location, options)
+    else:
+        if location.path is not None:
+            create_file(location.path)
+        pool = SqlitePool(location, options)
     timeout = config.migration_timeout
     engine = SqliteEngine(SqliteMigrator(pool, DIALECT, QUERIES, MIGRATIONS, context, timeout))
     run(engine.prepare(config))
@@ -117,7 +129,7 @@ def open_engine(config: DatabaseConfig, context: OpenContext) -> tuple[SqlEngine
 class SqliteEngine(SqlEngine):
     """The engine of a file, which was checked before it was opened, or of memory."""
 
-    pool: SqlitePool
+    pool: SqlitePool | ReadOnlyPool
 
     async def check(self, config: DatabaseConfig) -> None:
         """Check a database in memory, which is empty."""
@@ -127,6 +139,8 @@ class SqliteEngine(SqlEngine):
     async def probe(self) -> tuple[str | None, Mapping[str, int | float | str]]:
         """Return why no transaction could write; None: one could, or another one is writing."""
         pool = self.pool
+        if isinstance(pool, ReadOnlyPool):
+            return None, {}
         if pool.location.path is not None and not os.access(pool.path, os.W_OK):
             return f"{pool.path} may not be written or is gone", {}
         try:

@@ -17,7 +17,7 @@ from engine_store.migrations import Applied, Migration, check_current, check_his
 from engine_store.sql.blocking import run
 from engine_store.sql.migrator import read_applied
 from engine_store.sql.places import check_place, usable
-from engine_store_sqlite.connections import SqliteConnection, connect
+from engine_store_sqlite.connections import SqliteConnection, connect, reading_mode
 from engine_store_sqlite.dialect import DIALECT, QUERIES
 from engine_store_sqlite.failures import ERRORS, primary_code, translate
 from engine_store_sqlite.migrator import APPLICATION_ID
@@ -34,7 +34,7 @@ def check_file(
     Raises `ConfigurationError`, `ForeignDatabaseError`, `SchemaError`, `UnavailableError`.
     """
     with usable(path):
-        check_place(path)
+        check_place(path, read_only=options.read_only)
         check_mount(path)
         has_contents = path.exists() and path.stat().st_size > 0
     if has_contents:
@@ -86,10 +86,7 @@ def create_file(path: Path) -> None:
 
 def _read_history(path: Path, options: SqliteOptions) -> tuple[Applied, ...]:
     """The applied steps of the database in a file that is not empty."""
-    # The last connection to close empties the log into the file, unless it may only read. Where
-    # there is no log, it would leave one behind.
-    log = path.with_name(f"{path.name}-wal")
-    mode = "ro" if log.exists() and log.stat().st_size else "rw"
+    mode = reading_mode(path)
     try:
         with closing(connect(path, options, read_only=True, mode=mode)) as connection:
             connection.execute("BEGIN")  # one snapshot: another process may be migrating it

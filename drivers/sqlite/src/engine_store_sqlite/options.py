@@ -23,7 +23,8 @@ class SqliteOptions:
     for a lock that another thread or process holds. `synchronous` is SQLite's pragma: `full`
     survives a power cut, `normal` may lose the last commits in one but not at a `kill -9`, `off`
     promises nothing. `readers` is the number of connections that read at once. With `base_dir`
-    the file must lie inside that directory.
+    the file must lie inside that directory. With `read_only` nothing is written, and nothing need
+    be writable.
     """
 
     path: str | None = setting(
@@ -36,6 +37,9 @@ class SqliteOptions:
         default="full", help="When SQLite waits for the disk; full survives a power cut."
     )
     readers: int = setting(default=4, minimum=1, help="Connections that read at once.")
+    read_only: bool = setting(
+        default=False, help="Open to be read only: writes are refused, steps are not applied."
+    )
     base_dir: str | None = setting(default=None, help="The folder that the file must lie in.")
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from attrs import evolve
 
@@ -169,28 +169,31 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
         if self.reopens:
             self.lost = lose(self.path)
 
-    def stats(self) -> Mapping[str, int | float | str]:
+    def stats(self) -> dict[str, Any]:
         """Return sizes of the database, its file and its log."""
         with self.hold() as hold:
             reader = self.read_pool.acquire(owner=hold)
             try:
-                with translated():
-                    found = {
-                        name: reader.raw.execute(f"PRAGMA {name}").fetchone()[0]
-                        for name in _PRAGMAS
-                    }
+                found = sizes(reader, self.path)
             finally:
                 self.read_pool.release(reader)
-        found["file_bytes"] = (
-            found["page_count"] * found["page_size"]  # the file of :memory: has no name
-            if self.location.path is None
-            else _size(self.path)
-        )
-        found["wal_bytes"] = _size(self._log)
-        found["sqlite_version"] = sqlite3.sqlite_version
+        if self.location.path is None:  # the file has no name
+            found["file_bytes"] = found["page_count"] * found["page_size"]
         if library.RESET_BUG is not None and self.location.path is not None:
             found["warning"] = library.RESET_BUG
         return found
+
+
+def sizes(connection: SqliteConnection, path: Path) -> dict[str, Any]:
+    """Return the sizes of a database, its file and its log."""
+    with translated():
+        pages = {name: connection.raw.execute(f"PRAGMA {name}").fetchone()[0] for name in _PRAGMAS}
+    return {
+        **pages,
+        "file_bytes": _size(path),
+        "wal_bytes": _size(path.with_name(f"{path.name}-wal")),
+        "sqlite_version": sqlite3.sqlite_version,
+    }
 
 
 def _size(path: Path) -> int:
