@@ -277,6 +277,8 @@ def test_a_standby_can_be_read_and_once_it_is_promoted_written(
         assert reader.workflows.get("w").version == 1
         with pytest.raises(ReadOnlyError):
             reader.workflows.create(workflow("late"))
+        with pytest.raises(UnavailableError, match="verify it on the primary"):
+            reader.migrator.verify()
         reader.close()
         with psycopg.connect(server.url(), autocommit=True) as admin:
             assert admin.execute("SELECT pg_promote(wait_seconds => 30)").fetchone() == (True,)

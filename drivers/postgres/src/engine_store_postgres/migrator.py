@@ -10,7 +10,7 @@ import re
 
 import psycopg
 
-from engine_store.errors import ConfigurationError
+from engine_store.errors import ConfigurationError, UnavailableError
 from engine_store.sql.connection import Connection
 from engine_store.sql.migrator import SqlMigrator
 from engine_store.sql.statements import split_script
@@ -27,6 +27,12 @@ _NOT_CREATED: dict[type[Exception], str | None] = {
     psycopg.errors.InvalidSchemaName: "there is no schema to make the extension vector in; run "
     "CREATE SCHEMA public",
 }
+
+
+_NOT_HERE = (
+    "PostgreSQL: the schema is compared with temporary tables, and this server is a standby, which "
+    "can have none; verify it on the primary"
+)
 
 
 class PostgresMigrator(SqlMigrator):
@@ -102,7 +108,10 @@ class PostgresMigrator(SqlMigrator):
         """
         texts = [self.queries.create_migrations.text({}).replace(f'"{self.schema}"', _SCRATCH)]
         texts += [step.named(schema=_SCRATCH).up_sql for step in self.files]
-        await connection.execute("BEGIN READ WRITE")  # with `read_only`, too
+        try:
+            await connection.execute("BEGIN READ WRITE")  # with `read_only`, too
+        except psycopg.errors.FeatureNotSupported as error:
+            raise UnavailableError(_NOT_HERE, retriable=False) from error
         try:
             for text in texts:
                 await connection.execute(re.sub(r"(?i)\bconcurrently\b", "", text))
