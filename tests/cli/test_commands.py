@@ -88,6 +88,7 @@ TREE = section(
 WORKFLOW_GONE = section(workflow_exec_id=TEXT, dry_run=TRUTH)
 PURGED = {"type": "object", "required": ["workflows", "tasks"]}
 BACKUP = section(target=TEXT, bytes=WHOLE)
+RESTORE = section(file=TEXT, bytes=WHOLE)
 
 
 def answered(done: Any, schema: dict[str, Any], code: int = 0) -> Any:
@@ -570,6 +571,43 @@ def test_postgresql_is_backed_up_by_its_own_tools_which_are_named(
     assert (done.code, done.out) == (2, "")
     assert "pg_dump --format=custom --schema=test_" in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_is_restored_while_nobody_has_the_database_open(
+    run: Run, here: Run, tmp_path: Path
+) -> None:
+    path, copy = tmp_path / "engine.db", tmp_path / "copy.db"
+    with engine_store.open(f"sqlite:///{path}") as store:
+        store.users.create(User("ada", "ada@example.org", Role.ADMIN))
+        here("backup", copy, "--db-path", path)
+        store.users.create(User("bob", "bob@example.org"))
+        done = run("restore", copy, f"sqlite:///{path}")
+        assert (done.code, done.out) == (3, "")
+        assert "close every store of it" in done.err
+    found = answered(run("restore", copy, f"sqlite:///{path}", "--json"), RESTORE)
+    assert found == {"file": str(copy), "bytes": path.stat().st_size}
+    with engine_store.open(f"sqlite:///{path}") as store:
+        assert [user.user_id for user in store.users.list().items] == ["ada"]
+    again = here("restore", copy, f"sqlite:///{path}")
+    assert (again.code, again.out) == (0, f"restored {copy}: {found['bytes']} bytes\n")
+
+
+def test_a_restore_takes_two_places_and_no_other(here: Run, tmp_path: Path) -> None:
+    done = here("restore", "copy.db", "sqlite:///engine.db", "--db-path", "engine.db")
+    assert (done.code, done.out) == (2, "")
+    missing = here("restore", "copy.db", "sqlite:///engine.db")
+    assert missing.err == "engine-store: source: there is no file copy.db; name a backup\n"
+    memory = here("restore", "copy.db", "memory://")
+    assert memory.err == "engine-store: url: memory restores no backup; use import\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_postgresql_is_restored_by_its_own_tools_which_are_named(
+    here: Run, postgres_store_url: str
+) -> None:
+    done = here("restore", "copy.db", postgres_store_url)
+    assert (done.code, done.out) == (2, "")
+    assert "pg_restore" in done.err
 
 
 # --- where the database is ---------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""export, import, copy, backup: the rows of a store, or all of its database, elsewhere."""
+"""export, import, copy, backup, restore: the rows of a store, or all of its database, elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from engine_store.cli.streams import printable, tell
 from engine_store.config import Config, DatabaseConfig
 from engine_store.drivers.discovery import load_driver
 from engine_store.errors import ConfigurationError, NotEmptyError
-from engine_store.protocols import BackupCapable
+from engine_store.protocols import BackupCapable, RestoreCapable
 from engine_store.startup import check
 from engine_store.transfer import OnProgress, TransferReport
 from engine_store.values import LARGEST_DOCUMENT_BYTES
@@ -130,6 +130,34 @@ def backup(
 
         size = driver.backup(config, target, progress)
     run.answer({"target": str(target), "bytes": size}, f"{target}: {size} bytes")
+
+
+@command(app)
+def restore(
+    run: Run,
+    file: Annotated[Path, typer.Argument(help="The file that backup made.")],
+    target: Annotated[
+        str, typer.Argument(metavar="URL", help="The target: the database to replace.")
+    ],
+) -> None:
+    """Replace a database by a backup.
+
+    Nobody may have it open. The backup is checked first; after a failure the old one is there.
+    """
+    if (run.config_file, run.url, run.db_driver, run.db_path) != (None, None, None, None):
+        raise ConfigurationError("restore", "it takes a file and a URL, and no other place")
+    config = DatabaseConfig(url=target)
+    driver = load_driver(config.driver_name)
+    if not isinstance(driver, RestoreCapable):
+        raise ConfigurationError("url", f"{driver.name} restores no backup; use import")
+    with run.progress() as bar:
+        task = bar.add_task("restore", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        size = driver.restore(config, file, progress)
+    run.answer({"file": str(file), "bytes": size}, f"restored {file}: {size} bytes")
 
 
 def _answer(run: Run, report: TransferReport) -> None:

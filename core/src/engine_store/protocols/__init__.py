@@ -20,6 +20,7 @@ from engine_store.protocols.driver import (
     Listeners,
     Observable,
     OpenContext,
+    RestoreCapable,
 )
 from engine_store.protocols.sync import (
     ApiKeyRepository,
@@ -53,6 +54,7 @@ __all__ = [
     "Observable",
     "OpenContext",
     "Repositories",
+    "RestoreCapable",
     "Store",
     "TaskRepository",
     "Transaction",

@@ -85,7 +85,8 @@ class Driver(Protocol):
 
     Both ways to open check before they change anything. They raise `ConfigurationError`,
     `ForeignDatabaseError`, `SchemaError`, `UnavailableError`. A driver may also be `Configurable`,
-    `Checkable` and `BackupCapable`: an attribute or a method each, found by `isinstance`.
+    `Checkable`, `BackupCapable` and `RestoreCapable`: an attribute or a method each, found by
+    `isinstance`.
     """
 
     @property
@@ -149,4 +150,20 @@ class BackupCapable(Protocol):
 
         `progress` gets what is done and the total, in the driver's own unit. Raises
         `ConfigurationError` with the name of the right tool if that is not this driver.
+        """
+
+
+@runtime_checkable
+class RestoreCapable(Protocol):
+    """A driver that replaces its databases by backups, or names the tool that does."""
+
+    def restore(
+        self, config: DatabaseConfig, source: Path, progress: Callable[[int, int], None]
+    ) -> int:
+        """Replace the database by the backup in `source`, which stays; return its size.
+
+        The backup is checked first. `progress` is that of `BackupCapable`. Raises
+        `UnavailableError` while anybody has the database open, and `ConfigurationError` with the
+        name of the right tool if that is not this driver. After any error, and after a kill at any
+        moment, the database is the old one or the new one.
         """

@@ -34,6 +34,12 @@ def watch(forkable: Forkable) -> None:
         _watched.add(forkable)
 
 
+def watched() -> list[Forkable]:
+    """Return what is notified."""
+    with _lock:
+        return list(_watched)
+
+
 def keep_forever(*objects: object) -> None:
     """Take a reference that is never given back, so that no finalizer runs in this process."""
     import ctypes  # only a forked child needs it

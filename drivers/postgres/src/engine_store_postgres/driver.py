@@ -113,6 +113,18 @@ class PostgresDriver:
             "by export",
         )
 
+    def restore(
+        self, config: DatabaseConfig, source: Path, progress: Callable[[int, int], None]
+    ) -> int:
+        """Raise the advice to use PostgreSQL's tools, as `backup` does."""
+        _, options = read_options(config)
+        raise ConfigurationError(
+            "database.driver",
+            "PostgreSQL is restored by its own tools: pg_restore --clean --if-exists "
+            f"--single-transaction --schema={options.schema} --dbname=... FILE, for what pg_dump "
+            "made; a portable copy is read by import",
+        )
+
 
 DRIVER = PostgresDriver()
 

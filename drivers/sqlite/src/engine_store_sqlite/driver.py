@@ -25,6 +25,7 @@ from engine_store_sqlite.migrator import SqliteMigrator
 from engine_store_sqlite.options import SqliteOptions, read_options
 from engine_store_sqlite.pool import SqlitePool
 from engine_store_sqlite.read_only import ReadOnlyPool
+from engine_store_sqlite.restore import restore
 
 _CANNOT_VECTORS = "use Qdrant, Redis or the filesystem beside it"
 
@@ -96,6 +97,11 @@ class SqliteDriver:
         if location.path is not None and location.path.exists():
             check_file(location.path, options, MIGRATIONS, behind=True)
         return backup(config, target, progress)
+
+    def restore(
+        self, config: DatabaseConfig, source: Path, progress: Callable[[int, int], None]
+    ) -> int:
+        return restore(config, source, progress)
 
 
 DRIVER = SqliteDriver()

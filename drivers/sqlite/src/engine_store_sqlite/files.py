@@ -38,7 +38,7 @@ def check_file(
         check_mount(path)
         has_contents = path.exists() and path.stat().st_size > 0
     if has_contents:
-        applied = _read_history(path, options)
+        applied = read_history(path, options)
         (check_history if behind else check_current)(steps, applied)
     elif not behind:
         raise SchemaBehindError(database=0, code=len(steps))
@@ -84,16 +84,24 @@ def create_file(path: Path) -> None:
                 raise ConfigurationError("url", f"{path} cannot be made: {error}") from error
 
 
-def _read_history(path: Path, options: SqliteOptions) -> tuple[Applied, ...]:
-    """The applied steps of the database in a file that is not empty."""
+def check_ours(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `ForeignDatabaseError` for the database of another program."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application != APPLICATION_ID and (application or objects):
+        raise ForeignDatabaseError(str(path), "the database of another program")
+
+
+def read_history(path: Path, options: SqliteOptions) -> tuple[Applied, ...]:
+    """Return the applied steps of the database in a file that is not empty.
+
+    Raises `ForeignDatabaseError`, `DamagedRowError`, `UnavailableError`.
+    """
     mode = reading_mode(path)
     try:
         with closing(connect(path, options, read_only=True, mode=mode)) as connection:
             connection.execute("BEGIN")  # one snapshot: another process may be migrating it
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            if application != APPLICATION_ID and (application or objects):
-                raise ForeignDatabaseError(str(path), "the database of another program")
+            check_ours(connection, path)
             return run(read_applied(SqliteConnection(connection), QUERIES, DIALECT))
     except ERRORS as error:
         if primary_code(error) == sqlite3.SQLITE_NOTADB:
