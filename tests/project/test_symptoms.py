@@ -34,6 +34,7 @@ from engine_store.cli import main
 from engine_store.cli.app import run as run_command
 from engine_store.drivers import discovery
 from engine_store.errors import EngineStoreError
+from engine_store.models import TaskState
 from engine_store.protocols import Store
 from engine_store.telemetry import SlowOperations
 from engine_store_postgres.failures import FAILURES
@@ -342,6 +343,15 @@ def with_a_damaged_file(stage: Stage) -> Iterator[str]:
     path.write_bytes(content[: len(content) // 2] + b"\xa5" * (len(content) // 2))
     store = stage.open()
     yield said(lambda: [store.workflows.get(f"w{number}") for number in range(200)])
+
+
+@symptom("A value cannot be read")
+def with_a_value_that_is_none(stage: Stage) -> Iterator[str]:
+    store = stage.open()
+    store.workflows.create(WorkflowState("w-1", "report"))
+    store.tasks.create(TaskState("w-1", "fetch-2", "fetch", "report"))
+    stage.rival().execute("UPDATE tasks SET input = '[1]'")
+    yield said(lambda: store.tasks.get("fetch-2"))
 
 
 @symptom("The disk is full")

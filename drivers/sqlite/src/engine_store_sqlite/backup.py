@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 from engine_store.config import DatabaseConfig
-from engine_store.errors import ConfigurationError, ForeignDatabaseError
+from engine_store.errors import ConfigurationError, ForeignDatabaseError, UnavailableError
 from engine_store_sqlite.connections import connect, reading_mode
-from engine_store_sqlite.failures import translated
+from engine_store_sqlite.failures import primary_code, translated
 from engine_store_sqlite.options import SqliteOptions, read_options
 
 PAGES = 1000
@@ -63,7 +63,12 @@ def copy_into(
             check = copy.execute("PRAGMA integrity_check").fetchone()
         if check != ("ok",):
             raise ForeignDatabaseError(str(named), f"a damaged copy ({check[0]})")
-    except BaseException:
+    except BaseException as error:
         for ending in ("", "-journal", "-wal", "-shm"):  # on a full disk a journal is left
             target.with_name(target.name + ending).unlink(missing_ok=True)
+        if primary_code(error.__cause__ or error) == sqlite3.SQLITE_FULL:  # the source is but read
+            raise UnavailableError(
+                f"SQLite: there is no room for {target}; a copy takes as much as the database",
+                retriable=False,
+            ) from error
         raise

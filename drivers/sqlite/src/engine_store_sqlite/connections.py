@@ -130,9 +130,11 @@ def connect(
             "trusted_schema = OFF",  # a tampered file cannot run functions by views or triggers
             "wal_autocheckpoint = 0",  # never beside a commit: see `SqlitePool.upkeep`
             "journal_size_limit = 16777216",  # a WAL grown by a long reader shrinks to 16 MiB again
-            # A writer notes in memory how to undo a statement, by pieces of 64 KiB unless told so:
-            # as glibc gives them back each time, an update took up to four times as long.
-            f"temp_store = {'file' if read_only else 'memory'}",
+            # No temporary files: there may be no room for them, or no place. What is sorted is
+            # returned, and was stored, whole. In memory a writer also notes how to undo a
+            # statement, by pieces of 64 KiB unless told so: as glibc gives them back each time, an
+            # update took up to four times as long.
+            "temp_store = memory",
             f"query_only = {read_only:d}",
         ):
             connection.execute(f"PRAGMA {pragma}")

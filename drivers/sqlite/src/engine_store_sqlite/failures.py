@@ -17,7 +17,7 @@ ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What the module raises; the second if SQLite's own words about a damaged schema are no UTF-8."""
 
 
-def primary_code(error: Exception) -> int | None:
+def primary_code(error: BaseException) -> int | None:
     """Return SQLite's primary result code; None if the error is the Python module's own."""
     if isinstance(error, UnicodeDecodeError):
         return sqlite3.SQLITE_CORRUPT
@@ -30,16 +30,25 @@ def is_busy(error: Exception) -> bool:
     return primary_code(error) in _BUSY
 
 
+def _code(error: Exception) -> int | None:
+    """Return the primary code, but of those that say nothing of the database itself."""
+    extended: int | None = getattr(error, "sqlite_errorcode", None)
+    return extended if extended == sqlite3.SQLITE_IOERR_GETTEMPPATH else primary_code(error)
+
+
 FAILURES = Failures(
     product="SQLite",
     errors=ERRORS,
-    code=primary_code,
+    code=_code,
     retriable={
         **dict.fromkeys(_BUSY, _LOCKED),
         sqlite3.SQLITE_INTERRUPT: "the statement was interrupted; try again",
     },
     lasting={
-        sqlite3.SQLITE_FULL: "the disk is full; make room",
+        sqlite3.SQLITE_FULL: "the disk is full; free some 20 MB of it, with which `engine-store "
+        "workflows purge` can make room inside of the file",
+        sqlite3.SQLITE_IOERR_GETTEMPPATH: "no folder for temporary files may be written; name one "
+        "with SQLITE_TMPDIR",
         sqlite3.SQLITE_IOERR: "the disk could not be read or written; look at the system's log",
         sqlite3.SQLITE_READONLY: "the database may not be written; check the permissions of the "
         "file and of its directory",
