@@ -362,8 +362,9 @@ class Fuzzer:
         self.case = ""
 
     def failed(self, name: str, error: BaseException) -> None:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        text = f"{name}: {error!r} at {Path(frame.filename).name}:{frame.lineno}"
+        frames = traceback.extract_tb(error.__traceback__)[-1:]
+        places = "".join(f" at {Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+        text = f"{name}: {error!r}{places}"
         if text not in self.failures and len(self.failures) < 20:
             sys.stderr.write(f"{self.case}: {text}\n{''.join(traceback.format_exception(error))}\n")
         self.failures[text] += 1
@@ -405,6 +406,17 @@ class Fuzzer:
             self.call(name, partial(call, store))
         self.call("transaction", partial(self.transact, store))
         self.call("close", store.close)
+
+    def restore(self, config: DatabaseConfig, source: Path) -> None:
+        """Replace what is left by a backup, after which all is as it was."""
+
+        def restore() -> int:
+            return DRIVER.restore(config, source, lambda *_: None)
+
+        if self.call("restore", restore) is not None:
+            with engine_store.open(config) as store:
+                if len(store.workflows.list().items) != WORKFLOWS:
+                    self.failed("restore", AssertionError("rows are missing"))
 
     def transact(self, store: Any) -> None:
         with store.transaction() as tx:
@@ -469,6 +481,7 @@ def main(folder: Path, count: int, seed: int) -> int:
             fuzzer.run(config, number, spoil_open)
         while kept:
             os.close(kept.pop())
+        fuzzer.restore(config, base)
         shutil.rmtree(place)
     faulthandler.cancel_dump_traceback_later()
     sys.stderr.write(f"{dict(fuzzer.ended)}\n")

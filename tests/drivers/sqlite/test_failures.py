@@ -85,6 +85,12 @@ def test_what_nobody_can_expect_is_named_by_its_class_and_code(code: int | None)
     assert found.reason.endswith("(OperationalError)" if code is None else f" {code & 0xFF})")
 
 
+def test_a_lack_of_temporary_files_is_not_told_as_one_of_the_database() -> None:
+    found = translate(made(sqlite3.SQLITE_IOERR_GETTEMPPATH))
+    assert type(found) is UnavailableError
+    assert found.reason.startswith("SQLite: no folder for temporary files may be written")
+
+
 def test_a_value_too_large_for_the_database_is_the_callers() -> None:
     found = translate(made(sqlite3.SQLITE_TOOBIG, sqlite3.DataError))
     assert type(found) is InvalidValueError

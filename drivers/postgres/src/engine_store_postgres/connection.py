@@ -158,7 +158,9 @@ class PostgresConnection:
             return await self._wait(
                 cursor.fetchone() if result is Result.ONE else cursor.fetchall()
             )
-        except psycopg.DataError:
+        except psycopg.DataError as error:
+            if error.sqlstate is not None:  # the server's own
+                raise
             rows = _with_unreadable_times(cursor.pgresult)
             return rows[0] if result is Result.ONE else rows
 

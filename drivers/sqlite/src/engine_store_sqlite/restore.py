@@ -7,7 +7,6 @@ open, is locked by the same locks, and its log is moved away before the rename.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import stat
@@ -135,6 +134,8 @@ def _lock(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def _lock_damaged(old: int, path: Path) -> None:
+    import fcntl  # which not every system has
+
     try:
         fcntl.lockf(old, fcntl.LOCK_EX | fcntl.LOCK_NB, _LOCKS[1], _LOCKS[0])
     except OSError as error:
