@@ -50,6 +50,9 @@ def streams() -> Iterator[None]:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     told = sys.stderr
+    if not isinstance(told, io.TextIOWrapper):  # somebody keeps what is said in memory
+        yield
+        return
     sys.stderr = quiet = _Quiet(told.buffer, told.encoding, "backslashreplace", line_buffering=True)
     try:
         yield

@@ -194,7 +194,16 @@ def upsert_unchecked() -> None:
 @mutant("1.5", base="sqlite")
 def times_come_back_naive() -> None:
     """The offset is lost on the way, and nobody knows any more that a time is UTC."""
-    change_codec(read_time=lambda text: datetime.fromisoformat(text).replace(tzinfo=None))
+
+    @replace("engine_store.sql.rows:Rows.decoder")
+    def decoder(original: Any, rows: Any, entity: Any) -> Any:
+        decode = original(rows, entity)
+
+        def naive(row: Any) -> Any:
+            made = decode(row)
+            return attrs.evolve(made, created_at=made.created_at.replace(tzinfo=None))
+
+        return naive
 
 
 @mutant("1.5", base="sqlite")
