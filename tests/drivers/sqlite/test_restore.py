@@ -128,6 +128,27 @@ def test_a_damaged_database_is_replaced_with_its_log(
     assert users(path) == ["new"]
 
 
+def test_a_rename_that_fails_leaves_a_damaged_database_with_its_log(
+    source: Path, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashed = tmp_path / "crashed"
+    with engine_store.open(f"sqlite:///{path}") as store:
+        store.users.create(User("late", "late@example.org"))
+        shutil.copytree(path.parent, crashed)
+    path = crashed / "engine.db"
+    path.write_bytes(path.read_bytes()[:18] + b"\xff" * 90)
+    replace = Path.replace
+
+    def fail(self: Path, target: Path) -> Path:
+        if target == path:
+            raise OSError(5, "Input/output error")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    error = refused(ConfigurationError, source, path)
+    assert str(error) == f"url: {path} cannot be used: Input/output error"
+
+
 def test_it_is_refused_while_this_process_has_it_open(source: Path, path: Path) -> None:
     with engine_store.open(f"sqlite:///{path}") as store:
         before = contents(path.parent)

@@ -63,8 +63,8 @@ def restore(config: DatabaseConfig, source: Path, progress: Callable[[int, int],
                 copy_into(copy, source, options, progress, source)
                 _own_alike(copy, path)
                 _sync(copy)
-                _set_aside(path)
-                copy.replace(path)  # the step that counts
+                with _logs_aside(path):
+                    copy.replace(path)  # the step that counts
             finally:
                 copy.unlink(missing_ok=True)
             _sync(path.parent)
@@ -150,12 +150,23 @@ def _in_use(path: Path) -> UnavailableError:
     )
 
 
-def _set_aside(path: Path) -> None:
-    """Move logs to other names: those of a database that is damaged, or not there."""
-    for log in _LOGS:
-        if _beside(path, log).exists():
-            _beside(path, log).replace(_beside(path, f"{log}-replaced"))
-    _sync(path.parent)
+@contextmanager
+def _logs_aside(path: Path) -> Iterator[None]:
+    """Move logs to other names: those of a database that is damaged, or not there.
+
+    If the block fails, they come back.
+    """
+    names = {_beside(path, log): _beside(path, f"{log}-replaced") for log in _LOGS}
+    names = {log: aside for log, aside in names.items() if log.exists()}
+    for log, aside in names.items():
+        log.replace(aside)
+    try:
+        _sync(path.parent)
+        yield
+    except BaseException:
+        for log, aside in names.items():
+            aside.replace(log)
+        raise
 
 
 def _own_alike(copy: Path, path: Path) -> None:
