@@ -1,12 +1,15 @@
 """A password is nowhere in an error: not in its words, its causes, nor the variables of our code.
 
 Tracebacks of rich, Sentry and pytest show variables, and those of the standard library show causes.
+`CANARIES` in the environment makes more random URLs than the usual run.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import random
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +32,8 @@ URLS = [
     NOWHERE,
     f"postgresql://ada:{CANARY}%zz@127.0.0.1/engine",
     f"postgresql://ada:{CANARY}%@127.0.0.1/engine",
+    f"postgresql://ada:{CANARY}%FF@127.0.0.1/engine",
+    f"postgresql://%DA:{CANARY}@127.0.0.1/engine",
     f"postgresql://ada:{CANARY}\udcff@127.0.0.1/engine",
     f"postgresql://ada:{CANARY}\x00@127.0.0.1/engine",
     f"postgresql://ada:{CANARY}@x@127.0.0.1/engine",
@@ -117,6 +122,61 @@ def test_of_a_url_that_cannot_be_used(call: Callable[[str], None], url: str) -> 
 @pytest.mark.parametrize("end", ["?schema=a&schema=b", "?schema=", "\n&x", "\x00"], ids=ascii)
 def test_of_a_url_that_cannot_be_parsed(end: str) -> None:
     assert places(lambda: parse_url(NOWHERE + end)) == []
+
+
+def mutated(chance: random.Random) -> str:
+    """A URL with something wrong, or odd, anywhere but in the canary."""
+    url = chance.choice(URLS)
+    for _ in range(chance.randrange(1, 4)):
+        place = chance.choice([n for n in range(len(url)) if not inside(url, n)])
+        what = chance.randrange(3)
+        if what == 0:
+            url = url[:place] + chance.choice(ODD) + url[place:]
+        elif what == 1:
+            url = url[:place] + url[place + 1 :]
+        else:
+            url += chance.choice(["&", "?"]) + chance.choice(QUERIES)
+    return url
+
+
+def inside(url: str, place: int) -> bool:
+    """True if a change at this place would be one of the canary."""
+    start = url.index(CANARY)
+    return start <= place <= start + len(CANARY)
+
+
+AS_PASSWORD = re.compile(rf"://[^:/?#@]*:[^/?#]*{CANARY}[^/?#]*@")
+ODD = [
+    *"%@:/?#&=[]{}\\ '\"+;,~|^",
+    "%zz",
+    "%00",
+    "%0A",
+    "\x00",
+    "\n",
+    "\udcff",
+    "\u202e",
+    "é",
+    "::",
+]
+QUERIES = [
+    *("port=1", "port=x", "host=127.0.0.1", "user=", "sslmode=x", "connect_timeout=1", "service=x"),
+    *("passfile=/nowhere", "options=-c%20x", "schema=Ä", "statement_timeout=x", "pgvector=maybe"),
+]
+
+
+def test_of_urls_that_are_wrong_in_any_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "1")
+    seed = random.randrange(10**6)
+    chance = random.Random(seed)
+    for number in range(int(os.environ.get("CANARIES", "300"))):
+        url = mutated(chance)
+        if "127.0.0.1" not in url or not AS_PASSWORD.search(url):
+            continue  # a name would be looked for in the network, and a user's name is no secret
+        try:
+            found = places(lambda: opened(url))  # noqa: B023 - called at once
+        except pytest.fail.Exception:  # it was opened: a file of SQLite, or the memory
+            continue
+        assert found == [], f"seed {seed}, number {number}: {url!a}"
 
 
 @pytest.mark.parametrize("call", [opened, opened_async])

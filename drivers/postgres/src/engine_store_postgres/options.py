@@ -189,7 +189,7 @@ def _parameters(text: str) -> dict[str, Any] | None:
         return None
     try:
         found = conninfo_to_dict(text)
-    except (psycopg.ProgrammingError, UnicodeEncodeError):
+    except (psycopg.ProgrammingError, UnicodeError):  # a %-escape may be no UTF-8, too
         return None
     return {name: hidden(value) if "pass" in name else value for name, value in found.items()}
 
