@@ -167,6 +167,8 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
     parameters = {name: separate[name] for name in separate.keys() & _PARAMETERS} | conninfo
     checked = {name: parameters[name] for name in parameters.keys() & fields_dict(Address).keys()}
     address = structure(checked, Address)
+    if not _is_host(address.host or ""):
+        raise ConfigurationError(field, "expected the name of a host, or several, found none")
     parameters["connect_timeout"] = ceil(address.connect_timeout)
     own = parameters.get("options") or _outside_options(parameters.get("service"))
     parameters["options"] = _server_settings(options, own)
@@ -192,6 +194,17 @@ def _parameters(text: str) -> dict[str, Any] | None:
     except (psycopg.ProgrammingError, UnicodeError):  # a %-escape may be no UTF-8, too
         return None
     return {name: hidden(value) if "pass" in name else value for name, value in found.items()}
+
+
+def _is_host(hosts: str) -> bool:
+    """Return whether every host is a path or a name that can be looked up, as `socket` does."""
+    try:
+        for host in hosts.split(","):
+            if not host.startswith("/"):
+                host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _endpoint(address: Address, schema: str) -> Endpoint:
