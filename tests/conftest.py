@@ -121,6 +121,15 @@ def postgres_store_url(make_schema: Callable[..., str]) -> str:
     return make_schema()
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database that nothing has opened yet, of each driver."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/engine.db"
+    made: str = request.getfixturevalue("postgres_store_url")
+    return made
+
+
 @pytest.fixture(scope="session")
 def mariadb_url() -> Iterator[str]:
     """The URL of a database of a MariaDB server; the test is skipped if none is installed.

@@ -128,7 +128,7 @@ def _of(report: Report, driver: str) -> list[Report]:
 
 
 def remarks(report: Report) -> list[str]:
-    """What the columns are."""
+    """The meaning of the columns."""
     memory = max(one["export_bytes"] for one in report["executions"])
     return [
         f"In pages of {report['parameters']['page']:,}. The most memory that Python had at once in "

@@ -148,12 +148,3 @@ def at_terminal(tmp_path: Path) -> Callable[..., Done]:
         return Done(code, shown.decode().replace("\r\n", "\n"), "")
 
     return run_it
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database that nothing has opened yet, of each driver."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/engine.db"
-    made: str = request.getfixturevalue("postgres_store_url")
-    return made

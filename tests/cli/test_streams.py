@@ -58,7 +58,7 @@ def hostile(store: Store) -> Store:
 
 @pytest.fixture
 def shell(
-    script: Path, tmp_path: Path, environment: dict[str, str]
+    unmeasured: None, script: Path, tmp_path: Path, environment: dict[str, str]
 ) -> Callable[..., subprocess.CompletedProcess[bytes]]:
     """Run the command with its streams as a shell would make them, such as `2>&-`."""
 
@@ -68,7 +68,7 @@ def shell(
         return subprocess.run(
             ["sh", "-c", f'"$@" {streams}', "sh", str(script), *arguments],
             cwd=tmp_path,
-            env={k: v for k, v in environment.items() if not k.startswith("COVERAGE_")} | variables,
+            env=environment | variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PATIENCE,

@@ -992,7 +992,7 @@ LINKS = {
     "ENGINE_STORE_PORT_8080_TCP_PORT": "8080",
     "ENGINE_STORE_PORT_8080_TCP_ADDR": "10.0.0.11",
 }
-"""What a pod has for a Service called engine-store."""
+"""The variables of a pod for a Service called engine-store."""
 
 
 @pytest.mark.parametrize("service", ["", "DATABASE_", "WORKER_", "EXPLORER_"])

@@ -155,26 +155,28 @@ def _postgres(
         yield store, spoil
 
 
-@pytest.mark.parametrize(("table", "column", "value", "what"), [*WRONG, *ONLY_IN_SQLITE])
-def test_a_value_that_is_none_is_named_by_sqlite(
-    sqlite: tuple[Store, Spoil], table: str, column: str, value: Any, what: str
+def assert_named(
+    store: Store, spoil: Spoil, table: str, column: str, value: Any, what: str
 ) -> None:
-    store, spoil = sqlite
+    """Spoil a value: it is named by what reads the row, and by what lists it."""
     spoil(table, column, value)
     repository = getattr(store, table)
     assert found(lambda: repository.get(table)) == expected(table, column, what)
     assert found(lambda: repository.list()) == expected(table, column, what)
+
+
+@pytest.mark.parametrize(("table", "column", "value", "what"), [*WRONG, *ONLY_IN_SQLITE])
+def test_a_value_that_is_none_is_named_by_sqlite(
+    sqlite: tuple[Store, Spoil], table: str, column: str, value: Any, what: str
+) -> None:
+    assert_named(*sqlite, table, column, value, what)
 
 
 @pytest.mark.parametrize(("table", "column", "value", "what"), [*WRONG, *ONLY_IN_POSTGRES])
 def test_a_value_that_is_none_is_named_by_postgres(
     postgres: tuple[Store, Spoil], table: str, column: str, value: Any, what: str
 ) -> None:
-    store, spoil = postgres
-    spoil(table, column, value)
-    repository = getattr(store, table)
-    assert found(lambda: repository.get(table)) == expected(table, column, what)
-    assert found(lambda: repository.list()) == expected(table, column, what)
+    assert_named(*postgres, table, column, value, what)
 
 
 @pytest.mark.parametrize("driver", ["sqlite", "postgres"])

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -28,14 +27,6 @@ from engine_store_contracts.suite.samples import USAGE, child, task, workflow
 
 LATER = datetime(9999, 1, 1, tzinfo=UTC)
 TASKS = 3_000
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/engine.db"
-    found: str = request.getfixturevalue("postgres_store_url")
-    return found
 
 
 def plant(store: Store, workflow_exec_id: str = "w", tasks: int = TASKS) -> None:

@@ -172,7 +172,8 @@ def printable(text: str, url: str | None) -> str:
 @lru_cache
 def _secrets(url: str) -> tuple[str, ...]:
     """Return what `mask_url` hides, in the forms in which it may be quoted."""
-    from engine_store.urls import MASK, mask_url
+    from engine_store.secrecy import MASK
+    from engine_store.urls import mask_url
 
     shown = map(re.escape, mask_url(url).split(MASK))
     found = re.fullmatch("(.+)".join(shown), url, re.DOTALL)

@@ -6,12 +6,13 @@ No error carries a secret: passwords in URLs are masked, keys and hashes are nev
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from attrs import define, fields, frozen
 from attrs import field as attrs_field
+
+from engine_store.secrecy import without_api_key
 
 
 @define(eq=False)
@@ -27,14 +28,6 @@ class EngineStoreError(Exception):
             return self.text.format(self)
         shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(type(self)) if f.repr)
         return ", ".join(shown)
-
-
-_API_KEY = re.compile(r"\b(es_[a-z0-9]{12})_[A-Za-z0-9]{43}\b")
-
-
-def _without_api_key(text: str) -> str:
-    """Return a text without the secret part of an API key, which was given for an id or a name."""
-    return _API_KEY.sub(r"\1_***", text) if "es_" in text else text
 
 
 # --- values ------------------------------------------------------------------------------------
@@ -61,7 +54,7 @@ class InvalidValueError(EngineStoreError, ValueError):
 class NotFoundError(EngineStoreError, LookupError):
     """Nothing is stored under `key`. Raised as the entity's own subclass."""
 
-    key: str = attrs_field(converter=_without_api_key)
+    key: str = attrs_field(converter=without_api_key)
     field: str = "id"
 
     entity: ClassVar[str] = "entity"
@@ -91,7 +84,7 @@ class AlreadyExistsError(EngineStoreError):
 
     entity: str
     field: str
-    key: str = attrs_field(converter=_without_api_key)
+    key: str = attrs_field(converter=without_api_key)
 
     text = "{0.entity} with {0.field} {0.key!r} exists already"
 
@@ -118,7 +111,7 @@ class InvalidReferenceError(EngineStoreError):
 
     entity: str
     field: str
-    key: str = attrs_field(converter=_without_api_key)
+    key: str = attrs_field(converter=without_api_key)
 
     text = "{0.field} of the {0.entity} names {0.key!r}, which is not there"
 

@@ -11,7 +11,7 @@ from engine_store.drivers.observed import observed, observed_async
 from engine_store.errors import ConfigurationError
 from engine_store.plugins import Plugins
 from engine_store.protocols import AsyncStore, Driver, OpenContext, Store
-from engine_store.urls import hidden
+from engine_store.secrecy import hidden
 
 
 def open(  # noqa: A001 - the verb of the library: engine_store.open(url)

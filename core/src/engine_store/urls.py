@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from attrs import field, frozen
 
 from engine_store.errors import ConfigurationError
+from engine_store.secrecy import MASK, Hidden
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -19,8 +19,6 @@ _SERVER = re.compile(r"(?P<host>\[[^\]]*\]|[^:,]*)(?::(?P<port>[0-9]+))?")
 _PASSWORD = re.compile(r"(?s)\A(?:[^:/?#]*://)?+[^:]*:(?P<secret>.*)@")
 _SECRET_OPTION = re.compile(r"(?i)(?:pass|secret|token|key)[^=&?/]*=(?P<secret>[^&]*)")
 _SECRET_PAIR = re.compile(r"(?is)(?:pass|secret|token|key)[^=]*=(?P<secret>.*)")
-
-MASK = "***"
 
 
 @frozen
@@ -39,38 +37,6 @@ class DatabaseUrl:
     path: str = field(default="", repr=False)
     location: str = field(default="", repr=False)
     options: Mapping[str, str] = field(factory=dict, repr=lambda options: f"<{len(options)}>")
-
-
-class Hidden(str):
-    """A text that may hold a secret, and whose repr shows nothing.
-
-    Tracebacks that show variables, as those of rich, Sentry and pytest do, show their reprs: what
-    may raise an error has no other text of a secret among its variables.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return repr(MASK)
-
-
-class HiddenDict(dict[str, Any]):
-    """Settings by their names, among which may be secrets: its repr shows none of them."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"<{len(self)}>"
-
-
-def hidden(value: Any) -> Any:
-    """Return a text as `Hidden`; anything else as it is."""
-    return Hidden(value) if isinstance(value, str) else value
-
-
-def secret_text(text: Any) -> Any:
-    """Return a text as `Hidden`, without the line feed that the file of a mounted secret has."""
-    return Hidden(text.rstrip("\r\n")) if isinstance(text, str) else text
 
 
 def parse_url(url: str) -> DatabaseUrl:
@@ -92,8 +58,7 @@ def _problem_of(url: str) -> str | None:
             f"expected a line of text, found a control character in {mask_url(url)!a}; if it is "
             "meant, write it as %0A or the like"
         )
-    match = _SCHEME.match(url)
-    if match is None:
+    if not _SCHEME.match(url):
         return f"expected scheme://..., such as sqlite:///engine.db, found {mask_url(url)!r}"
     pairs = parse_qsl(url.partition("?")[2], keep_blank_values=True)
     options = dict(pairs)

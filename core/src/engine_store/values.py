@@ -30,7 +30,7 @@ MAX_EMAIL_LENGTH = 320
 MAX_DEPTH = 100
 MAX_PAGE = 1000
 MAX_DOCUMENT_BYTES = 64 * 2**20
-"""How large a document may be, as JSON in UTF-8, unless the configuration says otherwise (1.7)."""
+"""The largest document, as JSON in UTF-8, unless the configuration says otherwise (1.7)."""
 LARGEST_DOCUMENT_BYTES = 200 * 2**20
 """The most that the configuration may say: four of them are a row that every database takes."""
 MAX_VERSION = 2**62

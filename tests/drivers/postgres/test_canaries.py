@@ -110,7 +110,7 @@ def shown(error: BaseException | None) -> Iterator[tuple[str, str]]:
 
 
 def places(call: Callable[[], object], canary: str = CANARY) -> list[str]:
-    """Where the canary is to be seen when `call` fails."""
+    """The places in which the canary is to be seen when `call` fails."""
     with pytest.raises(EngineStoreError) as caught:
         call()
     return [place for place, text in shown(caught.value) if canary in text]

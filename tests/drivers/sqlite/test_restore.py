@@ -105,14 +105,20 @@ def test_a_database_is_made_where_there_is_none(source: Path, path: Path) -> Non
     assert users(path) == ["new"]
 
 
-@pytest.mark.parametrize("damage", ["cut off", "zeros", "empty", "header"])
-def test_a_damaged_database_is_replaced_with_its_log(
-    damage: str, source: Path, path: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def crashed(path: Path, tmp_path: Path) -> Path:
+    """The folder of a store that ended without closing: its last user is in the log alone."""
     crashed = tmp_path / "crashed"
     with engine_store.open(f"sqlite:///{path}") as store:
         store.users.create(User("late", "late@example.org"))
         shutil.copytree(path.parent, crashed)
+    return crashed
+
+
+@pytest.mark.parametrize("damage", ["cut off", "zeros", "empty", "header"])
+def test_a_damaged_database_is_replaced_with_its_log(
+    damage: str, source: Path, crashed: Path
+) -> None:
     path = crashed / "engine.db"
     data = path.read_bytes()
     path.write_bytes(
@@ -129,12 +135,8 @@ def test_a_damaged_database_is_replaced_with_its_log(
 
 
 def test_a_rename_that_fails_leaves_a_damaged_database_with_its_log(
-    source: Path, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Path, crashed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crashed = tmp_path / "crashed"
-    with engine_store.open(f"sqlite:///{path}") as store:
-        store.users.create(User("late", "late@example.org"))
-        shutil.copytree(path.parent, crashed)
     path = crashed / "engine.db"
     path.write_bytes(path.read_bytes()[:18] + b"\xff" * 90)
     replace = Path.replace

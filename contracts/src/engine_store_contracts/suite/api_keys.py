@@ -11,7 +11,7 @@ import pytest
 from engine_store.errors import AlreadyExistsError, ApiKeyNotFoundError, InvalidReferenceError
 from engine_store.models import ApiKey, ApiKeyFilter
 from engine_store.protocols import Store
-from engine_store.urls import MASK
+from engine_store.secrecy import MASK
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.suite.case import ContractCase, assert_same, clause, raises, refuses
 from engine_store_contracts.suite.samples import api_key, fingerprint, user

@@ -46,7 +46,7 @@ WRITES: dict[str, Write] = {
     "modify": lambda repository, state: repository.modify("x", lambda stored: state),
 }
 NEW = ("create", "restore")
-"""Those that store a new row."""
+"""Calls that store a new row."""
 
 
 def written(kind: Kind, repository: Any, write: str, **fields: Any) -> Any:

@@ -89,7 +89,7 @@ BAD_IDS = {
 }
 
 BAD_INTS = {"a bool": True, "a subclass of int": _Int(1), "a member of an enumeration": _Number.ONE}
-"""What is 1, and no int."""
+"""Values that are 1, and no int."""
 
 
 def nested(levels: int) -> Document:

@@ -22,8 +22,8 @@ from engine_store.cli import NO
 from engine_store.cli.streams import printable, to_json
 from engine_store.config import Config, Severity
 from engine_store.errors import ConfigurationError
+from engine_store.secrecy import hidden
 from engine_store.startup import check, load
-from engine_store.urls import hidden
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -101,6 +101,7 @@ class Run:
     console: Console = field(factory=console)
     errors: Console = field(factory=lambda: console(stderr=True))
 
+    @functools.cached_property
     def config(self) -> Config:
         """The configuration, with what the options say."""
         given = {"url": self.url, "driver": self.db_driver, "path": self.db_path}
@@ -109,6 +110,11 @@ class Run:
             database["driver"] = "sqlite"
         return load(self.config_file, arguments={"database": database} if database else None)
 
+    def refuse_place(self, command: str, reason: str) -> None:
+        """Raise `ConfigurationError` if the options name a store, for a command that does."""
+        if (self.config_file, self.url, self.db_driver, self.db_path) != (None, None, None, None):
+            raise ConfigurationError(command, reason)
+
     @contextmanager
     def store(self, *, migrate: bool = False, any_schema: bool = False) -> Iterator[Store]:
         """The store, open. Warnings of start-up go to the error output.
@@ -116,7 +122,7 @@ class Run:
         Only with `migrate` are missing steps applied, where the configuration says so: a command
         that looks changes nothing. With `any_schema` it may lack them.
         """
-        config = self.config()
+        config = self.config
         for finding in check(config):
             if finding.severity is Severity.WARNING:
                 self.errors.print(f"warning {finding.field}: {finding.message}")

@@ -54,7 +54,7 @@ def start(
     store, applies missing steps where the configuration says so, checks its health, and logs.
     """
     _log_to(run.errors)
-    with engine_store.start(run.config()) as store:
+    with engine_store.start(run.config) as store:
         health = store.health()
         run.answer(health, _table(health))
         while watch:
@@ -70,7 +70,7 @@ def check_configuration(run: Run) -> None:
     Exit code 2 where something is wrong with it; warnings and notes are none.
     """
     try:
-        config = run.config()
+        config = run.config
     except ConfigurationError as error:
         problems = error.problems or (Problem(error.field, error.reason),)
         driver, found = None, [_found(problem) for problem in problems]

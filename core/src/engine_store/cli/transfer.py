@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -73,7 +73,7 @@ def import_rows(
             source,
             existing="skip" if skip_existing else "refuse",
             progress=progress,
-            max_document_bytes=run.config().database.max_document_bytes,
+            max_document_bytes=run.config.database.max_document_bytes,
         )
     _answer(run, report)
 
@@ -89,8 +89,7 @@ def copy(
 
     It may be of another database. Each row keeps its id, its version and its times.
     """
-    if (run.config_file, run.url, run.db_driver, run.db_path) != (None, None, None, None):
-        raise ConfigurationError("copy", "it takes two URLs, and no other place of a store")
+    run.refuse_place("copy", "it takes two URLs, and no other place of a store")
     read = DatabaseConfig(url=source, auto_migrate=False)
     # What the one store has taken, the other one takes, too.
     written = DatabaseConfig(url=target, max_document_bytes=LARGEST_DOCUMENT_BYTES)
@@ -116,18 +115,13 @@ def backup(
 
     It may be in use. Not every driver can; what else to do is said then.
     """
-    config = run.config().database
+    config = run.config.database
     driver = load_driver(config.driver_name)
     if not isinstance(driver, BackupCapable):
         raise ConfigurationError("database.driver", f"{driver.name} offers no backup; use export")
     if target.exists():
         raise ConfigurationError("target", f"{target} exists already; name a new file")
-    with run.progress() as bar:
-        task = bar.add_task("backup", total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
+    with _bar(run, "backup") as progress:
         size = driver.backup(config, target, progress)
     run.answer({"target": str(target), "bytes": size}, f"{target}: {size} bytes")
 
@@ -144,18 +138,12 @@ def restore(
 
     Nobody may have it open. The backup is checked first; after a failure the old one is there.
     """
-    if (run.config_file, run.url, run.db_driver, run.db_path) != (None, None, None, None):
-        raise ConfigurationError("restore", "it takes a file and a URL, and no other place")
+    run.refuse_place("restore", "it takes a file and a URL, and no other place")
     config = DatabaseConfig(url=target)
     driver = load_driver(config.driver_name)
     if not isinstance(driver, RestoreCapable):
         raise ConfigurationError("url", f"{driver.name} restores no backup; use import")
-    with run.progress() as bar:
-        task = bar.add_task("restore", total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
+    with _bar(run, "restore") as progress:
         size = driver.restore(config, file, progress)
     run.answer({"file": str(file), "bytes": size}, f"restored {file}: {size} bytes")
 
@@ -214,6 +202,14 @@ def _hinted() -> Iterator[None]:
     except NotEmptyError as error:
         error.remedy = "Name an empty store, or leave what is there as it is: --skip-existing"
         raise
+
+
+@contextmanager
+def _bar(run: Run, name: str) -> Iterator[Callable[[int, int], None]]:
+    """Give what shows how much of one whole is done, on a terminal."""
+    with run.progress() as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager

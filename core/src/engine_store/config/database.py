@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from attrs import evolve, field, frozen
 
 from engine_store.config.structure import Seconds, duration, names_of, setting, structure
-from engine_store.urls import HiddenDict, mask_url, parse_url, secret_text
+from engine_store.secrecy import HiddenDict, secret_text
+from engine_store.urls import mask_url, parse_url
 from engine_store.values import LARGEST_DOCUMENT_BYTES, MAX_DOCUMENT_BYTES
 
 DEFAULT_DRIVER = "postgres"

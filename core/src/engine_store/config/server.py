@@ -8,7 +8,8 @@ from attrs import Attribute, frozen
 
 from engine_store.config.structure import Seconds, duration, setting
 from engine_store.errors import ConfigurationError
-from engine_store.urls import mask_url, secret_text
+from engine_store.secrecy import secret_text
+from engine_store.urls import mask_url
 
 
 def without_nul(made: object, field: Attribute[Any], value: str | None) -> None:

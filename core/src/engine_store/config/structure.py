@@ -20,7 +20,7 @@ import cattrs.gen
 from cattrs import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 
 from engine_store.errors import ConfigurationError, Problem
-from engine_store.urls import Hidden
+from engine_store.secrecy import Hidden
 
 _C = TypeVar("_C")
 

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
 import string
 from typing import NoReturn
 
 from engine_store.ids import new_id
 from engine_store.models import ApiKey
-from engine_store.urls import MASK
+from engine_store.secrecy import API_KEY, KEY_PREFIX_LENGTH, KEY_SECRET_LENGTH, MASK
 
 _IN_PREFIX = string.ascii_lowercase + string.digits
 _IN_SECRET = string.ascii_letters + string.digits
-_PREFIX_LENGTH = 12  # 62 bits: no two of a million keys are expected to share one
-_SECRET_LENGTH = 43  # the fewest of 62 letters and digits that hold 256 bits
-
-_FORM = re.compile(rf"(es_[a-z0-9]{{{_PREFIX_LENGTH}}})_[A-Za-z0-9]{{{_SECRET_LENGTH}}}")
 
 # The cost of a guess is for passwords, of which people choose one in a billion. A key is one in
 # 2^256, so that no cost would matter: a small one keeps a check at about a millisecond. A hash
@@ -63,8 +58,8 @@ class SecretKey:
 
 def new_key(user_id: str) -> tuple[ApiKey, SecretKey]:
     """A key for a user, not stored yet, and its plaintext."""
-    prefix = "es_" + _random(_IN_PREFIX, _PREFIX_LENGTH)
-    secret = SecretKey(f"{prefix}_{_random(_IN_SECRET, _SECRET_LENGTH)}", prefix)
+    prefix = "es_" + _random(_IN_PREFIX, KEY_PREFIX_LENGTH)
+    secret = SecretKey(f"{prefix}_{_random(_IN_SECRET, KEY_SECRET_LENGTH)}", prefix)
     return ApiKey(new_id(), user_id, prefix, secret.fingerprint, hash_of(secret)), secret
 
 
@@ -74,7 +69,7 @@ def _random(alphabet: str, length: int) -> str:
 
 def parse(plaintext: object) -> SecretKey | None:
     """Return a presented text as a key, or None if it cannot be one."""
-    form = _FORM.fullmatch(plaintext) if isinstance(plaintext, str) else None
+    form = API_KEY.fullmatch(plaintext) if isinstance(plaintext, str) else None
     return None if form is None else SecretKey(form[0], form[1])
 
 

@@ -1,4 +1,4 @@
-"""How large the parts of a row are, by which they are limited (contract 1.7)."""
+"""The sizes of the parts of a row, by which they are limited (contract 1.7)."""
 
 from __future__ import annotations
 

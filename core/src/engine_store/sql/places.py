@@ -35,8 +35,8 @@ def check_place(path: Path, *, read_only: bool = False) -> None:
     if read_only and not path.exists():
         raise ConfigurationError("url", f"there is no file {path}, and read_only makes none")
     # The directory must be writable too: a log is made beside the database.
-    for place in () if read_only else (path.parent, path) if path.exists() else (path.parent,):
-        if not os.access(place, os.W_OK):
+    for place in () if read_only else (path.parent, path):
+        if place.exists() and not os.access(place, os.W_OK):
             raise ConfigurationError("url", f"{place} may not be written; change its permissions")
     if path.exists() and not os.access(path, os.R_OK):
         raise ConfigurationError("url", f"{path} may not be read; change its permissions")

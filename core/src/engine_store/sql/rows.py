@@ -323,6 +323,7 @@ def _compiled(
     return made["make"](**closure)
 
 
+@cache
 def _column(codec: Codec, entity: Entity[Any, Any], column: str) -> Callable[[Any], Any]:
     """Return what reads a value of one column, alone."""
     (expression,) = _expressions(codec, entity.model, [column], _READS).values()

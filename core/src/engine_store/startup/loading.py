@@ -21,6 +21,7 @@ from engine_store.config import (
 from engine_store.config.structure import names_of, nearest, unknown
 from engine_store.drivers.discovery import driver_settings, is_same_driver
 from engine_store.errors import ConfigurationError, EngineStoreError, Problem
+from engine_store.secrecy import HiddenDict
 from engine_store.startup.sources import (
     ENVIRONMENT,
     FILE_VARIABLE,
@@ -31,7 +32,7 @@ from engine_store.startup.sources import (
     read_file,
     variable,
 )
-from engine_store.urls import HiddenDict, parse_url
+from engine_store.urls import parse_url
 
 SECTIONS: dict[str, type[Any]] = {
     "database": DatabaseConfig,
@@ -61,11 +62,11 @@ def load(
 
     Raises `ConfigurationError` with every problem; a driver that cannot be loaded is one, too.
     """
-    variables = environment = HiddenDict(os.environ if environment is None else environment)
+    environment = HiddenDict(os.environ if environment is None else environment)
     arguments = HiddenDict(arguments or {})
-    file = file or variables.get(FILE_VARIABLE)
-    of_environment, unknown_names = read_environment(variables, SECTIONS)
-    sources = [read_file(Path(file), variables)] if file else []
+    file = file or environment.get(FILE_VARIABLE)
+    of_environment, unknown_names = read_environment(environment, SECTIONS)
+    sources = [read_file(Path(file), environment)] if file else []
     sources += [of_environment, Source("arguments", arguments)]
     driver = _Driver.named(sources)
     problems = [Problem(name, _no_variable(name, driver), ENVIRONMENT) for name in unknown_names]

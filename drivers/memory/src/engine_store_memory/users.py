@@ -21,7 +21,7 @@ from engine_store.models import ApiKey, ApiKeyFilter, Role, User, UserFilter
 from engine_store.protocols import ApiKeyRepository, UserRepository
 from engine_store.rules import checks
 from engine_store.rules.entities import API_KEY, USER
-from engine_store.urls import MASK
+from engine_store.secrecy import MASK
 from engine_store_memory.database import Data
 from engine_store_memory.repository import Repository, Versioned
 from engine_store_memory.rows import where

@@ -14,12 +14,12 @@ from engine_store.config import Config, DatabaseConfig, Finding
 from engine_store.errors import ConfigurationError, UnavailableError
 from engine_store.migrations import load_migrations
 from engine_store.protocols import AsyncStore, Capability, OpenContext, Store
+from engine_store.secrecy import Hidden
 from engine_store.sql.blocking import run
 from engine_store.sql.dialect import Dialect
 from engine_store.sql.queries import load_queries
 from engine_store.sql.statements import Queries
 from engine_store.sql.stores import AsyncSqlStore, SqlEngine, SqlStore
-from engine_store.urls import Hidden
 from engine_store_postgres.failures import FAILURES, may_retry
 from engine_store_postgres.migrator import PostgresMigrator
 from engine_store_postgres.options import PostgresOptions, read_options

@@ -57,7 +57,7 @@ _LASTING = {
     "XX002": "an index is damaged; run REINDEX",
     "XX": "the server met a mistake of its own, or damaged data; look at its log",
 }
-"""What each code means, or if it is not there its class, which is how it begins."""
+"""The meaning of each code, or if it is not there of its class, which is how it begins."""
 
 
 def _code(error: Exception) -> object:

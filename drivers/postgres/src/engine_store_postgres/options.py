@@ -30,7 +30,8 @@ from engine_store.config import (
 )
 from engine_store.errors import ConfigurationError
 from engine_store.protocols import Endpoint
-from engine_store.urls import Hidden, hidden, mask_url, secret_text
+from engine_store.secrecy import Hidden, hidden, secret_text
+from engine_store.urls import mask_url
 
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 _URL = re.compile("postgres(?:ql)?://")

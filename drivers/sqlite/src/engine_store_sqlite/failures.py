@@ -14,7 +14,7 @@ _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 
 ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""What the module raises; the second if SQLite's own words about a damaged schema are no UTF-8."""
+"""The module's errors; the second if SQLite's own words about a damaged schema are no UTF-8."""
 
 
 def primary_code(error: BaseException) -> int | None:

@@ -245,7 +245,7 @@ def documents_of_a_packet() -> None:
 
 @mutant("1.7", base="sqlite")
 def documents_without_a_limit() -> None:
-    """What is too large is left to the database, which may take it or break the connection."""
+    """The database is left to take what is too large, or to break the connection."""
 
     @replace("engine_store.sql.operations.base:check_size")
     def check(original: Any, size: int, path: str, maximum: int) -> None:

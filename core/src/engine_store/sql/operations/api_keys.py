@@ -14,9 +14,9 @@ from engine_store.errors import (
 from engine_store.models import ApiKey, ApiKeyFilter, Page
 from engine_store.rules.checks import FINGERPRINT_BYTES
 from engine_store.rules.entities import API_KEY
+from engine_store.secrecy import MASK
 from engine_store.sql.operation import LostRace, Op, read, write
 from engine_store.sql.operations.base import Operations
-from engine_store.urls import MASK
 from engine_store.values import check_bytes, check_id, check_time
 
 

@@ -33,6 +33,15 @@ workflows
 -- fragment: tasks_by_id
 tasks
 
+-- fragment: few_deleted
+-- The deleted workflows that a batch is about, or the one of them.
+SELECT workflow_exec_id
+FROM {schema}.workflows
+WHERE is_deleted
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+ORDER BY workflow_exec_id
+LIMIT 20
+
 -- fragment: is_there
 -- A task of a deleted workflow is gone for everyone but those who remove it.
 workflow_exec_id NOT IN (SELECT workflow_exec_id FROM {schema}.workflows WHERE is_deleted)

@@ -46,12 +46,7 @@ WHERE ctid = ANY (
     FROM {schema}.tasks
     WHERE workflow_exec_id = ANY (
       ARRAY(
-        SELECT workflow_exec_id
-        FROM {schema}.workflows
-        WHERE is_deleted
-          AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-        ORDER BY workflow_exec_id
-        LIMIT 20
+{few_deleted}
       )
     )
     LIMIT :limit

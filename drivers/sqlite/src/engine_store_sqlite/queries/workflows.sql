@@ -24,12 +24,7 @@ WHERE rowid IN (
   SELECT rowid
   FROM {schema}.tasks
   WHERE workflow_exec_id IN (
-    SELECT workflow_exec_id
-    FROM {schema}.workflows
-    WHERE is_deleted
-      AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-    ORDER BY workflow_exec_id
-    LIMIT 20
+{few_deleted}
   )
   ORDER BY rowid DESC
   LIMIT :limit
