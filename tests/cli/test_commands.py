@@ -131,7 +131,7 @@ def filled(url: str) -> str:
                 component=Component.TASK,
                 parent_state_id=parent,
             )
-            store.tasks.create(task)
+            store.tasks.create(task, allow_ended=True)
     return url
 
 

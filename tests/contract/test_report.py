@@ -360,7 +360,7 @@ class TestPage:
         assert "a process <ended>\nat once" in page.text
 
     def test_it_has_every_clause_and_every_run(self, page: Page) -> None:
-        rows = re.findall(r"^(\d(?:\.\d)?) (.+)$", page.text, re.MULTILINE)
+        rows = re.findall(r"^(\d+(?:\.\d+)?) (.+)$", page.text, re.MULTILINE)
         assert dict(rows[: len(CLAUSES)]) == {
             number: title.splitlines()[0] for number, title in CLAUSES.items()
         }

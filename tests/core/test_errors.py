@@ -14,6 +14,7 @@ from engine_store.errors import (
     AlreadyBootstrappedError,
     AlreadyExistsError,
     ApiKeyNotFoundError,
+    ClaimLostError,
     ConfigurationError,
     DamagedRowError,
     DatabaseError,
@@ -77,6 +78,10 @@ TEXTS = {
     ),
     StatusConflictError("we", frozenset({"RUNNING", "PAUSED"}), "FAILED"): (
         "'we' is FAILED, not one of PAUSED, RUNNING"
+    ),
+    ClaimLostError("te", "ann", "bob", "RUNNING"): (
+        "'ann' has lost its claim on task execution 'te': 'bob' has claimed it since. Drop the "
+        "result; if the lease ended too early, claim with a longer one, or renew it in time"
     ),
     ImmutableFieldError("task execution", "te", "created_at"): (
         "created_at of task execution 'te' never changes after creation"

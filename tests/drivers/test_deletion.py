@@ -32,12 +32,13 @@ TASKS = 3_000
 def plant(store: Store, workflow_exec_id: str = "w", tasks: int = TASKS) -> None:
     """A workflow with a root task and its children, of which each is older than the one before."""
     with store.transaction() as tx:
-        tx.workflows.create(workflow(workflow_exec_id, status=Status.SUCCESS))
+        tx.workflows.create(workflow(workflow_exec_id))
         of = {"workflow_exec_id": workflow_exec_id}
         tx.tasks.create(task(f"{workflow_exec_id}-0", workflow_exec_id))
         for number in range(1, tasks):
             parent = f"{workflow_exec_id}-{(number - 1) // 2}"
             tx.tasks.create(child(f"{workflow_exec_id}-{number}", parent, **of))
+        tx.workflows.set_status(workflow_exec_id, Status.SUCCESS)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import engine_store
 import engine_store_mariadb.migrator
 import engine_store_postgres.driver
 from engine_store.drivers.discovery import load_driver
-from engine_store.errors import EngineStoreError
+from engine_store.errors import ClaimLostError, EngineStoreError
 from engine_store.models import (
     ApiKeyFilter,
     ExecutionType,
@@ -180,6 +180,7 @@ def use_everything(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(store.tasks.update, change(root, created_at=year_1))
     refused(store.tasks.upsert, change(root, created_at=year_1))
     store.tasks.upsert(store.tasks.update(root))
+    claim_everything(store)
     store.tasks.create(child("c", "t", output={}))
     store.tasks.modify("c", lambda state: change(state, status=Status.SUCCESS))
     store.tasks.merge_usage("c", USAGE)
@@ -208,6 +209,28 @@ def use_everything(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.workflows.create(workflow("w"))
     monkeypatch.setattr("engine_store.sql.operations.workflows.DELETED_AT_ONCE", -1)
     store.workflows.delete("w")
+
+
+def claim_everything(store: Store) -> None:
+    store.workflows.create(workflow("claims"))
+    for key in ("c1", "c2", "c3"):
+        store.tasks.create(task(key, "claims", queue="claims"))
+    claims = store.tasks.claim(
+        "ann", lease=60, queues=["claims"], filter=TaskFilter(workflow_exec_id="claims"), limit=3
+    )
+    store.tasks.renew(claims[0], lease=60)
+    store.tasks.finish(claims[0])
+    with pytest.raises(ClaimLostError):
+        store.tasks.finish(claims[0])
+    store.tasks.finish(claims[1], usage=USAGE)
+    store.tasks.release(claims[2])
+    store.tasks.expired()
+    store.tasks.next_due()
+    store.tasks.queues()
+    store.tasks.cancel("c3")
+    store.tasks.cancel("c3", subtree=False)
+    store.workflows.cancel("claims")
+    store.workflows.delete("claims")
 
 
 def test_every_statement_gets_exactly_what_it_binds(

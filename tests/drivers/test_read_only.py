@@ -35,6 +35,8 @@ WRITES = {
     "workflows.set_status",
     "workflows.merge_usage",
     "workflows.complete",
+    *(f"tasks.{name}" for name in ("claim", "renew", "finish", "release")),
+    *(f"{name}.cancel" for name in ("workflows", "tasks")),
     "tasks.merge_usage",
 }
 HOLDS = {"workflows.get_for_update", "tasks.get_for_update"}

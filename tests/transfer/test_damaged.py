@@ -171,7 +171,7 @@ OTHER_FILES: dict[str, tuple[bytes, str]] = {
     "text": (b"hello\n", "another line"),
     "another format": (b'{"format":"other","version":1}\n', "another line"),
     "an array": (b"[1]\n", "another line"),
-    "a version to come": (b'{"format":"engine-store","version":2}\n', "version 2"),
+    "a version to come": (b'{"format":"engine-store","version":3}\n', "version 3"),
     "version 1, and more": (b'{"format":"engine-store","version":1,"x":1}\n', "another line"),
     "a megabyte without a line": (b"\0" * 2**20, "another line"),
 }

@@ -26,6 +26,7 @@ from engine_store.models import (
 from engine_store_contracts.clock import ManualClock
 
 PAGE = Path(__file__).parents[2] / "docs" / "export-format.md"
+VERSION_1 = Path(__file__).with_name("version_1.jsonl")
 
 
 def example() -> bytes:
@@ -67,3 +68,12 @@ def test_the_example_of_the_page_can_be_imported() -> None:
         report = transfer.import_(store, io.BytesIO(example()))
         assert report.checksum.counts == {"user": 1, "api_key": 1, "workflow": 1, "task": 1}
         assert store.tasks.get("t-1").created_at == datetime(2026, 1, 31, 12, 0, 1, 500_000, UTC)
+
+
+def test_an_export_of_version_1_can_be_imported() -> None:
+    """Its tasks get the defaults of what came later."""
+    with engine_store.open("sqlite:///:memory:") as store:
+        transfer.import_(store, VERSION_1)
+        with engine_store.open("sqlite:///:memory:") as other:
+            transfer.import_(other, io.BytesIO(example()))
+            assert transfer.checksum(store) == transfer.checksum(other)

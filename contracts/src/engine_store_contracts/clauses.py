@@ -64,6 +64,16 @@ CLAUSES = {
     "9.4": "Health",
     "9.5": "Capabilities",
     "9.6": "Interrupts",
+    "10": "Claims",
+    "10.1": "What is claimed",
+    "10.2": "One claim at a time",
+    "10.3": "Leases and lost claims",
+    "10.4": "finish",
+    "10.5": "release",
+    "10.6": "What ends a claim",
+    "10.7": "cancel, and what has ended",
+    "10.8": "Queues",
+    "10.9": "Claims of restored tasks",
 }
 """By number, in the order of the contract."""
 

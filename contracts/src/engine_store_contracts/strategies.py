@@ -70,6 +70,7 @@ saved_fields = st.fixed_dictionaries(
         "version": st.sampled_from([0, 1, 2, 3, MAX_VERSION - 1000]),
         "created_at": st.just(UNSAVED) | times,
         "updated_at": st.just(UNSAVED) | times | times.map(lambda time: time + timedelta(days=1)),
+        "attempt": st.integers(0, 2),
     }
 )
 """What a store sets of a state; not all of it can be restored."""
@@ -89,6 +90,11 @@ task_ids = st.sampled_from(["draft", "check"])
 agent_ids = st.sampled_from(["writer", "Writer"])
 action_ids = st.just("write")
 tool_ids = st.sampled_from(["search", "SEARCH"])
+
+queues = st.sampled_from(["default", "default", "Default", "x"])
+workers = st.sampled_from(["ann", "bob"])
+priorities = st.sampled_from([0, 0, 1, -100, 100])
+seconds = st.sampled_from([1, 2.5, 10])
 
 emails = st.sampled_from(
     ["ann@example.org", "ANN@Example.org", "stra\u00dfe@x", "STRASSE@x", "\u0131@x", "I@x"]
@@ -164,6 +170,9 @@ tasks = st.builds(
         execution_type=st.just(ExecutionType.BASIC) | st.sampled_from(ExecutionType),
         status=statuses,
         parent_state_id=st.none() | task_exec_ids,
+        queue=queues,
+        priority=priorities,
+        due_at=st.none() | times,
         input=optional_documents,
         output=optional_documents,
         error=st.none() | error_infos,

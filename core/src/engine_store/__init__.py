@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from engine_store.errors import EngineStoreError
     from engine_store.ids import new_id
     from engine_store.models import (
+        DEFAULT_QUEUE,
         TERMINAL,
         ApiKey,
         ApiKeyFilter,
+        Claim,
         Component,
         ErrorInfo,
         ExecutionType,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
         Page,
         Progress,
         PurgeReport,
+        QueueStats,
         Role,
         Status,
         Strategy,
@@ -51,12 +54,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "DEFAULT_QUEUE",
     "TERMINAL",
     "UNSAVED",
     "ApiKey",
     "ApiKeyFilter",
     "AsyncStore",
     "AsyncTransaction",
+    "Claim",
     "Clock",
     "Component",
     "Config",
@@ -69,6 +74,7 @@ __all__ = [
     "Page",
     "Progress",
     "PurgeReport",
+    "QueueStats",
     "Role",
     "Status",
     "Store",

@@ -148,6 +148,32 @@ class StatusConflictError(EngineStoreError):
 
 
 @define(eq=False)
+class ClaimLostError(EngineStoreError):
+    """The claim that `worker` had on a task has ended (contract 10.3); nothing was changed.
+
+    `holder` is the worker that has the task now, and `status` is that of the task; None: there is
+    none.
+    """
+
+    key: str
+    worker: str
+    holder: str | None
+    status: str | None
+
+    def __str__(self) -> str:
+        if self.status is None:
+            now = "the task is not there any more"
+        elif self.holder is None:
+            now = f"the task is {self.status}"
+        else:
+            now = f"{self.holder!r} has claimed it since"
+        return (
+            f"{self.worker!r} has lost its claim on task execution {self.key!r}: {now}. Drop the "
+            "result; if the lease ended too early, claim with a longer one, or renew it in time"
+        )
+
+
+@define(eq=False)
 class ImmutableFieldError(EngineStoreError):
     """`field` cannot change after creation (contract 2.8); nothing was changed."""
 

@@ -13,7 +13,7 @@ import pytest
 
 import engine_store
 from engine_store.errors import UnavailableError, WorkflowNotFoundError
-from engine_store.models import Status, WorkflowState
+from engine_store.models import ErrorInfo, Status, WorkflowState
 from engine_store.protocols import Store
 from mariadb_server import MariadbServer
 
@@ -38,8 +38,10 @@ def test_a_statement_that_is_too_large_names_the_setting_and_keeps_the_connectio
     store.workflows.create(workflow("w"))
     with store.transaction() as tx:
         tx.workflows.set_status("w", Status.RUNNING)
+        third = {"text": "x" * (limit // 3)}
+        large = workflow("large", input=third, output=third, error=ErrorInfo("", details=third))
         with pytest.raises(UnavailableError) as caught:
-            tx.workflows.create(workflow("large", input={"text": "x" * limit}))
+            tx.workflows.create(large)
     assert caught.value.retriable is False
     assert str(caught.value) == (
         "MariaDB: a statement with its values is larger than the server's max_allowed_packet; "

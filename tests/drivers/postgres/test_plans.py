@@ -66,7 +66,13 @@ LATERAL (SELECT timestamptz '2026-01-01Z' + n * interval '1 s' + i * interval '1
 
 DROP FUNCTION {schema}.status_of;
 
-ANALYZE {schema}.users, {schema}.api_keys, {schema}.workflows, {schema}.tasks;
+INSERT INTO {schema}.leases
+SELECT
+  'w-' || n, 't-' || n || '-0', 'queue-' || n % 10, 'worker-' || n % 40, 'token-' || n,
+  timestamptz '2026-01-02Z' - interval '1 min' + n * interval '1 s'
+FROM generate_series(1, 10000) AS n;
+
+ANALYZE {schema}.users, {schema}.api_keys, {schema}.workflows, {schema}.tasks, {schema}.leases;
 
 INSERT INTO {schema}.workflows
 VALUES ('grown', 'kind-7', 'RUNNING', '{{}}', NULL, NULL, '[]', 1, '2026-01-02Z', '2026-01-02Z');
@@ -78,7 +84,7 @@ SELECT
   '2026-01-02Z', '2026-01-02Z'
 FROM generate_series(0, 1999) AS i
 """
-TABLES = ("users", "api_keys", "workflows", "tasks")
+TABLES = ("users", "api_keys", "workflows", "tasks", "leases")
 
 MIDDLE = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=5007)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -89,6 +95,7 @@ VALUES: dict[str, Any] = {
     "after_created_at": MIDDLE,
     "after_id": "t-5007-0",
     "agent_id": "agent-37",
+    "attempt": 1,
     "before_created_at": MIDDLE,
     "before_id": "w-5007",
     "by_task": "step-7",
@@ -96,12 +103,15 @@ VALUES: dict[str, Any] = {
     "created_at": MIDDLE,
     "created_before": MIDDLE,
     "created_from": MIDDLE - timedelta(minutes=10),
+    "due_at": MIDDLE,
+    "ended_statuses": ["SUCCESS", "FAILED", "TIMED_OUT", "CANCELED"],
     "email": "User5000@example.org",
     "email_folded": "user5000@example.org",
     "error": None,
     "execution_type": "basic",
     "expected_statuses": ["PENDING", "PAUSED"],
     "expected_version": 1,
+    "expires_at": NOW,
     "fingerprint": bytes(32),
     "hash": b"-",
     "input": "{}",
@@ -114,6 +124,9 @@ VALUES: dict[str, Any] = {
     "output": "{}",
     "parent_state_id": "t-5007-1",
     "prefix": "p-5000",
+    "priority": 0,
+    "queue": "queue-7",
+    "queues": ["queue-7"],
     "role": "admin",
     "root": "t-5007-0",
     "status": "RUNNING",
@@ -121,12 +134,14 @@ VALUES: dict[str, Any] = {
     "task_exec_id": "t-5007-4",
     "task_exec_ids": ["t-5007-4", "t-77-3"],
     "task_id": "step-4",
+    "token": "token-5007",
     "tool_id": "tool-37",
     "updated_at": NOW,
     "usage": "[]",
     "used": NOW,
     "user_id": "user-5000",
     "version": 1,
+    "worker": "worker-7",
     "workflow_exec_id": "w-5007",
     "workflow_exec_ids": ["w-5007", "w-77"],
     "workflow_id": "kind-7",
@@ -254,6 +269,8 @@ def crowd(postgres_url: str, postgres_admin: psycopg.Connection[Any]) -> Iterato
 
 def has_a_plan(statement: Statement) -> bool:
     """Whether a statement is about the tables, and has a plan."""
+    if statement.name == "queue_stats":
+        return False  # it counts all that waits, and so reads it
     text = statement.text(dict.fromkeys(statement.optional))
     return any(f'"any".{table}' in text for table in TABLES) and not text.startswith("LOCK")
 
@@ -288,7 +305,7 @@ def variants(name: str) -> Iterator[tuple[str, ...]]:
     """The optional parameters of every call that operations can make."""
     optional = STATEMENTS[name].optional
     free = [parameter for parameter in optional if parameter not in ("limit", "by_task")]
-    sizes = range(len(free) + 1)
+    sizes = (0, 1, len(free)) if name == "claim_tasks" else range(len(free) + 1)
     for chosen in chain.from_iterable(combinations(free, size) for size in sizes):
         limit = ("limit",) if "limit" in optional else ()
         by_task = ("by_task",) if "by_task" in optional and chosen else ()

@@ -20,7 +20,7 @@ from engine_store.errors import (
     VersionConflictError,
     WorkflowNotFoundError,
 )
-from engine_store.models import Role, Status
+from engine_store.models import Claim, Role, Status
 from engine_store.protocols import Store
 from engine_store.rules.entities import API_KEY, TASK, USER, WORKFLOW, Entity
 from engine_store.sql.catalogue import MIGRATIONS, STATEMENTS
@@ -80,6 +80,7 @@ def row(entity: Entity[Any, Any], state: Any) -> list[Any]:
     values = ROWS.encoder(entity)(state)
     for name in {"created_at", "updated_at"}.intersection(entity.fields):
         values[name] = ROWS.time(getattr(state, name))
+    values |= {name: getattr(state, name) for name in entity.counters}
     return [values[field] for field in entity.fields]
 
 
@@ -94,25 +95,35 @@ ENTITY_OF |= {"workflow": WORKFLOW, "workflows": WORKFLOW, "task": TASK, "tasks"
 ENTITY_OF |= {"task_tree": TASK, "latest_child": TASK}
 
 OTHER_ROWS: dict[str, Sequence[Any]] = {
-    "children_outputs": ["t", "t", "{}"],
+    "claim_tasks": row(TASK, STEP),
     "count_children": ["SUCCESS", 1],
+    "children_outputs": ["t", "t", "{}"],
     "count_purgeable": [1, 1],
     "find_admin": [1],
     "delete_small_workflow": ["w"],
+    "finish_task": row(TASK, STEP),
+    "get_claim": ["RUNNING", 1, "[]", "ann", "another"],
     "get_task_usage": ["[]"],
     "get_workflow_with_tasks": [
         None if field == "task_exec_id" else value
         for field, value in zip(TASK.fields, row(TASK, STEP), strict=True)
     ],
     "latest_tasks_and_roots": [*row(TASK, STEP), 1, 1],
+    "list_expired": [*row(TASK, STEP), "ann", NOW, "token"],
+    "lock_claim": ["RUNNING", 1, "[]", "ann", "token"],
     "lock_purgeable": ["w"],
     "lock_task_usage": ["[]"],
     "lock_workflow_key": ["w"],
+    "lock_workflow_of_task": ["w"],
     "lock_workflow_usage": ["[]"],
+    "next_due": [None],
+    "queue_stats": ["default", 1, 0, 0, 0, None],
+    "release_task": row(TASK, STEP),
     "remove_tasks": ["t"],
     "remove_workflows": ["w"],
+    "renew_lease": [NOW],
 }
-ALWAYS = {"count_purgeable", "set_task_usage", "set_workflow_usage"}
+ALWAYS = {"count_purgeable", "next_due", "set_task_usage", "set_workflow_usage"}
 """Statements whose row is always there: they count, or the operation holds the row."""
 
 
@@ -229,10 +240,18 @@ def every_run(invocation: Invocation) -> Iterator[Played]:
             return
 
 
+CLAIM = Claim(attrs.evolve(STEP, attempt=1), "ann", NOW, "token")
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "api_keys.get_by_fingerprint": (KEY.fingerprint,),
     "api_keys.get_by_prefix": ("p",),
     "tasks.by_agent": ("w", "a"),
+    "tasks.claim": ("ann",),
+    "tasks.expired": (),
+    "tasks.finish": (CLAIM,),
+    "tasks.next_due": (),
+    "tasks.queues": (),
+    "tasks.release": (CLAIM,),
+    "tasks.renew": (CLAIM,),
     "tasks.by_status": ("w", Status.SUCCESS),
     "tasks.by_tool": ("w", "a"),
     "tasks.child": ("root", "t"),
@@ -244,6 +263,9 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 }
 STATES = {"users": ANN, "api_keys": KEY, "workflows": RUN, "tasks": STEP}
 KEYWORDS: dict[str, list[dict[str, Any]]] = {
+    "tasks.claim": [{"lease": 1}],
+    "tasks.finish": [{}, {"usage": USAGE}],
+    "tasks.renew": [{"lease": 1}],
     "workflows.get": [{}, {"with_tasks": True}],
     "workflows.purge": [{}, {"dry_run": True}],
     "workflows.set_status": [{}, {"expected_version": 1, "expected_statuses": [Status.PENDING]}],

@@ -101,6 +101,10 @@ tasks = st.builds(
     agent_id=ids,
     action_id=ids,
     tool_id=ids,
+    queue=texts,
+    priority=st.integers(-100, 100),
+    due_at=st.none() | times,
+    attempt=st.integers(0, 2**31 - 1),
     **payload,
 )
 users = st.builds(User, texts, texts, st.sampled_from(Role), st.integers(1), times, times)
@@ -114,6 +118,7 @@ def row(entity: Entity[Any, Any], state: Any) -> list[Any]:
     parameters = ROWS.encoder(entity)(state)
     for name in {"created_at", "updated_at"}.intersection(entity.fields):
         parameters[name] = ROWS.time(getattr(state, name))
+    parameters |= {name: getattr(state, name) for name in entity.counters}
     return [parameters[field] for field in entity.fields]
 
 

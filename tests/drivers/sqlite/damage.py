@@ -21,12 +21,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 import engine_store
 from engine_store import DatabaseConfig, transfer
 from engine_store.config import Config
 from engine_store.errors import EngineStoreError
 from engine_store.models import (
     ApiKey,
+    Claim,
     ErrorInfo,
     ExecutionType,
     Page,
@@ -44,6 +47,7 @@ from engine_store.models import (
 from engine_store.rules.entities import BY_MODEL
 from engine_store_sqlite.driver import DRIVER
 
+PAST = datetime(2026, 1, 31, tzinfo=UTC)
 LATER = datetime(9999, 1, 1, tzinfo=UTC)
 USAGE = UsageSummary.of(
     [
@@ -87,8 +91,18 @@ def plant(tx: Any, key: str, status: Status) -> None:
                 output={"n": number},
                 error=ErrorInfo("no", "E", {"a": 1}) if number % 4 == 3 else None,
                 usage=USAGE,
-            )
+            ),
+            allow_ended=True,
         )
+    for number in range(4):  # claimed, and to be claimed
+        task = TaskState(key, f"{key}-c-{number}", "c", "flow", queue="default", priority=number)
+        running = attrs.evolve(
+            task, status=Status.RUNNING, attempt=1, version=2, created_at=PAST, updated_at=PAST
+        )
+        if number % 2:
+            tx.tasks.restore(running)
+        else:
+            tx.tasks.create(task, allow_ended=True)
 
 
 # --- the calls ------------------------------------------------------------------------------------
@@ -103,6 +117,12 @@ def calls() -> Mapping[str, Callable[[Any], Any]]:
     new = f"new-{pick(10**9)}"
     task_state = TaskState(flow, task, "task-1", "flow", agent_id="a", action_id="b")
     restored = {"version": 3, "created_at": LATER, "updated_at": LATER}
+    claim = Claim(
+        TaskState(flow, f"{flow}-c-{pick(4)}", "c", "flow", attempt=1),
+        "worker",
+        LATER,
+        f"{flow}-c-{pick(4)}",
+    )
     return {
         "users.get": lambda s: s.users.get(user),
         "users.get_by_email": lambda s: s.users.get_by_email(f"{pick(8)}@EXAMPLE.org"),
@@ -147,6 +167,7 @@ def calls() -> Mapping[str, Callable[[Any], Any]]:
         ),
         "workflows.merge_usage": lambda s: s.workflows.merge_usage(flow, USAGE),
         "workflows.complete": lambda s: s.workflows.complete(flow),
+        "workflows.cancel": lambda s: s.workflows.cancel(flow, reason="enough"),
         "workflows.delete": lambda s: s.workflows.delete(other),
         "workflows.purge": lambda s: s.workflows.purge(
             LATER, statuses=[Status.SUCCESS], batch_size=3, dry_run=pick(3) > 0
@@ -154,7 +175,7 @@ def calls() -> Mapping[str, Callable[[Any], Any]]:
         "tasks.get": lambda s: s.tasks.get(task),
         "tasks.list": lambda s: s.tasks.list(TaskFilter(agent_id="agent"), limit=7),
         "tasks.create": lambda s: s.tasks.create(
-            TaskState(flow, new, "t", "flow", parent_state_id=task)
+            TaskState(flow, new, "t", "flow", parent_state_id=task), allow_ended=True
         ),
         "tasks.restore": lambda s: s.tasks.restore(
             TaskState(flow, f"r{new}", "t", "flow", **restored)
@@ -173,6 +194,14 @@ def calls() -> Mapping[str, Callable[[Any], Any]]:
         "tasks.by_tool": lambda s: s.tasks.by_tool(flow, "tool"),
         "tasks.tree": lambda s: s.tasks.tree(f"{flow}-t-0"),
         "tasks.progress": lambda s: s.tasks.progress(f"{flow}-t-0"),
+        "tasks.claim": lambda s: s.tasks.claim("worker", lease=0.001, limit=3),
+        "tasks.renew": lambda s: s.tasks.renew(claim, lease=1),
+        "tasks.finish": lambda s: s.tasks.finish(claim, output={}, usage=USAGE),
+        "tasks.release": lambda s: s.tasks.release(claim, due_in=1),
+        "tasks.cancel": lambda s: s.tasks.cancel(f"{flow}-t-1"),
+        "tasks.expired": lambda s: s.tasks.expired(limit=3),
+        "tasks.next_due": lambda s: s.tasks.next_due(),
+        "tasks.queues": lambda s: s.tasks.queues(),
     }
 
 
@@ -220,6 +249,8 @@ def look_at(value: Any) -> None:
     """Check that a row is of the types that its model promises, and rows within others."""
     if isinstance(value, Page):
         value = value.items
+    if isinstance(value, Claim):
+        value = value.task
     if isinstance(value, tuple | dict):
         for each in value.values() if isinstance(value, dict) else value:
             look_at(each)

@@ -29,7 +29,7 @@ def memory() -> Iterator[Any]:
 def plant(store: Store, workflow_exec_id: str, deep: int, wide: int) -> None:
     """A workflow with a chain of `deep` tasks, each the parent of the next, and `wide` leaves."""
     with store.transaction() as tx:
-        tx.workflows.create(workflow(workflow_exec_id, status=Status.SUCCESS))
+        tx.workflows.create(workflow(workflow_exec_id))
         tx.tasks.create(task(f"{workflow_exec_id}-0", workflow_exec_id))
         for number in range(1, deep):
             parent = f"{workflow_exec_id}-{number - 1}"
@@ -37,6 +37,7 @@ def plant(store: Store, workflow_exec_id: str, deep: int, wide: int) -> None:
         for number in range(wide):
             parent = f"{workflow_exec_id}-{number % deep}"
             tx.tasks.create(child(f"{workflow_exec_id}-l{number}", parent, **of(workflow_exec_id)))
+        tx.workflows.set_status(workflow_exec_id, Status.SUCCESS)
 
 
 def of(workflow_exec_id: str) -> dict[str, str]:

@@ -152,8 +152,9 @@ def test_data_written_before_a_step_is_read_after_it(
     ann = store.users.create(user("ann"))
     key = store.api_keys.create(api_key("k"))
     state = store.workflows.create(full_workflow())
-    store.tasks.create(full_task())
-    store.tasks.create(attrs.evolve(full_task("c"), parent_state_id="t"))
+    root = full_task().evolve(queue="default", priority=0, due_at=None)  # which came with a step
+    store.tasks.create(root)
+    store.tasks.create(attrs.evolve(root, task_exec_id="c", parent_state_id="t"))
     tasks = store.tasks.tree("t")
 
     store.migrator.down(version)

@@ -56,7 +56,8 @@ def fill(store, most):
             tx.workflows.create(WorkflowState(f"w{n}", "f", Status.SUCCESS))
             for t in range(20):
                 data = {"text": os.urandom(1000).hex()}
-                tx.tasks.create(TaskState(f"w{n}", f"{n}-{t}", "t", "f", input=data))
+                state = TaskState(f"w{n}", f"{n}-{t}", "t", "f", input=data)
+                tx.tasks.create(state, allow_ended=True)
 """
 
 

@@ -16,6 +16,7 @@ from engine_store.protocols import Repositories
 from engine_store.rules.entities import API_KEY, ENTITIES, TASK, USER, WORKFLOW, Entity
 from engine_store_contracts import strategies as some
 from engine_store_contracts.machine.base import SideBySide, limits
+from engine_store_contracts.machine.claims import METHODS as CLAIMING
 from engine_store_contracts.machine.script import Written, change
 from engine_store_contracts.suite.calls import methods_of
 
@@ -58,6 +59,12 @@ DRAWN: Mapping[str, st.SearchStrategy[Any]] = {
     "action_id": some.action_ids,
     "tool_id": some.tool_ids,
     "execution_type": st.sampled_from(ExecutionType),
+    "queue": some.queues,
+    "queues": st.lists(some.queues, max_size=3),
+    "priority": some.priorities,
+    "due_at": some.times,
+    "reason": some.texts,
+    "subtree": st.booleans(),
     "status": some.statuses,
     "statuses": st.lists(some.statuses, max_size=3),
     "expected_statuses": st.lists(some.statuses, max_size=3),
@@ -82,7 +89,7 @@ CHANGED: Mapping[Kind, Sequence[str]] = {
     WORKFLOW: ["workflow_id", "status", "output", "usage", "version"],
     TASK: [
         *("workflow_exec_id", "parent_state_id", "task_id", "status", "output", "tool_id"),
-        *("usage", "version"),
+        *("usage", "version", "queue", "priority", "due_at"),
     ],
 }
 """The fields with which rows that were there are written again."""
@@ -97,7 +104,7 @@ ROWS: Mapping[Kind, st.SearchStrategy[Any]] = {
 SEEN: Mapping[Kind, Bundle[Any]] = {kind: Bundle(f"seen_{kind.repository}") for kind in ENTITIES}
 """Rows as they once were: live ones, stale ones, deleted ones."""
 
-WRITES = ("modify", "delete", "touch", "set_status", "merge_usage", "complete", "purge")
+WRITES = ("modify", "delete", "touch", "set_status", "merge_usage", "complete", "cancel", "purge")
 """Each is a rule of its own, while one rule calls all methods that read."""
 
 
@@ -114,8 +121,8 @@ def with_rules(*kinds: Kind) -> Callable[[type[M]], type[M]]:
 
 
 def _rules(kind: Kind) -> dict[str, Rule]:
-    methods = dict(methods_of(kind.repository))
-    of_rows = [name for name, given in methods.items() if given[0].name == kind.argument]
+    methods = {name: given for name, given in methods_of(kind.repository) if name not in CLAIMING}
+    of_rows = [name for name, given in methods.items() if given and given[0].name == kind.argument]
     alone = [name for name in WRITES if name in methods]
     reads = {name: methods[name] for name in methods if name not in (*of_rows, *alone)}
     return {
@@ -129,7 +136,7 @@ def _rules(kind: Kind) -> dict[str, Rule]:
 def _changes(kind: Kind) -> st.SearchStrategy[dict[str, Any]]:
     """Return changes for `attrs.evolve`; a field that may be None sometimes is."""
     optional = {name: DRAWN[name] for name in (*CHANGED[kind], "created_at")}
-    for name in optional.keys() & {"parent_state_id", "tool_id"}:
+    for name in optional.keys() & {"parent_state_id", "tool_id", "due_at"}:
         optional[name] = st.none() | optional[name]
     return st.fixed_dictionaries({}, optional=optional)
 
@@ -148,13 +155,22 @@ def _writing(
         changes=changes,
         saved=some.saved_fields,
         method=st.sampled_from(methods),
+        allow_ended=st.booleans(),
     )
     def write(
-        self: SideBySide, row: Any, changes: dict[str, Any], saved: dict[str, Any], method: str
+        self: SideBySide,
+        row: Any,
+        changes: dict[str, Any],
+        saved: dict[str, Any],
+        method: str,
+        allow_ended: bool,
     ) -> MultipleResults[Any]:
         if method == "restore":
             changes = {name: saved[name] for name in saved if name in kind.fields}
-        return self.state(lambda s: getattr(kind.of(s), method)(attrs.evolve(row, **changes)))
+        late = kind is TASK and method in ("create", "upsert") and allow_ended
+        options = {"allow_ended": True} if late else {}
+        given = attrs.evolve(row, **changes)
+        return self.state(lambda s: getattr(kind.of(s), method)(given, **options))
 
     return write
 
@@ -208,6 +224,7 @@ def _call(
     def call(repositories: Repositories, cursor: str | None = None) -> Any:
         more = {"cursor": cursor} if method == "list" else {}
         answer = getattr(kind.of(repositories), method)(*given, **named, **more)
-        return list(answer.items()) if method == "in_workflow" else answer  # their order counts
+        # The order of these counts, too.
+        return list(answer.items()) if method in ("in_workflow", "queues") else answer
 
     return call

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from engine_store.models import Role, Status
+from engine_store.models import Claim, Role, Status
 from engine_store.protocols import sync
 from engine_store_contracts.clock import START
 from engine_store_contracts.suite.case import outcome
@@ -34,6 +34,8 @@ PROTOCOLS = {
 }
 
 ARGUMENTS: Mapping[str, Any] = {
+    "claim": Claim(attrs.evolve(TASKS.make("x"), attempt=1), "ann", START, "token"),
+    "lease": 10,
     "user": attrs.evolve(USERS.exported(), role=Role.ADMIN),
     "key": API_KEYS.exported(),
     "workflow": WORKFLOWS.exported(),

@@ -46,7 +46,7 @@ class DeletionCases(ContractCase):
         for status in Status:
             store.workflows.create(workflow(status.value, status=status))
             for number in range(2):
-                store.tasks.create(task(f"{status}{number}", status.value))
+                store.tasks.create(task(f"{status}{number}", status.value), allow_ended=True)
         report = store.workflows.purge(clock.tick())
         assert_same(report, PurgeReport(workflows=4, tasks=8, dry_run=False))
         left = {row.status for row in store.workflows.list().items}
@@ -90,7 +90,7 @@ class DeletionCases(ContractCase):
     def test_a_dry_run_counts_and_deletes_nothing(self, store: Store, clock: ManualClock) -> None:
         for number in range(3):
             store.workflows.create(workflow(str(number), status=Status.FAILED))
-            store.tasks.create(task(str(number), str(number)))
+            store.tasks.create(task(str(number), str(number)), allow_ended=True)
         store.workflows.create(workflow("open"))
         before = store.workflows.list().items, store.tasks.list().items
         report = store.workflows.purge(clock.tick(), batch_size=1, dry_run=True)
@@ -103,9 +103,10 @@ class DeletionCases(ContractCase):
         self, store: Store, clock: ManualClock, batch_size: int
     ) -> None:
         for number in range(6):
-            store.workflows.create(workflow(str(number), status=Status.CANCELED))
+            store.workflows.create(workflow(str(number)))
             store.tasks.create(task(f"{number}a", str(number)))
             store.tasks.create(task(f"{number}b", str(number), parent_state_id=f"{number}a"))
+            store.workflows.cancel(str(number))
         report = store.workflows.purge(clock.tick(), batch_size=batch_size)
         assert_same(report, PurgeReport(workflows=6, tasks=12, dry_run=False))
         assert store.workflows.list().items == ()

@@ -100,13 +100,16 @@ def full_workflow(workflow_exec_id: str = "w") -> WorkflowState:
 
 
 def full_task(task_exec_id: str = "t", workflow_exec_id: str = "w") -> TaskState:
-    """An execution with every field set but the parent and the tool."""
+    """An execution with every field set by its user but the parent and the tool."""
     return task(
         task_exec_id,
         workflow_exec_id,
         status=Status.FAILED,
         agent_id="writer",
         action_id="write",
+        queue="writing",
+        priority=7,
+        due_at=CREATED,
         input={"topic": "storks"},
         output={"text": "..."},
         error=ERROR,

@@ -112,12 +112,12 @@ class SyncCases(ContractCase, faces=(Face.SYNC,)):
 
         def change(state: WorkflowState) -> WorkflowState:
             seen.append(state.version)
-            if len(seen) < 4:
+            if state.version < 4:
                 store.workflows.set_status("w", Status.RUNNING)  # somebody is faster
             return attrs.evolve(state, input={"n": 1})
 
         stored = store.workflows.modify("w", change)
-        assert seen == [1, 2, 3, 4]
+        assert list(dict.fromkeys(seen)) == [1, 2, 3, 4]
         assert (stored.version, stored.status, stored.input) == (5, Status.RUNNING, {"n": 1})
 
     @clause("2.6")

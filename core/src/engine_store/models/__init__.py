@@ -11,15 +11,23 @@ from engine_store.models.pages import (
     WorkflowFilter,
 )
 from engine_store.models.states import TERMINAL, Component, ExecutionType, Role, Status, Strategy
-from engine_store.models.tasks import Progress, TaskState
+from engine_store.models.tasks import (
+    DEFAULT_QUEUE,
+    Claim,
+    Progress,
+    QueueStats,
+    TaskState,
+)
 from engine_store.models.usage import UsageEntry, UsageSummary
 from engine_store.models.users import ApiKey, User
 from engine_store.models.workflows import WorkflowState
 
 __all__ = [
+    "DEFAULT_QUEUE",
     "TERMINAL",
     "ApiKey",
     "ApiKeyFilter",
+    "Claim",
     "Component",
     "ErrorInfo",
     "ExecutionType",
@@ -27,6 +35,7 @@ __all__ = [
     "Page",
     "Progress",
     "PurgeReport",
+    "QueueStats",
     "Role",
     "Status",
     "Strategy",

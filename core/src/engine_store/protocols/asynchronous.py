@@ -19,10 +19,13 @@ from engine_store.migrations import MigrationPlan, MigrationStatus
 from engine_store.models import (
     ApiKey,
     ApiKeyFilter,
+    Claim,
+    ErrorInfo,
     Health,
     Page,
     Progress,
     PurgeReport,
+    QueueStats,
     Status,
     TaskFilter,
     TaskState,
@@ -227,6 +230,14 @@ class AsyncWorkflowRepository(Protocol):
         `InvalidValueError` if the default output would nest too deep.
         """
 
+    async def cancel(self, workflow_exec_id: str, *, reason: str | None = None) -> WorkflowState:
+        """End the workflow and its tasks with CANCELED, atomically (10.7).
+
+        What has ended stays as it is. The others get an error with the code `CANCELED`, whose
+        message is `reason`, and their claims end. Returns the state as it is then. Raises
+        `WorkflowNotFoundError`.
+        """
+
     async def delete(self, workflow_exec_id: str) -> None:
         """Delete the execution and its tasks (5.6). Raises `WorkflowNotFoundError`.
 
@@ -273,11 +284,12 @@ class AsyncTaskRepository(Protocol):
     ) -> Page[TaskState]:
         """Return a page of states, ordered by `created_at`, then id (6.3)."""
 
-    async def create(self, task: TaskState) -> TaskState:
-        """Store a new state.
+    async def create(self, task: TaskState, *, allow_ended: bool = False) -> TaskState:
+        """Store a new state; its `attempt` is 0.
 
         Raises `AlreadyExistsError`, then `InvalidReferenceError` for a missing workflow
-        (`workflow_exec_id`) or a parent that is not in it (`parent_state_id`), in this order.
+        (`workflow_exec_id`) or a parent that is not in it (`parent_state_id`), then, unless
+        `allow_ended`, `StatusConflictError` if the workflow has ended (10.7), in this order.
         """
 
     async def restore(self, task: TaskState) -> TaskState:
@@ -293,10 +305,11 @@ class AsyncTaskRepository(Protocol):
         `parent_state_id`, `created_at`), `VersionConflictError`, in this order.
         """
 
-    async def upsert(self, task: TaskState) -> TaskState:
+    async def upsert(self, task: TaskState, *, allow_ended: bool = False) -> TaskState:
         """Create or replace the state, whatever its version (2.4).
 
-        Raises `ImmutableFieldError` if the task exists, `InvalidReferenceError` if it does not.
+        Raises `ImmutableFieldError` if the task exists. If it does not: `InvalidReferenceError`
+        and `StatusConflictError`, as `create` does.
         """
 
     async def modify(self, task_exec_id: str, fn: Callable[[TaskState], TaskState]) -> TaskState:
@@ -367,6 +380,77 @@ class AsyncTaskRepository(Protocol):
 
         A missing parent has none.
         """
+
+    async def claim(
+        self,
+        worker: str,
+        *,
+        lease: float,
+        queues: Collection[str] = ...,
+        filter: TaskFilter = ...,
+        limit: int = 1,
+    ) -> tuple[Claim, ...]:
+        """Take up to `limit` tasks of the queues that match `filter`, atomically (10.1).
+
+        Tasks that are PENDING and due, and those whose lease has expired: the highest priority
+        first, then by due time (`created_at`, if there is none), creation and id. Each becomes
+        RUNNING, with a higher version and attempt, and is the worker's for `lease` seconds. A
+        filter looks through all due tasks. Returns an empty tuple if there is none. Tasks that
+        another call is taking at the same moment are passed over.
+        """
+
+    async def renew(self, claim: Claim, *, lease: float) -> Claim:
+        """Let the lease end `lease` seconds from now; return the claim with its new end (10.3).
+
+        The task is not written. Raises `ClaimLostError`.
+        """
+
+    async def finish(
+        self,
+        claim: Claim,
+        *,
+        status: Status = Status.SUCCESS,
+        output: Document | None = None,
+        error: ErrorInfo | None = None,
+        usage: UsageSummary | None = None,
+    ) -> TaskState:
+        """End a claimed task, whatever its version, and the claim (10.4).
+
+        `status` is a terminal one. `output` and `error` are stored as given; `usage` is added to
+        the task's and to the workflow's, in the same transaction. Raises `ClaimLostError`;
+        `InvalidValueError` if a sum exceeds 64 bits.
+        """
+
+    async def release(
+        self, claim: Claim, *, due_in: float = 0, error: ErrorInfo | None = None
+    ) -> TaskState:
+        """Give a claimed task back: it is PENDING again, and due in `due_in` seconds (10.5).
+
+        `error` is stored as given, such as the reason for another attempt. Raises
+        `ClaimLostError`.
+        """
+
+    async def cancel(
+        self, task_exec_id: str, *, subtree: bool = True, reason: str | None = None
+    ) -> TaskState:
+        """End the task, and those below it, with CANCELED, atomically (10.7).
+
+        As `workflows.cancel` does, for a part of the workflow. Raises `TaskNotFoundError`.
+        """
+
+    async def expired(
+        self, *, queues: Collection[str] = ..., limit: int = 100
+    ) -> tuple[Claim, ...]:
+        """Return claims whose lease has expired and that nobody took over, oldest end first."""
+
+    async def next_due(self, *, queues: Collection[str] = ...) -> datetime | None:
+        """Return when the next task of the queues can be claimed, which may be in the past (10.8).
+
+        None: not before a task is created, released or otherwise made PENDING.
+        """
+
+    async def queues(self) -> Mapping[str, QueueStats]:
+        """Return the counts of each queue that has PENDING or claimed tasks, by name (10.8)."""
 
 
 class AsyncRepositories(Protocol):

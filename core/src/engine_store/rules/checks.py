@@ -55,6 +55,9 @@ from engine_store.values import (
 
 FINGERPRINT_BYTES = 32
 
+MAX_PRIORITY = 100
+"""A claim looks at each priority that a queue has, so there are not many."""
+
 T = TypeVar("T")
 
 
@@ -200,6 +203,10 @@ def _check_count(value: object, path: str) -> int:
     return check_int(value, path, minimum=0)
 
 
+def _check_priority(value: object, path: str) -> int:
+    return check_int(value, path, minimum=-MAX_PRIORITY, maximum=MAX_PRIORITY)
+
+
 def _check_agents(value: object, path: str) -> object:
     if type(value) is not tuple:
         raise InvalidValueError(path, "expected a tuple of ids")
@@ -228,10 +235,12 @@ _BY_TYPE: Mapping[str, Check] = {
 }
 
 _BY_NAME: Mapping[str, Check] = {
+    "attempt": _check_count,
     "code": check_text,
     "email": check_email,
     "fingerprint": lambda value, path: check_bytes(value, path, length=FINGERPRINT_BYTES),
     "message": check_text,
+    "priority": _check_priority,
 }
 """The checks of fields whose type alone does not say what they hold."""
 

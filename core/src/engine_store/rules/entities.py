@@ -65,6 +65,8 @@ class Entity(Generic[R, F]):
     argument: str
     immutable: tuple[str, ...] = ()
     newest_first: bool = False
+    counters: tuple[str, ...] = ()
+    """Fields that the store counts, from 0 at creation."""
     fields: tuple[str, ...] = field(init=False)
     """The fields that are stored with the row, in the order of the model."""
     sized: tuple[tuple[str, str], ...] = field(init=False)
@@ -179,6 +181,7 @@ TASK = Entity(
     everything=TaskFilter(),
     argument="task",
     immutable=("workflow_exec_id", "parent_state_id"),
+    counters=("attempt",),
 )
 
 ENTITIES: tuple[Entity[Any, Any], ...] = (USER, API_KEY, WORKFLOW, TASK)

@@ -7,8 +7,8 @@ See https://peps.python.org/pep-0249/.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from re import Match
 from typing import Any, Literal, TypeVar
@@ -65,6 +65,9 @@ class DbapiConnection:
 
     errors: tuple[type[Exception], ...] = (Exception,)
     """The exceptions of the module, on a broken connection too."""
+
+    closed = False
+    """True if the connection was closed in the middle of a call."""
 
     pool: Any = None
     """The pool to which `release` gives it back."""
@@ -127,11 +130,8 @@ class DbapiConnection:
 
     def command(self, text: str) -> None:
         """Run one statement without parameters and rows."""
-        cursor = self.raw.cursor()
-        try:
+        with self._exchange() as cursor:
             self._execute(cursor, text)
-        finally:
-            cursor.close()
         if _BEGINS.match(text):
             self._in_transaction = True
         elif _ENDS.match(text):
@@ -139,8 +139,7 @@ class DbapiConnection:
 
     def _fetch(self, call: Call) -> Any:
         statement, parameters = call
-        cursor = self.raw.cursor()
-        try:
+        with self._exchange() as cursor:
             for part in statement.parts(parameters):
                 text, names = placeholders(part, self._style)
                 values = parameters if names is None else [parameters[name] for name in names]
@@ -148,11 +147,27 @@ class DbapiConnection:
                 rows = cursor.fetchall() if cursor.description else []
                 if not rows and cursor.rowcount == 0:
                     break  # a part that matches no row ends the statement
-        finally:
-            cursor.close()
         if statement.result is Result.ONE:
             return rows[0] if rows else None
         return list(rows) if statement.result is Result.MANY else None
+
+    @contextmanager
+    def _exchange(self) -> Iterator[Any]:
+        """Give a cursor. An exception from elsewhere, such as an interrupt, closes the connection.
+
+        What the server says next would answer the call that it came into.
+        """
+        cursor = self.raw.cursor()
+        try:
+            try:
+                yield cursor
+            finally:
+                cursor.close()
+        except BaseException as error:
+            if not isinstance(error, self.errors):
+                self.closed, self._in_transaction = True, False
+                self.close()
+            raise
 
     def _execute(self, cursor: Any, *arguments: Any) -> None:
         try:
@@ -207,7 +222,8 @@ class DbapiPool(BasePool[D], Blocking):
 
     def release(self, connection: D) -> None:
         """Take a connection back; one whose rollback failed is broken, and closed."""
-        (self._pool.discard if connection.in_transaction else self._pool.release)(connection)
+        is_broken = connection.in_transaction or connection.closed
+        (self._pool.discard if is_broken else self._pool.release)(connection)
 
     def discard(self, connection: D) -> None:
         """Close a connection, in whose place another one may be made."""

@@ -234,14 +234,25 @@ class SqlMigrator:
                 if held:
                     try:
                         yield connection
-                    finally:
-                        if not self.dialect.transactional_ddl:
-                            call = self.call(self.queries.release_migration_lock)
-                            await self.pool.shield(connection.run(call))
+                    except BaseException:
+                        await self._unlock(connection, may_fail=True)
+                        raise
+                    await self._unlock(connection)
                     return
             if time.monotonic() >= deadline:
                 raise MigrationLockError(self._timeout)
             await self.pool.sleep(random.uniform(0, LONGEST_POLL))  # noqa: S311 - jitter
+
+    async def _unlock(self, connection: Connection, *, may_fail: bool = False) -> None:
+        """Give up a lock that no end of a transaction does; it may be lost with its connection."""
+        if self.dialect.transactional_ddl:
+            return
+        call = self.call(self.queries.release_migration_lock)
+        try:
+            await self.pool.shield(connection.run(call))
+        except self.dialect.failures.errors:
+            if not may_fail:
+                raise
 
     @asynccontextmanager
     async def _trying(self, deadline: float) -> AsyncIterator[Connection]:

@@ -145,6 +145,7 @@ class SqlWorkflowRepository(_Repository, WorkflowRepository):
     set_status = _blocking(WorkflowOperations.set_status)
     merge_usage = _blocking(WorkflowOperations.merge_usage)
     complete = _blocking(WorkflowOperations.complete)
+    cancel = _blocking(WorkflowOperations.cancel)
     delete = _blocking(WorkflowOperations.delete)
     purge = _blocking(WorkflowOperations.purge)
 
@@ -171,6 +172,14 @@ class SqlTaskRepository(_Repository, TaskRepository):
     by_tool = _blocking(TaskOperations.by_tool)
     tree = _blocking(TaskOperations.tree)
     progress = _blocking(TaskOperations.progress)
+    claim = _blocking(TaskOperations.claim)
+    renew = _blocking(TaskOperations.renew)
+    finish = _blocking(TaskOperations.finish)
+    release = _blocking(TaskOperations.release)
+    cancel = _blocking(TaskOperations.cancel)
+    expired = _blocking(TaskOperations.expired)
+    next_due = _blocking(TaskOperations.next_due)
+    queues = _blocking(TaskOperations.queues)
 
 
 class AsyncSqlUserRepository(_Repository, AsyncUserRepository):
@@ -216,6 +225,7 @@ class AsyncSqlWorkflowRepository(_Repository, AsyncWorkflowRepository):
     set_status = _awaited(WorkflowOperations.set_status)
     merge_usage = _awaited(WorkflowOperations.merge_usage)
     complete = _awaited(WorkflowOperations.complete)
+    cancel = _awaited(WorkflowOperations.cancel)
     delete = _awaited(WorkflowOperations.delete)
     purge = _awaited(WorkflowOperations.purge)
 
@@ -242,6 +252,14 @@ class AsyncSqlTaskRepository(_Repository, AsyncTaskRepository):
     by_tool = _awaited(TaskOperations.by_tool)
     tree = _awaited(TaskOperations.tree)
     progress = _awaited(TaskOperations.progress)
+    claim = _awaited(TaskOperations.claim)
+    renew = _awaited(TaskOperations.renew)
+    finish = _awaited(TaskOperations.finish)
+    release = _awaited(TaskOperations.release)
+    cancel = _awaited(TaskOperations.cancel)
+    expired = _awaited(TaskOperations.expired)
+    next_due = _awaited(TaskOperations.next_due)
+    queues = _awaited(TaskOperations.queues)
 
 
 @frozen

@@ -29,6 +29,12 @@ from engine_store.models import (
 from engine_store.rules.entities import BY_MODEL, BY_NAME, Row
 from engine_store.values import MAX_DOCUMENT_BYTES
 
+VERSION = 2
+"""The version of the format that is written; earlier ones are read."""
+
+_SINCE = {"queue": 2, "priority": 2, "due_at": 2, "attempt": 2}
+"""The version in which a field came."""
+
 
 def encode(row: Row) -> bytes:
     """Return the line of a row, without its end."""
@@ -43,16 +49,19 @@ def canonical(row: Row) -> bytes:
     return _SORTED_WRITER.encode(_fields(row)).encode()
 
 
-def decode(line: bytes, *, max_document_bytes: int = MAX_DOCUMENT_BYTES) -> Row:
+def decode(
+    line: bytes, *, max_document_bytes: int = MAX_DOCUMENT_BYTES, version: int = VERSION
+) -> Row:
     """Return the row of a line that `encode` wrote, or of one that means the same.
 
-    Raises one of `DECODE_ERRORS` for a line that is no row, or does not have exactly the fields of
-    its kind, and `EngineStoreError` for a row that no store would restore. No error quotes the
-    line.
+    Fields that an earlier version of the format did not have get their defaults. Raises one of
+    `DECODE_ERRORS` for a line that is no row, or does not have exactly the fields of its kind, and
+    `EngineStoreError` for a row that no store would restore. No error quotes the line.
     """
     fields = json.loads(line.decode())
     entity = BY_NAME[fields.pop("kind")]
-    row: Row = _made(entity.model, entity.fields, fields)
+    names = [name for name in entity.fields if _SINCE.get(name, 1) <= version]
+    row: Row = _made(entity.model, names, fields)
     checked: Row = entity.check_sizes(entity.check_restored(row), max_document_bytes)
     return checked
 
@@ -121,6 +130,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "captured_at": datetime.fromisoformat,
     "component": Component,
     "created_at": datetime.fromisoformat,
+    "due_at": datetime.fromisoformat,
     "error": lambda fields: _made(ErrorInfo, _ERROR, fields),
     "execution_type": ExecutionType,
     "fingerprint": _bytes,

@@ -13,15 +13,15 @@ import orjson
 from engine_store.errors import EngineStoreError, InvalidExportError
 from engine_store.models import ApiKey, TaskState, User, WorkflowState
 from engine_store.rules.entities import BY_MODEL, BY_NAME, Row
-from engine_store.transfer.codec import DECODE_ERRORS, decode, encode
+from engine_store.transfer.codec import DECODE_ERRORS, VERSION, decode, encode
 from engine_store.transfer.files import InputFile
 from engine_store.transfer.rows import FIRST_ROW, Numbered, named
 from engine_store.values import MAX_DOCUMENT_BYTES
 
 FORMAT = "engine-store"
-VERSION = 1
 
 HEADER = orjson.dumps({"format": FORMAT, "version": VERSION})
+_HEADERS = {orjson.dumps({"format": FORMAT, "version": n}): n for n in range(1, VERSION + 1)}
 _LONGEST_HEADER = 1000
 _FOOTER = b'{"kind":"end",'
 
@@ -68,12 +68,13 @@ def read(source: InputFile, max_document_bytes: int = MAX_DOCUMENT_BYTES) -> Ite
     counts = dict.fromkeys(BY_NAME, 0)
     order = _Order()
     number, line = 1, _header(file)
+    version = _HEADERS[line]
     digest.update(line + b"\n")
     for number, line in lines:
         if line.startswith(_FOOTER):
             _check_footer(number, line, footer(counts, digest.hexdigest()))
             break
-        row = _row(number, line, max_document_bytes)
+        row = _row(number, line, max_document_bytes, version)
         order.check(number, row)
         counts[BY_MODEL[type(row)].name] += 1
         digest.update(line + b"\n")
@@ -140,7 +141,7 @@ def _header(file: BinaryIO) -> bytes:
     line = _piece(file, 1, _LONGEST_HEADER)
     if len(line) < _LONGEST_HEADER:
         line = _whole(line, 1)
-    if line == HEADER:
+    if line in _HEADERS:
         return line
     expected = f"the header {HEADER.decode()}"
     try:
@@ -148,16 +149,16 @@ def _header(file: BinaryIO) -> bytes:
         version = given["version"] if given["format"] == FORMAT else None
     except (ValueError, LookupError, TypeError):
         version = None
-    if version in (None, VERSION):
+    if version is None or version in _HEADERS.values():
         remedy = "This is no export of engine-store; nothing was written"
         raise InvalidExportError(1, expected, "another line" if line else "nothing", remedy)
     remedy = "Import it with the version of engine-store that wrote it; nothing was written"
     raise InvalidExportError(1, expected, f"version {version!r:.20}", remedy)
 
 
-def _row(number: int, line: bytes, max_document_bytes: int) -> Row:
+def _row(number: int, line: bytes, max_document_bytes: int, version: int) -> Row:
     try:
-        return decode(line, max_document_bytes=max_document_bytes)
+        return decode(line, max_document_bytes=max_document_bytes, version=version)
     except EngineStoreError as error:
         found = f"one that no store takes ({error})"
         raise InvalidExportError(number, "a row", found, _AGAIN) from None

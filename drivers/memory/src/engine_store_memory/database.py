@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeAlias, cast
 
 from attrs import define, field, frozen
@@ -18,11 +19,22 @@ def _empty() -> dict[Entity[Any, Any], dict[str, Any]]:
     return {entity: {} for entity in ENTITIES}
 
 
+@frozen
+class Lease:
+    """Who has a task, and until when."""
+
+    worker: str
+    token: str
+    expires_at: datetime
+
+
 @frozen(eq=False)
 class Snapshot:
     """The rows of every entity by their ids, at one moment."""
 
     _tables: dict[Entity[Any, Any], dict[str, Any]] = field(factory=_empty)
+    leases: dict[str, Lease] = field(factory=dict)
+    """The leases of claimed tasks, by the tasks' ids."""
 
     def __getitem__(self, entity: Entity[R, F]) -> dict[str, R]:
         """Return the rows of an entity."""
@@ -30,7 +42,8 @@ class Snapshot:
 
     def copy(self) -> Snapshot:
         """Return another snapshot of the same rows. The rows themselves are never changed."""
-        return Snapshot({entity: dict(rows) for entity, rows in self._tables.items()})
+        tables = {entity: dict(rows) for entity, rows in self._tables.items()}
+        return Snapshot(tables, dict(self.leases))
 
 
 @define
@@ -42,6 +55,11 @@ class Draft:
     def __getitem__(self, entity: Entity[R, F]) -> dict[str, R]:
         """Return the rows of an entity."""
         return self.data[entity]
+
+    @property
+    def leases(self) -> dict[str, Lease]:
+        """The leases of claimed tasks, by the tasks' ids."""
+        return self.data.leases
 
 
 Data: TypeAlias = Snapshot | Draft

@@ -127,11 +127,14 @@ class Versioned(Repository[State, F]):
     def _upsert(self, state: State) -> State:
         state = self._checked(state)
         with self._scope.write() as data:
-            before = data[self.entity].get(self.entity.key(state))
-            if before is None:
-                return self._insert(data, state)
-            self.entity.check_immutable(before, state)
-            return self._replace(data, before, state)
+            return self._upsert_in(data, state)
+
+    def _upsert_in(self, data: Draft, state: State) -> State:
+        before = data[self.entity].get(self.entity.key(state))
+        if before is None:
+            return self._insert(data, state)
+        self.entity.check_immutable(before, state)
+        return self._replace(data, before, state)
 
     def _modify(self, key: str, fn: Callable[[State], State]) -> State:
         pauses = iter(_PAUSES)

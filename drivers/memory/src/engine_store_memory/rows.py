@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, TypeVar
 
 import attrs
 
 from engine_store.models import ApiKey, TaskState, User, WorkflowState
 from engine_store.rules.entities import Entity, F, R
+
+State = TypeVar("State", WorkflowState, TaskState)
 
 _MUTABLE = {
     User: (),
@@ -30,6 +34,12 @@ def detached(row: R) -> R:
     """Return a copy that shares no document with `row`: what is stored is in no other hands."""
     fields = _MUTABLE[type(row)]
     return attrs.evolve(row, **{name: copy.deepcopy(getattr(row, name)) for name in fields})
+
+
+def written(row: State, now: datetime, **changes: Any) -> State:
+    """Return a row as it is after a write of these changes (contract 2.1)."""
+    changes |= {"version": row.version + 1, "updated_at": max(row.updated_at, now)}
+    return attrs.evolve(row, **changes)
 
 
 def where(rows: Iterable[R], **fields: object) -> list[R]:

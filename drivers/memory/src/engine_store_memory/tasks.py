@@ -6,22 +6,22 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from itertools import chain
 
+import attrs
+
 from engine_store import values
 from engine_store.errors import InvalidReferenceError, TaskNotFoundError
-from engine_store.models import Progress, Status, TaskFilter, TaskState, UsageSummary
+from engine_store.models import TERMINAL, Progress, Status, TaskState, UsageSummary
 from engine_store.protocols import TaskRepository
-from engine_store.rules import outcomes
+from engine_store.rules import claims, outcomes
 from engine_store.rules.entities import TASK, WORKFLOW
 from engine_store.values import Document
-from engine_store_memory.database import Data
-from engine_store_memory.repository import Metered
+from engine_store_memory.claims import Claims
+from engine_store_memory.database import Data, Lease
 from engine_store_memory.rows import detached, latest_of_each, ordered, where
 
 
-class Tasks(Metered[TaskState, TaskFilter], TaskRepository):
+class Tasks(Claims, TaskRepository):
     """Task executions in memory."""
-
-    entity = TASK
 
     def get(self, task_exec_id: str, *, workflow_exec_id: str | None = None) -> TaskState:
         values.check_id(task_exec_id, "task_exec_id")
@@ -36,17 +36,31 @@ class Tasks(Metered[TaskState, TaskFilter], TaskRepository):
         self._check_locking()
         return self.get(task_exec_id, workflow_exec_id=workflow_exec_id)
 
-    def create(self, task: TaskState) -> TaskState:
-        return self._create(task)
+    def create(self, task: TaskState, *, allow_ended: bool = False) -> TaskState:
+        task = attrs.evolve(self._checked(task), attempt=0)
+        with self._scope.write() as data:
+            if not allow_ended:
+                self._check_open(data, task)
+            return self._insert(data, task)
 
     def restore(self, task: TaskState) -> TaskState:
-        return self._restore(task)
+        task = self._checked(task, restored=True)
+        with self._scope.write() as data:
+            stored = self._add(data, task)
+            if task.status is Status.RUNNING and task.attempt:
+                key = task.task_exec_id
+                data.leases[key] = Lease(claims.RESTORED, key, task.updated_at)
+            return stored
 
     def update(self, task: TaskState) -> TaskState:
         return self._update(task)
 
-    def upsert(self, task: TaskState) -> TaskState:
-        return self._upsert(task)
+    def upsert(self, task: TaskState, *, allow_ended: bool = False) -> TaskState:
+        task = attrs.evolve(self._checked(task), attempt=0)
+        with self._scope.write() as data:
+            if not allow_ended:
+                self._check_open(data, task)
+            return self._upsert_in(data, task)
 
     def modify(self, task_exec_id: str, fn: Callable[[TaskState], TaskState]) -> TaskState:
         return self._modify(task_exec_id, fn)
@@ -126,6 +140,13 @@ class Tasks(Metered[TaskState, TaskFilter], TaskRepository):
         if workflow_exec_id not in (None, task.workflow_exec_id):
             raise TaskNotFoundError(key)
         return task
+
+    def _check_open(self, data: Data, task: TaskState) -> None:
+        """Raise if the task is new, and its workflow has ended."""
+        workflow = data[WORKFLOW].get(task.workflow_exec_id)
+        if workflow and workflow.status in TERMINAL and task.task_exec_id not in data[TASK]:
+            self._admit(data, task, None)  # what it refers to comes first
+            raise claims.ended(workflow)
 
     def _where(self, **fields: object) -> tuple[TaskState, ...]:
         found = where(self._scope.read()[TASK].values(), **fields)

@@ -19,11 +19,13 @@ from engine_store.models import (
     WorkflowState,
 )
 from engine_store.protocols import WorkflowRepository
-from engine_store.rules import checks, outcomes
+from engine_store.rules import checks, claims, outcomes
 from engine_store.rules.entities import TASK, WORKFLOW
+from engine_store.rules.sizes import size_of
+from engine_store_memory.claims import cancel
 from engine_store_memory.database import Data, Draft
 from engine_store_memory.repository import Metered
-from engine_store_memory.rows import detached, latest_of_each, ordered, where
+from engine_store_memory.rows import detached, latest_of_each, ordered, where, written
 
 
 class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
@@ -122,6 +124,18 @@ class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
                 self._replace(data, before, after)
             return detached(self._with_tasks(data, workflow_exec_id))
 
+    def cancel(self, workflow_exec_id: str, *, reason: str | None = None) -> WorkflowState:
+        values.check_id(workflow_exec_id, "workflow_exec_id")
+        error = claims.canceled(reason)
+        values.check_size(size_of(error), "reason", self._scope.max_document_bytes)
+        with self._scope.write() as data:
+            state, now = self._stored(data, workflow_exec_id), self._scope.now()
+            cancel(data, tasks_of(data, workflow_exec_id), error, now)
+            if state.status not in TERMINAL:
+                canceled = written(state, now, status=Status.CANCELED, error=error)
+                data[WORKFLOW][workflow_exec_id] = canceled
+            return detached(self._stored(data, workflow_exec_id))
+
     def delete(self, workflow_exec_id: str) -> None:
         values.check_id(workflow_exec_id, "workflow_exec_id")
         with self._scope.write() as data:
@@ -177,6 +191,7 @@ def _delete(data: Draft, keys: Set[str]) -> int:
     tasks = _ids_of_tasks(data, keys)
     for task in tasks:
         del data[TASK][task]
+        data.leases.pop(task, None)
     for key in keys:
         del data[WORKFLOW][key]
     return len(tasks)

@@ -68,7 +68,13 @@ class SqliteConnection(DbapiConnection):
 
     def _fetch(self, call: Call) -> Any:
         statement, parameters = call
-        cursor = self.raw.execute(statement.text(parameters), parameters)
+        text = statement.text(parameters)
+        if statement.has_parts:
+            *parts, text = statement.parts(parameters)
+            for part in parts:
+                if not self.raw.execute(part, parameters).rowcount:
+                    return None if statement.result is Result.ONE else []
+        cursor = self.raw.execute(text, parameters)
         fetch = cursor.fetchone if statement.result is Result.ONE else cursor.fetchall
         try:
             return fetch()

@@ -17,6 +17,7 @@ import engine_store_sqlite.driver
 from engine_store.config import DatabaseConfig
 from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, Store
 from engine_store_broken import (  # noqa: F401 - each adds its mutants to the list
+    claims,
     elsewhere,
     life_cycle,
     migrations,

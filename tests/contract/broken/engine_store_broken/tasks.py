@@ -65,8 +65,8 @@ def a_filter_is_ignored() -> None:
 def an_empty_filter_is_none() -> None:
     """`if statuses:`: a filter by none of them finds all."""
 
-    @replace("engine_store.sql.operations.base:_is_empty")
-    def is_empty(original: Any, value: Any) -> bool:
+    @replace("engine_store.sql.operations.base:is_empty")
+    def is_empty(original: Any, filter: Any) -> bool:
         return False
 
     @replace("engine_store.sql.rows:Rows.filter_encoder")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC
 from functools import cached_property
@@ -106,7 +106,7 @@ class Operations(Generic[R]):
         filter = self.entity.check_filter(filter)
         check_limit(limit)
         time, key = decode_cursor(self.entity.repository, cursor) or (None, None)
-        if any(_is_empty(value) for value in attrs.astuple(filter, recurse=False)):
+        if is_empty(filter):
             return Page(())
         edge = "before" if self.entity.newest_first else "after"
         position = {f"{edge}_created_at": self._rows.time(time), f"{edge}_id": key}
@@ -124,31 +124,41 @@ class StateOperations(Operations[S]):
     get: Callable[..., Op[S]]
     update: Callable[..., Op[S]]
 
-    def _create(self, statement: Statement, state: S) -> Op[S]:
+    @cached_property
+    def _zeros(self) -> dict[str, int]:
+        """The counters of a new row."""
+        return dict.fromkeys(self.entity.counters, 0)
+
+    def _create(self, statement: Statement, state: S, **parameters: Any) -> Op[S]:
         state = self.entity.check(state)
         now = self._now()
-        return self._write(statement, state, "create", version=1, created_at=now, updated_at=now)
+        stamps = {"version": 1, "created_at": now, "updated_at": now, **self._zeros}
+        return self._write(statement, state, "create", **stamps, **parameters)
 
-    def _restore(self, statement: Statement, state: S) -> Op[S]:
+    def _restore(self, statement: Statement, state: S, **parameters: Any) -> Op[S]:
         state = self.entity.check_restored(state)
-        updated_at = self._rows.time(state.updated_at)
-        return self._write(statement, state, "create", updated_at=updated_at)
+        stamps = {name: getattr(state, name) for name in self.entity.counters}
+        stamps["updated_at"] = self._rows.time(state.updated_at)
+        return self._write(statement, state, "create", **stamps, **parameters)
 
     def _update(self, statement: Statement, state: S) -> Op[S]:
         state = self.entity.check(state)
         return self._write(statement, state, "update", now=self._now())
 
-    def _upsert(self, statement: Statement, state: S) -> Op[S]:
+    def _upsert(self, statement: Statement, state: S, **parameters: Any) -> Op[S]:
         state = self.entity.check(state)
-        return self._write(statement, state, "upsert", now=self._now())
+        stamps = {"now": self._now(), **self._zeros}
+        return self._write(statement, state, "upsert", **stamps, **parameters)
 
     def _write(self, statement: Statement, state: S, action: Action, **parameters: Any) -> Op[S]:
         row = yield statement(**self._parameters(state) | parameters)
         if row is None:
-            raise (yield from self._why_refused(state, action))
+            raise (yield from self._why_refused(state, action, parameters))
         return self._decode(row)
 
-    def _why_refused(self, given: S, action: Action) -> Op[EngineStoreError]:
+    def _why_refused(
+        self, given: S, action: Action, parameters: Mapping[str, Any]
+    ) -> Op[EngineStoreError]:
         """Return why a write did nothing. Raises `LostRace` if no reason is to be seen."""
         label, key_field = self.entity.label, self.entity.key_field
         key = self.entity.key(given)
@@ -162,7 +172,7 @@ class StateOperations(Operations[S]):
             self.entity.check_immutable(stored, given)
             if action == "update" and given.version != stored.version:
                 return VersionConflictError(label, key, given.version, stored.version)
-        if (obstacle := self._obstacle(given, stored, others)) is not None:
+        if (obstacle := self._obstacle(given, stored, others, parameters)) is not None:
             return obstacle
         raise LostRace
 
@@ -175,9 +185,16 @@ class StateOperations(Operations[S]):
         return ()
 
     def _obstacle(
-        self, given: S, stored: S | None, others: Sequence[Row | None]
+        self,
+        given: S,
+        stored: S | None,
+        others: Sequence[Row | None],
+        parameters: Mapping[str, Any],
     ) -> EngineStoreError | None:
-        """Return the error for what `others`, the rows of `_others`, have against a write."""
+        """Return the error for what `others`, the rows of `_others`, have against a write.
+
+        `parameters` are those that the write had beyond the state's.
+        """
         return None
 
     def _modify(self, key: str, fn: Callable[[S], S]) -> Steps[S]:
@@ -245,6 +262,7 @@ class StateOperations(Operations[S]):
         return usage
 
 
-def _is_empty(value: object) -> bool:
-    """Return whether a filter's collection matches nothing: not every database can be asked."""
-    return isinstance(value, Collection) and not isinstance(value, str) and not value
+def is_empty(filter: Any) -> bool:
+    """Return whether a filter matches nothing: not every database can be asked for no value."""
+    fields = attrs.astuple(filter, recurse=False)
+    return any(isinstance(value, tuple) and not value for value in fields)

@@ -6,20 +6,28 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from engine_store.errors import EngineStoreError, InvalidReferenceError, TaskNotFoundError
-from engine_store.models import Page, Progress, Status, TaskFilter, TaskState, UsageSummary
-from engine_store.rules.entities import TASK
+from engine_store.models import (
+    TERMINAL,
+    Page,
+    Progress,
+    Status,
+    TaskFilter,
+    TaskState,
+    UsageSummary,
+)
+from engine_store.rules.claims import ENDED, ended
+from engine_store.rules.entities import TASK, WORKFLOW
 from engine_store.rules.outcomes import progress
 from engine_store.sql.operation import Op, Steps, lock, read, steps, transact, write
-from engine_store.sql.operations.base import Action, StateOperations
+from engine_store.sql.operations.base import Action
+from engine_store.sql.operations.claims import ClaimOperations
 from engine_store.sql.rows import Row
 from engine_store.sql.statements import Call
 from engine_store.values import Document, check_choice, check_id, check_int, check_optional_id
 
 
-class TaskOperations(StateOperations[TaskState]):
+class TaskOperations(ClaimOperations):
     """`engine_store.protocols.TaskRepository`, as operations."""
-
-    entity = TASK
 
     @read
     def get(self, task_exec_id: str, *, workflow_exec_id: str | None = None) -> Op[TaskState]:
@@ -42,20 +50,22 @@ class TaskOperations(StateOperations[TaskState]):
         return self._page(self._q.list_tasks, filter, limit, cursor)
 
     @write
-    def create(self, task: TaskState) -> Op[TaskState]:
-        return self._create(self._q.create_task, task)
+    def create(self, task: TaskState, *, allow_ended: bool = False) -> Op[TaskState]:
+        ended = self._ended(allow_ended)
+        return self._create(self._q.create_task, task, ended_statuses=ended)
 
     @write
     def restore(self, task: TaskState) -> Op[TaskState]:
-        return self._restore(self._q.create_task, task)
+        return self._restore(self._q.create_task, task, ended_statuses=None)
 
     @write
     def update(self, task: TaskState) -> Op[TaskState]:
         return self._update(self._q.update_task, task)
 
     @write
-    def upsert(self, task: TaskState) -> Op[TaskState]:
-        return self._upsert(self._q.upsert_task, task)
+    def upsert(self, task: TaskState, *, allow_ended: bool = False) -> Op[TaskState]:
+        ended = self._ended(allow_ended)
+        return self._upsert(self._q.upsert_task, task, ended_statuses=ended)
 
     @steps
     def modify(self, task_exec_id: str, fn: Callable[[TaskState], TaskState]) -> Steps[TaskState]:
@@ -166,9 +176,6 @@ class TaskOperations(StateOperations[TaskState]):
         rows = yield self._q.list_tasks(**self._encode_filter(filter), **whole)
         return tuple(map(self._decode, rows))
 
-    def _reader(self, column: str) -> Callable[..., Any]:
-        return self._rows.column_reader(TASK, column)
-
     def _stored(self, key: str, workflow_exec_id: str | None = None) -> Call:
         return self._q.get_task(task_exec_id=key, workflow_exec_id=workflow_exec_id)
 
@@ -183,12 +190,24 @@ class TaskOperations(StateOperations[TaskState]):
             return (workflow,)
         return workflow, self._stored(given.parent_state_id, given.workflow_exec_id)
 
+    def _ended(self, allowed: bool) -> Any:
+        """Return the statuses of a workflow that takes no new task; None: it always does."""
+        return None if allowed else self._rows.collection(ENDED)
+
     def _obstacle(
-        self, given: TaskState, stored: TaskState | None, others: Sequence[Row | None]
+        self,
+        given: TaskState,
+        stored: TaskState | None,
+        others: Sequence[Row | None],
+        parameters: Mapping[str, Any],
     ) -> EngineStoreError | None:
         if stored is not None:
             return None
         for field, row in zip(("workflow_exec_id", "parent_state_id"), others, strict=False):
             if row is None:
                 return InvalidReferenceError(TASK.label, field, str(getattr(given, field)))
+        if parameters.get("ended_statuses") is not None and (row := others[0]) is not None:
+            workflow = self._rows.decoder(WORKFLOW)(row)
+            if workflow.status in TERMINAL:
+                return ended(workflow)
         return None

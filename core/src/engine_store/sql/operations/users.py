@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from engine_store.errors import (
     AlreadyBootstrappedError,
@@ -89,7 +90,11 @@ class UserOperations(StateOperations[User]):
         return (self._q.get_user_by_email(email_folded=fold_email(given.email)),)
 
     def _obstacle(
-        self, given: User, stored: User | None, others: Sequence[Row | None]
+        self,
+        given: User,
+        stored: User | None,
+        others: Sequence[Row | None],
+        parameters: Mapping[str, Any],
     ) -> EngineStoreError | None:
         (holder,) = others
         if holder is None or self._decode(holder).user_id == given.user_id:

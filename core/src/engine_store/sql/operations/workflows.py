@@ -18,6 +18,7 @@ from engine_store.models import (
     WorkflowState,
 )
 from engine_store.rules.checks import PURGED_BY_DEFAULT, check_purge
+from engine_store.rules.claims import ENDED, canceled
 from engine_store.rules.entities import TASK, WORKFLOW
 from engine_store.rules.outcomes import Transform, completed
 from engine_store.sql.batches import BatchSize
@@ -36,7 +37,7 @@ from engine_store.sql.operation import (
     write,
 )
 from engine_store.sql.operations.base import Bindings, StateOperations
-from engine_store.sql.rows import workflow_with_tasks
+from engine_store.sql.rows import workflow_with_tasks, write_error
 from engine_store.sql.statements import Call
 from engine_store.values import check_choice, check_choices, check_id, check_int, check_optional_id
 
@@ -187,6 +188,31 @@ class WorkflowOperations(StateOperations[WorkflowState]):
             raise VersionConflictError(WORKFLOW.label, workflow_exec_id, state.version, actual)
         return attrs.evolve(self._decode(written), tasks=tasks)
 
+    @unbounded
+    @transact
+    def cancel(self, workflow_exec_id: str, *, reason: str | None = None) -> Op[WorkflowState]:
+        check_id(workflow_exec_id, "workflow_exec_id")
+        error = write_error(canceled(reason))
+        self._check_size(error, "reason")
+        if (yield self._q.lock_workflow_key(workflow_exec_id=workflow_exec_id)) is None:
+            raise WorkflowNotFoundError(workflow_exec_id)
+        ended = {
+            "workflow_exec_id": workflow_exec_id,
+            "error": error,
+            "now": self._now(),
+            "ended_statuses": self._rows.collection(ENDED),
+        }
+        _, _, stored = yield Last(
+            (
+                self._q.cancel_tasks(**ended, root=None, task_exec_id=None),
+                self._q.cancel_workflow(**ended),
+                self._stored(workflow_exec_id),
+            )
+        )
+        if stored is None:
+            raise WorkflowNotFoundError(workflow_exec_id)
+        return self._decode(stored)
+
     @steps
     def delete(self, workflow_exec_id: str) -> Steps[None]:
         check_id(workflow_exec_id, "workflow_exec_id")
@@ -244,7 +270,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
     def _delete_small(self, workflow_exec_id: str) -> Op[bool]:
         """Delete a workflow at once; return False if it is missing or has too many tasks."""
         row = yield self._q.delete_small_workflow(
-            workflow_exec_id=workflow_exec_id, limit=DELETED_AT_ONCE
+            workflow_exec_id=workflow_exec_id, limit=DELETED_AT_ONCE + 1
         )
         return row is not None
 

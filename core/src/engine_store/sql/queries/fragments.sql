@@ -15,11 +15,20 @@ FOR UPDATE
 -- fragment: for_update_skip_locked
 FOR UPDATE SKIP LOCKED
 
+-- fragment: for_update_of_tasks
+{for_no_key_update}
+
 -- fragment: in_statuses
 IN :statuses
 
 -- fragment: in_expected_statuses
 IN :expected_statuses
+
+-- fragment: not_in_ended_statuses
+NOT IN :ended_statuses
+
+-- fragment: in_queues
+IN :queues
 
 -- fragment: in_task_exec_ids
 IN :task_exec_ids

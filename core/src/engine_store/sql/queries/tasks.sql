@@ -1,7 +1,13 @@
 -- fragment: task_columns
 workflow_exec_id, task_exec_id, task_id, workflow_id, component, execution_type, status,
-parent_state_id, agent_id, action_id, tool_id, input, output, error, "usage", version, created_at,
-updated_at
+parent_state_id, agent_id, action_id, tool_id, queue, priority, due_at, attempt, input, output,
+error, "usage", version, created_at, updated_at
+
+-- fragment: columns_of_tasks
+tasks.workflow_exec_id, tasks.task_exec_id, tasks.task_id, tasks.workflow_id, tasks.component,
+tasks.execution_type, tasks.status, tasks.parent_state_id, tasks.agent_id, tasks.action_id,
+tasks.tool_id, tasks.queue, tasks.priority, tasks.due_at, tasks.attempt, tasks.input, tasks.output,
+tasks.error, tasks."usage", tasks.version, tasks.created_at, tasks.updated_at
 
 -- fragment: return_task
 RETURNING {task_columns}
@@ -61,10 +67,10 @@ LIMIT :limit --? limit
 
 -- name: create_task! :one
 -- Stores a new task, or a restored one. No row: the id is taken, or the workflow, or the parent in
--- it, is missing.
+-- it, is missing, or the workflow has ended, which `ended_statuses` tell if they count.
 -- takes: workflow_exec_id, task_exec_id, task_id, workflow_id, component, execution_type, status,
--- parent_state_id, agent_id, action_id, tool_id, input, output, error, usage, version, created_at,
--- updated_at
+-- parent_state_id, agent_id, action_id, tool_id, queue, priority, due_at, attempt, input, output,
+-- error, usage, version, created_at, updated_at, ended_statuses?
 -- gives: {task_columns}
 
 -- name: update_task! :one
@@ -79,6 +85,9 @@ SET task_id = :task_id,
     agent_id = :agent_id,
     action_id = :action_id,
     tool_id = :tool_id,
+    queue = :queue,
+    priority = :priority,
+    due_at = :due_at,
     input = :input,
     output = :output,
     error = :error,
@@ -95,9 +104,10 @@ WHERE task_exec_id = :task_exec_id
 
 -- name: upsert_task! :one
 -- Stores a task with version 1, or updates the one that is there. No row: an immutable field
--- differs from what is stored, or a reference of a new one is missing.
+-- differs from what is stored, or a reference of a new one is missing, or its workflow has ended.
 -- takes: workflow_exec_id, task_exec_id, task_id, workflow_id, component, execution_type, status,
--- parent_state_id, agent_id, action_id, tool_id, input, output, error, usage, created_at?, now
+-- parent_state_id, agent_id, action_id, tool_id, queue, priority, due_at, attempt, input, output,
+-- error, usage, created_at?, now, ended_statuses?
 -- gives: {task_columns}
 
 -- name: lock_task_usage :one

@@ -28,8 +28,8 @@ WHERE workflow_exec_id = :workflow_exec_id
 -- task_id, in any order and of one snapshot. No row: it is missing.
 -- gives: {task_columns}
 SELECT
-  workflow_exec_id, NULL, NULL, workflow_id, NULL, NULL, status, NULL, NULL, NULL, NULL, input,
-  output, error, "usage", version, created_at, updated_at
+  workflow_exec_id, NULL, NULL, workflow_id, NULL, NULL, status, NULL, NULL, NULL, NULL, NULL,
+  NULL, NULL, NULL, input, output, error, "usage", version, created_at, updated_at
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
   AND NOT is_deleted
@@ -147,8 +147,8 @@ WHERE workflow_exec_id = :workflow_exec_id
 {return_workflow}
 
 -- name: delete_small_workflow! :one
--- Deletes a workflow of at most `limit` tasks, and them, by the foreign key. No row: it is missing,
--- or has more.
+-- Deletes a workflow of fewer than `limit` tasks, and them, by the foreign key. No row: it is
+-- missing, or has as many.
 DELETE FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
   AND NOT is_deleted
@@ -158,9 +158,9 @@ WHERE workflow_exec_id = :workflow_exec_id
       SELECT 1
       FROM {schema}.tasks
       WHERE workflow_exec_id = :workflow_exec_id
-      LIMIT :limit + 1
+      LIMIT :limit
     ) AS counted
-  ) <= :limit
+  ) < :limit
 RETURNING workflow_exec_id
 
 -- name: lock_workflow_key :one

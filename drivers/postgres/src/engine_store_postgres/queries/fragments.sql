@@ -1,11 +1,20 @@
 -- fragment: for_no_key_update
 FOR NO KEY UPDATE
 
+-- fragment: for_update_of_tasks
+FOR NO KEY UPDATE OF tasks
+
 -- fragment: in_statuses
 = ANY (:statuses::text[])
 
 -- fragment: in_expected_statuses
 = ANY (:expected_statuses::text[])
+
+-- fragment: not_in_ended_statuses
+<> ALL (:ended_statuses::text[])
+
+-- fragment: in_queues
+= ANY (:queues::text[])
 
 -- fragment: in_task_exec_ids
 = ANY (:task_exec_ids::text[])

@@ -1,7 +1,8 @@
 -- fragment: task_values
 :workflow_exec_id::text, :task_exec_id::text, :task_id::text, :workflow_id::text, :component::text,
 :execution_type::text, :status::text, :parent_state_id::text, :agent_id::text, :action_id::text,
-:tool_id::text, :input::json, :output::json, :error::json, :usage::json
+:tool_id::text, :queue::text, :priority::smallint, :due_at::timestamptz, :attempt::integer, :input::json,
+:output::json, :error::json, :usage::json
 
 -- fragment: in_its_workflow
 -- A row if the workflow is there, and the parent in it. The workflow is held: it cannot be deleted
@@ -9,6 +10,14 @@
 FROM {schema}.workflows AS whole
 WHERE whole.workflow_exec_id = :workflow_exec_id
   AND NOT whole.is_deleted
+  AND ( --? ended_statuses
+    whole.status {not_in_ended_statuses} --? ended_statuses
+    OR EXISTS ( --? ended_statuses
+      SELECT 1 --? ended_statuses
+      FROM {schema}.tasks AS own --? ended_statuses
+      WHERE own.task_exec_id = :task_exec_id --? ended_statuses
+    ) --? ended_statuses
+  ) --? ended_statuses
   AND (
     :parent_state_id::text IS NULL
     OR EXISTS (
@@ -45,7 +54,8 @@ ORDER BY created_at, task_exec_id --? statuses
 LIMIT :limit --? statuses
 
 -- name: create_task! :one
--- A new one or a restored one. No row: the id is taken, or the workflow or the parent is missing.
+-- A new one or a restored one. No row: the id is taken, or the workflow or the parent is missing,
+-- or the workflow has ended.
 INSERT INTO {schema}.tasks ({task_columns})
 SELECT {task_values}, :version::bigint, :created_at::timestamptz, :updated_at::timestamptz
 {in_its_workflow}
@@ -74,6 +84,9 @@ SET task_id = excluded.task_id,
     agent_id = excluded.agent_id,
     action_id = excluded.action_id,
     tool_id = excluded.tool_id,
+    queue = excluded.queue,
+    priority = excluded.priority,
+    due_at = excluded.due_at,
     input = excluded.input,
     output = excluded.output,
     error = excluded.error,
@@ -106,7 +119,8 @@ ORDER BY created_at, task_exec_id
 SELECT
   workflow_exec_id, NULL AS task_exec_id, NULL AS task_id, workflow_id, NULL AS component,
   NULL AS execution_type, status, NULL AS parent_state_id, NULL AS agent_id, NULL AS action_id,
-  NULL AS tool_id, input, output, error, usage, version, created_at, updated_at
+  NULL AS tool_id, NULL AS queue, NULL AS priority, NULL AS due_at, NULL AS attempt, input,
+  output, error, usage, version, created_at, updated_at
 FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
   AND NOT is_deleted
@@ -132,11 +146,7 @@ WITH RECURSIVE tree (workflow_exec_id, task_exec_id, depth) AS (
     AND child.parent_state_id = tree.task_exec_id
   WHERE tree.depth < :max_depth
 )
-SELECT
-  tasks.workflow_exec_id, tasks.task_exec_id, tasks.task_id, tasks.workflow_id, tasks.component,
-  tasks.execution_type, tasks.status, tasks.parent_state_id, tasks.agent_id, tasks.action_id,
-  tasks.tool_id, tasks.input, tasks.output, tasks.error, tasks.usage, tasks.version,
-  tasks.created_at, tasks.updated_at
+SELECT {columns_of_tasks}
 FROM tree
 JOIN {schema}.tasks
   ON tasks.workflow_exec_id = tree.workflow_exec_id

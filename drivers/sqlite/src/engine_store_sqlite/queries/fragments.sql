@@ -16,6 +16,12 @@ IN (SELECT value FROM json_each(:statuses))
 -- fragment: in_expected_statuses
 IN (SELECT value FROM json_each(:expected_statuses))
 
+-- fragment: not_in_ended_statuses
+NOT IN (SELECT value FROM json_each(:ended_statuses))
+
+-- fragment: in_queues
+IN (SELECT value FROM json_each(:queues))
+
 -- fragment: in_task_exec_ids
 IN (SELECT value FROM json_each(:task_exec_ids))
 

@@ -1,6 +1,7 @@
 -- fragment: task_values
 :workflow_exec_id, :task_exec_id, :task_id, :workflow_id, :component, :execution_type, :status,
-:parent_state_id, :agent_id, :action_id, :tool_id, :input, :output, :error, :usage
+:parent_state_id, :agent_id, :action_id, :tool_id, :queue, :priority, :due_at, :attempt, :input,
+:output, :error, :usage
 
 -- fragment: references_exist
 EXISTS (
@@ -8,6 +9,10 @@ EXISTS (
   FROM {schema}.workflows
   WHERE workflow_exec_id = :workflow_exec_id
     AND NOT is_deleted
+    AND ( --? ended_statuses
+      status {not_in_ended_statuses} --? ended_statuses
+      OR EXISTS (SELECT 1 FROM {schema}.tasks AS own WHERE own.task_exec_id = :task_exec_id) --? ended_statuses
+    ) --? ended_statuses
 )
 AND (
   :parent_state_id IS NULL
@@ -39,7 +44,8 @@ ORDER BY created_at, task_exec_id
 LIMIT :limit --? limit
 
 -- name: create_task! :one
--- A new one or a restored one. No row: the id is taken, or the workflow or the parent is missing.
+-- A new one or a restored one. No row: the id is taken, or the workflow or the parent is missing,
+-- or the workflow has ended.
 INSERT INTO {schema}.tasks ({task_columns})
 SELECT {task_values}, :version, :created_at, :updated_at
 WHERE {references_exist}
@@ -60,6 +66,9 @@ SET task_id = excluded.task_id,
     agent_id = excluded.agent_id,
     action_id = excluded.action_id,
     tool_id = excluded.tool_id,
+    queue = excluded.queue,
+    priority = excluded.priority,
+    due_at = excluded.due_at,
     input = excluded.input,
     output = excluded.output,
     error = excluded.error,
@@ -120,11 +129,7 @@ WITH RECURSIVE tree (row_id, task_exec_id, depth) AS (
   JOIN {schema}.tasks AS child ON child.parent_state_id = tree.task_exec_id
   WHERE tree.depth < :max_depth
 )
-SELECT
-  tasks.workflow_exec_id, tasks.task_exec_id, tasks.task_id, tasks.workflow_id, tasks.component,
-  tasks.execution_type, tasks.status, tasks.parent_state_id, tasks.agent_id, tasks.action_id,
-  tasks.tool_id, tasks.input, tasks.output, tasks.error, tasks.usage, tasks.version,
-  tasks.created_at, tasks.updated_at
+SELECT {columns_of_tasks}
 FROM tree
 JOIN {schema}.tasks ON tasks.rowid = tree.row_id
 ORDER BY tree.depth, tasks.created_at, tasks.task_exec_id

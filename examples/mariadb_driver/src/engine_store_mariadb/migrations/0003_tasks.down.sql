@@ -1,1 +1,2 @@
+DROP TABLE IF EXISTS {schema}.leases;
 DROP TABLE IF EXISTS {schema}.tasks;

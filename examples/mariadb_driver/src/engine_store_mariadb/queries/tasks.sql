@@ -6,13 +6,18 @@ WHERE task_exec_id = :task_exec_id
 
 -- fragment: task_values
 :workflow_exec_id, :task_exec_id, :task_id, :workflow_id, :component, :execution_type, :status,
-:parent_state_id, :agent_id, :action_id, :tool_id, :input, :output, :error, :usage
+:parent_state_id, :agent_id, :action_id, :tool_id, :queue, :priority, :due_at, :attempt, :input,
+:output, :error, :usage
 
 -- fragment: in_its_workflow
 -- A row if the workflow is there, and the parent in it.
 FROM {schema}.workflows AS whole
 WHERE whole.workflow_exec_id = :workflow_exec_id
   AND NOT whole.is_deleted
+  AND ( --? ended_statuses
+    whole.status {not_in_ended_statuses} --? ended_statuses
+    OR EXISTS (SELECT 1 FROM {schema}.tasks AS own WHERE own.task_exec_id = :task_exec_id) --? ended_statuses
+  ) --? ended_statuses
   AND (
     :parent_state_id IS NULL
     OR EXISTS (
@@ -24,7 +29,8 @@ WHERE whole.workflow_exec_id = :workflow_exec_id
   )
 
 -- name: create_task! :one
--- A new one or a restored one. No row: the id is taken, or the workflow or the parent is missing.
+-- A new one or a restored one. No row: the id is taken, or the workflow or the parent is missing,
+-- or the workflow has ended.
 INSERT INTO {schema}.tasks ({task_columns})
 SELECT {task_values}, :version, :created_at, :updated_at
 {in_its_workflow}
@@ -51,6 +57,9 @@ ON DUPLICATE KEY UPDATE
   agent_id = IF(@fits, VALUES(agent_id), tasks.agent_id),
   action_id = IF(@fits, VALUES(action_id), tasks.action_id),
   tool_id = IF(@fits, VALUES(tool_id), tasks.tool_id),
+  queue = IF(@fits, VALUES(queue), tasks.queue),
+  priority = IF(@fits, VALUES(priority), tasks.priority),
+  due_at = IF(@fits, VALUES(due_at), tasks.due_at),
   input = IF(@fits, VALUES(input), tasks.input),
   output = IF(@fits, VALUES(output), tasks.output),
   error = IF(@fits, VALUES(error), tasks.error),
@@ -74,11 +83,7 @@ WITH RECURSIVE tree (task_exec_id, depth) AS (
   JOIN {schema}.tasks AS child ON child.parent_state_id = tree.task_exec_id
   WHERE tree.depth < :max_depth
 )
-SELECT
-  tasks.workflow_exec_id, tasks.task_exec_id, tasks.task_id, tasks.workflow_id, tasks.component,
-  tasks.execution_type, tasks.status, tasks.parent_state_id, tasks.agent_id, tasks.action_id,
-  tasks.tool_id, tasks.input, tasks.output, tasks.error, tasks."usage", tasks.version,
-  tasks.created_at, tasks.updated_at
+SELECT {columns_of_tasks}
 FROM tree
 JOIN {schema}.tasks ON tasks.task_exec_id = tree.task_exec_id
 ORDER BY tree.depth, tasks.created_at, tasks.task_exec_id

@@ -1,0 +1,10 @@
+DROP TRIGGER leases_keep_their_queue;
+DROP TRIGGER leases_of_restored_tasks;
+DROP TRIGGER leases_end_with_their_task;
+DROP TRIGGER leases_end_with_their_run;
+DROP TABLE leases;
+DROP INDEX tasks_to_claim;
+ALTER TABLE tasks DROP COLUMN attempt;
+ALTER TABLE tasks DROP COLUMN due_at;
+ALTER TABLE tasks DROP COLUMN priority;
+ALTER TABLE tasks DROP COLUMN queue;
