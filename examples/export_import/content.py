@@ -78,6 +78,7 @@ def _create(store: Store, workflow_id: str, status: Status) -> None:
     failed = ErrorInfo("the model gave no answer", "NO_ANSWER", {"attempts": 3})
     error = failed if status is Status.FAILED else None
     workflow = store.workflows.create(WorkflowState(exec_id, workflow_id, input=AWKWARD))
+    store.events.append(exec_id, "started", {"by": "ann"}, key="start")
     root = create("agents", None, execution_type=ExecutionType.COLLECTION, status=status)
     for agent in AGENTS:
         task = create(

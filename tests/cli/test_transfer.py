@@ -18,10 +18,11 @@ from engine_store.migrations import Migration
 
 Run = Callable[..., Any]
 
+KINDS = ["user", "api_key", "workflow", "task", "event"]
 COUNTS = {
     "type": "object",
-    "properties": {name: {"type": "integer"} for name in ("user", "api_key", "workflow", "task")},
-    "required": ["user", "api_key", "workflow", "task"],
+    "properties": {name: {"type": "integer"} for name in KINDS},
+    "required": KINDS,
     "additionalProperties": False,
 }
 REPORT = {
@@ -74,7 +75,7 @@ def test_an_export_that_is_imported_elsewhere_is_exported_to_the_same_bytes(
     done = run("export", "all.jsonl.gz", "--url", filled, "--json")
     assert (done.code, done.json["rows"]) == (
         0,
-        {"user": 1, "api_key": 0, "workflow": 3, "task": 3},
+        {"user": 1, "api_key": 0, "workflow": 3, "task": 3, "event": 0},
     )
     done = run("import", "all.jsonl.gz", "--url", other, "--json")
     assert (done.code, done.err) == (0, "")
@@ -84,12 +85,12 @@ def test_an_export_that_is_imported_elsewhere_is_exported_to_the_same_bytes(
     skipped = here("import", "all.jsonl.gz", "--url", other, "--skip-existing")
     assert (skipped.code, skipped.err) == (0, "")
     assert skipped.out == (
-        "restored 0 users, 0 api keys, 0 workflows, 0 tasks\n"
+        "restored 0 users, 0 api keys, 0 workflows, 0 tasks, 0 events\n"
         "the store holds these rows and no others\n"
     )
     again = here("export", "-", "--url", other)
     assert again.code == 0
-    assert again.err == "1 users, 0 api keys, 3 workflows, 3 tasks\n"
+    assert again.err == "1 users, 0 api keys, 3 workflows, 3 tasks, 0 events\n"
     assert again.out.encode() == gzip.decompress((tmp_path / "all.jsonl.gz").read_bytes())
 
 
@@ -97,7 +98,9 @@ def test_an_import_reads_a_pipe(run: Run, source: str, other: str) -> None:
     lines = run("export", "-", "--url", source).out
     done = run("import", "-", "--url", other, stdin=lines)
     assert done.code == 0
-    assert done.out.splitlines()[0] == "restored 1 users, 0 api keys, 3 workflows, 3 tasks"
+    assert (
+        done.out.splitlines()[0] == "restored 1 users, 0 api keys, 3 workflows, 3 tasks, 0 events"
+    )
 
 
 def test_a_copy_goes_from_one_url_to_the_other(run: Run, filled: str, other: str) -> None:
@@ -130,7 +133,7 @@ def test_a_changed_export_is_refused_by_its_line(
     here: Run, source: str, other: str, tmp_path: Path
 ) -> None:
     exported = here("export", "all.jsonl", "--url", source)
-    assert exported.out == "all.jsonl: 1 users, 0 api keys, 3 workflows, 3 tasks\n"
+    assert exported.out == "all.jsonl: 1 users, 0 api keys, 3 workflows, 3 tasks, 0 events\n"
     lines = (tmp_path / "all.jsonl").read_text().splitlines()
     row = json.loads(lines[1])
     lines[1] = json.dumps({**row, "email": "eve@example.org"}, separators=(",", ":"))

@@ -16,10 +16,11 @@ import engine_store
 import engine_store_mariadb.migrator
 import engine_store_postgres.driver
 from engine_store.drivers.discovery import load_driver
-from engine_store.errors import ClaimLostError, EngineStoreError
+from engine_store.errors import AlreadyExistsError, ClaimLostError, EngineStoreError
 from engine_store.models import (
     ApiKeyFilter,
     ExecutionType,
+    NewEvent,
     Role,
     Status,
     TaskFilter,
@@ -181,6 +182,7 @@ def use_everything(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(store.tasks.upsert, change(root, created_at=year_1))
     store.tasks.upsert(store.tasks.update(root))
     claim_everything(store)
+    append_everything(store)
     store.tasks.create(child("c", "t", output={}))
     store.tasks.modify("c", lambda state: change(state, status=Status.SUCCESS))
     store.tasks.merge_usage("c", USAGE)
@@ -231,6 +233,16 @@ def claim_everything(store: Store) -> None:
     store.tasks.cancel("c3", subtree=False)
     store.workflows.cancel("claims")
     store.workflows.delete("claims")
+
+
+def append_everything(store: Store) -> None:
+    event = store.events.append("w", "x", {}, task_exec_id="t", key="k")
+    assert store.events.append("w", "x", key="k") == event
+    store.events.append_many("w", [NewEvent("x"), NewEvent("y")])
+    store.events.append_many("w", [NewEvent("x", task_exec_id="t", key="k"), NewEvent("y")])
+    store.events.list("w", after=1, kinds=["x"])
+    with pytest.raises(AlreadyExistsError):
+        store.events.restore(event)
 
 
 def test_every_statement_gets_exactly_what_it_binds(

@@ -37,6 +37,7 @@ WRITES = {
     "workflows.complete",
     *(f"tasks.{name}" for name in ("claim", "renew", "finish", "release")),
     *(f"{name}.cancel" for name in ("workflows", "tasks")),
+    *(f"events.{name}" for name in ("append", "append_many", "restore")),
     "tasks.merge_usage",
 }
 HOLDS = {"workflows.get_for_update", "tasks.get_for_update"}

@@ -25,11 +25,11 @@ EXPORTS = ("1-sqlite.jsonl.gz", "2-postgres.jsonl.gz", "3-sqlite.jsonl.gz")
 
 PRINTED = """\
 
-  export                users   api keys   workflows   tasks
- ────────────────────────────────────────────────────────────
-  1-sqlite.jsonl.gz         3          3           3      30
-  2-postgres.jsonl.gz       3          3           3      30
-  3-sqlite.jsonl.gz         3          3           3      30
+  export                users   api keys   workflows   tasks   events
+ ─────────────────────────────────────────────────────────────────────
+  1-sqlite.jsonl.gz         3          3           3      30        3
+  2-postgres.jsonl.gz       3          3           3      30        3
+  3-sqlite.jsonl.gz         3          3           3      30        3
 
 {sha256}  1-sqlite.jsonl.gz
 {sha256}  2-postgres.jsonl.gz
@@ -41,7 +41,7 @@ An import into a store that has rows is refused:
 with existing="skip"
 
 One that was killed before it came to translation-1 goes on with existing="skip":
-  restored 1 workflow, 10 tasks; the store holds the rows of the file and no others
+  restored 1 workflow, 10 tasks, 1 event; the store holds the rows of the file and no others
 """
 
 

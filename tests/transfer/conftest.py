@@ -15,6 +15,7 @@ from hypothesis import settings
 
 import engine_store
 from engine_store import transfer
+from engine_store.models import Event
 from engine_store.protocols import Store
 from engine_store.rules.entities import BY_MODEL, Row
 from engine_store.transfer import format as export_format
@@ -70,6 +71,8 @@ def sample() -> list[Row]:
         attrs.evolve(task("t1", "w1"), **STAMPS),
         attrs.evolve(task("t2", "w1"), parent_state_id="t1", **STAMPS),
         attrs.evolve(task("t3", "w2"), **STAMPS),
+        Event("w1", 1, "started", {"n": 1}, created_at=START),
+        Event("w1", 2, "said", None, "t1", "k", START),
     ]
 
 
@@ -93,7 +96,7 @@ def summed() -> Callable[[list[bytes]], list[bytes]]:
     """Give lines a footer that fits: what nobody but a forger would have."""
 
     def summed(lines: list[bytes]) -> list[bytes]:
-        counts = dict.fromkeys(("user", "api_key", "workflow", "task"), 0)
+        counts = dict.fromkeys(("user", "api_key", "workflow", "task", "event"), 0)
         for line in lines[1:-1]:
             try:
                 counts[json.loads(line)["kind"]] += 1

@@ -15,7 +15,9 @@ from engine_store.errors import InvalidExportError
 from engine_store.protocols import Store
 
 # The lines of the export of `source`, as the tests call them.
-HEADER, ANN, K1, BOB, K2, W2, T3, W1, T1, T2, END = range(11)
+HEADER, ANN, K1, BOB, K2, W2, T3, W1, T1, T2, E1, E2, END = range(13)
+
+VERSION_1 = b'{"format":"engine-store","version":1}\n'
 
 Lines = list[bytes]
 Damage = Callable[[Lines], Lines]
@@ -115,6 +117,13 @@ FORGED: dict[str, tuple[Damage, int]] = {
         END - 2,
     ),
     "tasks out of order": (swapped(T1, T2), T2),
+    "events out of order": (swapped(E1, E2), E2),
+    "an event before a task": (swapped(T2, E1), E1),
+    "an event behind another workflow": (swapped(T3, E1), T3),
+    "an event of version 1": (
+        lambda lines: [VERSION_1, *lines[1:W2], lines[E1], lines[END]],
+        W2,
+    ),
     "a key behind another user": (swapped(K1, K2), K1),
     "a key before its user": (swapped(ANN, K1), ANN),
     "a task behind another workflow": (swapped(T3, T1), T3),

@@ -205,7 +205,7 @@ def ended(store: Store, content: bytes) -> str:
         report = transfer.import_(store, io.BytesIO(content))
     except EngineStoreError as error:
         assert transfer.checksum(store).counts == dict.fromkeys(
-            ("user", "api_key", "workflow", "task"), 0
+            ("user", "api_key", "workflow", "task", "event"), 0
         )
         assert isinstance(error, TransferError)
         return f"{type(error).__name__}: {error}"

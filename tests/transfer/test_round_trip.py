@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import engine_store
 from engine_store import transfer
 from engine_store.errors import EngineStoreError, TransferError
+from engine_store.models import ApiKey, Event, TaskState, User, WorkflowState
 from engine_store.protocols import Store
 from engine_store.rules.entities import BY_MODEL, Row
 from engine_store_contracts import strategies as some
@@ -28,7 +29,7 @@ from engine_store_contracts.suite import samples
 from engine_store_contracts.suite.hostile import DOCUMENTS, IDS
 from engine_store_memory.store import MemoryStore
 
-COUNTS = {"user": 2, "api_key": 2, "workflow": 2, "task": 3}
+COUNTS = {"user": 2, "api_key": 2, "workflow": 2, "task": 3, "event": 2}
 
 
 def exported(store: Store) -> bytes:
@@ -39,7 +40,8 @@ def exported(store: Store) -> bytes:
 
 def everything(store: Store) -> object:
     lists = (store.users, store.api_keys, store.workflows, store.tasks)
-    return exact([rows.list(limit=1000).items for rows in lists])
+    events = [store.events.list(row.workflow_exec_id) for row in store.workflows.list().items]
+    return exact([*(rows.list(limit=1000).items for rows in lists), *events])
 
 
 # --- any rows ----------------------------------------------------------------------
@@ -53,14 +55,24 @@ any_rows = st.lists(
         some.users | some.workflows | some.tasks | some.tasks,
         stamped,
     )
-    | st.builds(lambda key, time: attrs.evolve(key, created_at=time), some.api_keys, some.times),
+    | st.builds(lambda key, time: attrs.evolve(key, created_at=time), some.api_keys, some.times)
+    | st.builds(
+        Event,
+        some.workflow_exec_ids,
+        st.integers(1, 3),
+        some.event_kinds,
+        some.optional_documents,
+        key=st.none() | some.event_keys,
+        created_at=some.times,
+    ),
     max_size=30,
 )
 
 
 def put(store: Store, rows: Iterable[Row]) -> None:
     """Restore what can be restored: owners first, or little could."""
-    for row in sorted(rows, key=lambda row: list(BY_MODEL).index(type(row)) % 2):
+    kinds = [User, WorkflowState, ApiKey, TaskState, Event]
+    for row in sorted(rows, key=lambda row: kinds.index(type(row))):
         try:
             BY_MODEL[type(row)].of(store).restore(row)
         except EngineStoreError:

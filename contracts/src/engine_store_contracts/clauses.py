@@ -74,6 +74,11 @@ CLAUSES = {
     "10.7": "cancel, and what has ended",
     "10.8": "Queues",
     "10.9": "Claims of restored tasks",
+    "11": "Events",
+    "11.1": "append",
+    "11.2": "Keys",
+    "11.3": "Lists of events",
+    "11.4": "Events in transactions and exports",
 }
 """By number, in the order of the contract."""
 

@@ -83,6 +83,7 @@ class _Face:
         self.api_keys = _Calls(portal, target.api_keys)
         self.workflows = _Calls(portal, target.workflows)
         self.tasks = _Calls(portal, target.tasks)
+        self.events = _Calls(portal, target.events)
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         return _TransactionFace(self.portal, self.target)

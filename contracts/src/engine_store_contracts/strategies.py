@@ -96,6 +96,9 @@ workers = st.sampled_from(["ann", "bob"])
 priorities = st.sampled_from([0, 0, 1, -100, 100])
 seconds = st.sampled_from([1, 2.5, 10])
 
+event_kinds = st.sampled_from(["started", "token"])
+event_keys = st.sampled_from(["once", "Once", "again"])
+
 emails = st.sampled_from(
     ["ann@example.org", "ANN@Example.org", "stra\u00dfe@x", "STRASSE@x", "\u0131@x", "I@x"]
 )

@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 
 import engine_store
+from engine_store import models
 from engine_store.errors import EngineStoreError
 from engine_store.migrations import Migration
 from engine_store.models import Role, TaskState, User, WorkflowState
@@ -88,8 +89,9 @@ def rows(store: Store, keys: list[tuple[str, str]]) -> list[dict[str, str]]:
     Then the API keys of these prefixes and fingerprints, as each of the two finds them.
     """
     found = list(rows_of(store))
-    kinds = [BY_MODEL[type(row)] for row in found]
-    found += [kind.of(store).get(kind.key(row)) for kind, row in zip(kinds, found, strict=True)]
+    kept = [row for row in found if not isinstance(row, models.Event)]  # which have no id
+    kinds = [BY_MODEL[type(row)] for row in kept]
+    found += [kind.of(store).get(kind.key(row)) for kind, row in zip(kinds, kept, strict=True)]
     for prefix, fingerprint in keys:
         found.append(store.api_keys.get_by_prefix(prefix))
         found.append(store.api_keys.get_by_fingerprint(bytes.fromhex(fingerprint)))

@@ -54,9 +54,9 @@ def test_a_step_that_ended_early_does_not_count_and_runs_again(
             engine_store.open(server.url(database))
     with pytest.raises(SchemaBehindError) as caught:
         engine_store.open(DatabaseConfig(url=server.url(database), auto_migrate=False))
-    assert (caught.value.database, caught.value.code) == (1, 3)
+    assert (caught.value.database, caught.value.code) == (1, 4)
     with engine_store.open(server.url(database)) as store:
-        assert store.health().schema_version == 3
+        assert store.health().schema_version == 4
         store.migrator.verify()
 
 

@@ -20,9 +20,9 @@ from engine_store.errors import (
     VersionConflictError,
     WorkflowNotFoundError,
 )
-from engine_store.models import Claim, Role, Status
+from engine_store.models import Claim, Event, NewEvent, Role, Status
 from engine_store.protocols import Store
-from engine_store.rules.entities import API_KEY, TASK, USER, WORKFLOW, Entity
+from engine_store.rules.entities import API_KEY, EVENT, TASK, USER, WORKFLOW, Entity
 from engine_store.sql.catalogue import MIGRATIONS, STATEMENTS
 from engine_store.sql.operation import (
     Backoff,
@@ -40,6 +40,7 @@ from engine_store.sql.operation import (
 from engine_store.sql.operations import (
     ApiKeyOperations,
     Bindings,
+    EventOperations,
     TaskOperations,
     UserOperations,
     WorkflowOperations,
@@ -64,6 +65,7 @@ OPERATIONS = OperationSet(
     ApiKeyOperations(BINDINGS),
     WorkflowOperations(BINDINGS),
     TaskOperations(BINDINGS),
+    EventOperations(BINDINGS),
 )
 
 SAVED = {"version": 1, "created_at": NOW, "updated_at": NOW}
@@ -84,6 +86,7 @@ def row(entity: Entity[Any, Any], state: Any) -> list[Any]:
     return [values[field] for field in entity.fields]
 
 
+HAPPENED = Event("w", 1, "x", None, "t", "k", NOW)
 STORED = {
     USER: [ANN, attrs.evolve(ANN, version=2), attrs.evolve(ANN, user_id="bob")],
     API_KEY: [KEY],
@@ -99,10 +102,15 @@ OTHER_ROWS: dict[str, Sequence[Any]] = {
     "count_children": ["SUCCESS", 1],
     "children_outputs": ["t", "t", "{}"],
     "count_purgeable": [1, 1],
+    "append_event": row(EVENT, HAPPENED),
     "find_admin": [1],
+    "find_events": row(EVENT, HAPPENED),
+    "find_tasks": ["t"],
     "delete_small_workflow": ["w"],
     "finish_task": row(TASK, STEP),
     "get_claim": ["RUNNING", 1, "[]", "ann", "another"],
+    "get_event": row(EVENT, HAPPENED),
+    "get_event_by_key": row(EVENT, HAPPENED),
     "get_task_usage": ["[]"],
     "get_workflow_with_tasks": [
         None if field == "task_exec_id" else value
@@ -111,6 +119,8 @@ OTHER_ROWS: dict[str, Sequence[Any]] = {
     "latest_tasks_and_roots": [*row(TASK, STEP), 1, 1],
     "list_expired": [*row(TASK, STEP), "ann", NOW, "token"],
     "lock_claim": ["RUNNING", 1, "[]", "ann", "token"],
+    "list_events": row(EVENT, HAPPENED),
+    "lock_history": ["w"],
     "lock_purgeable": ["w"],
     "lock_task_usage": ["[]"],
     "lock_workflow_key": ["w"],
@@ -119,9 +129,11 @@ OTHER_ROWS: dict[str, Sequence[Any]] = {
     "next_due": [None],
     "queue_stats": ["default", 1, 0, 0, 0, None],
     "release_task": row(TASK, STEP),
+    "remove_events": [1],
     "remove_tasks": ["t"],
     "remove_workflows": ["w"],
     "renew_lease": [NOW],
+    "restore_event": row(EVENT, HAPPENED),
 }
 ALWAYS = {"count_purgeable", "next_due", "set_task_usage", "set_workflow_usage"}
 """Statements whose row is always there: they count, or the operation holds the row."""
@@ -244,6 +256,9 @@ CLAIM = Claim(attrs.evolve(STEP, attempt=1), "ann", NOW, "token")
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "api_keys.get_by_fingerprint": (KEY.fingerprint,),
     "api_keys.get_by_prefix": ("p",),
+    "events.append": ("w", "x"),
+    "events.append_many": ("w", [NewEvent("x", key="k"), NewEvent("y", None, "t")]),
+    "events.list": ("w",),
     "tasks.by_agent": ("w", "a"),
     "tasks.claim": ("ann",),
     "tasks.expired": (),
@@ -261,8 +276,9 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "workflows.purge": (NOW,),
     "workflows.set_status": ("w", Status.PAUSED),
 }
-STATES = {"users": ANN, "api_keys": KEY, "workflows": RUN, "tasks": STEP}
+STATES = {"users": ANN, "api_keys": KEY, "workflows": RUN, "tasks": STEP, "events": HAPPENED}
 KEYWORDS: dict[str, list[dict[str, Any]]] = {
+    "events.append": [{}, {"task_exec_id": "t", "key": "k"}],
     "tasks.claim": [{"lease": 1}],
     "tasks.finish": [{}, {"usage": USAGE}],
     "tasks.renew": [{"lease": 1}],
@@ -286,7 +302,9 @@ def arguments(repository: str, name: str) -> tuple[Any, ...]:
         return ("ann" if repository == "users" else repository[0], changed)
     if name == "merge_usage":
         return repository[0], USAGE
-    return () if name == "list" else ARGUMENTS.get(f"{repository}.{name}", (repository[0],))
+    if name == "list" and repository != "events":
+        return ()
+    return ARGUMENTS.get(f"{repository}.{name}", (repository[0],))
 
 
 def invocations(repository: str, name: str) -> Iterator[Invocation]:
@@ -299,7 +317,7 @@ def invocations(repository: str, name: str) -> Iterator[Invocation]:
 METHODS = [
     f"{repository}.{name}"
     for repository in STATES
-    for name, _ in inspect.getmembers(getattr(OPERATIONS, repository), inspect.ismethod)
+    for name, _ in inspect.getmembers(type(getattr(OPERATIONS, repository)), inspect.isfunction)
     if not name.startswith("_")
 ]
 """Every method of every repository."""

@@ -16,6 +16,7 @@ from engine_store.sql.operation import Invocation, Last, Mode, Op, Pause, Reques
 from engine_store.sql.operations import (
     ApiKeyOperations,
     Bindings,
+    EventOperations,
     TaskOperations,
     UserOperations,
     WorkflowOperations,
@@ -31,6 +32,7 @@ OPERATIONS = {
     "ApiKey": ApiKeyOperations,
     "Workflow": WorkflowOperations,
     "Task": TaskOperations,
+    "Event": EventOperations,
 }
 BOTH_SIDES = [
     pytest.param(
@@ -163,7 +165,11 @@ def test_a_driver_overrides_operations_by_subclasses() -> None:
     of = bindings()
     runner = Runner()
     operations = OperationSet(
-        UserOperations(of), ApiKeyOperations(of), WorkflowOperations(of), Tasks(of)
+        UserOperations(of),
+        ApiKeyOperations(of),
+        WorkflowOperations(of),
+        Tasks(of),
+        EventOperations(of),
     )
     SqlRepositories(operations, runner).tasks.get("t")
     assert runner.ran[0].operation == operations.tasks.get

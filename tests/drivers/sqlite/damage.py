@@ -31,7 +31,9 @@ from engine_store.models import (
     ApiKey,
     Claim,
     ErrorInfo,
+    Event,
     ExecutionType,
+    NewEvent,
     Page,
     Role,
     Status,
@@ -94,6 +96,7 @@ def plant(tx: Any, key: str, status: Status) -> None:
             ),
             allow_ended=True,
         )
+    tx.events.append_many(key, [NewEvent("said", {"n": n}, key=f"k-{n}") for n in range(3)])
     for number in range(4):  # claimed, and to be claimed
         task = TaskState(key, f"{key}-c-{number}", "c", "flow", queue="default", priority=number)
         running = attrs.evolve(
@@ -202,6 +205,14 @@ def calls() -> Mapping[str, Callable[[Any], Any]]:
         "tasks.expired": lambda s: s.tasks.expired(limit=3),
         "tasks.next_due": lambda s: s.tasks.next_due(),
         "tasks.queues": lambda s: s.tasks.queues(),
+        "events.append": lambda s: s.events.append(flow, "said", {}, task_exec_id=task, key="k"),
+        "events.append_many": lambda s: s.events.append_many(
+            flow, [NewEvent("said"), NewEvent("said", {}, task, f"k-{pick(3)}")]
+        ),
+        "events.restore": lambda s: s.events.restore(
+            Event(flow, pick(99) + 1, "said", None, created_at=LATER)
+        ),
+        "events.list": lambda s: s.events.list(flow, after=pick(3)),
     }
 
 

@@ -18,6 +18,7 @@ import engine_store
 from engine_store.errors import UnavailableError
 from engine_store.protocols import (
     ApiKeyRepository,
+    EventRepository,
     Store,
     TaskRepository,
     UserRepository,
@@ -46,6 +47,7 @@ def test_the_program_calls_every_method() -> None:
         "api_keys": ApiKeyRepository,
         "workflows": WorkflowRepository,
         "tasks": TaskRepository,
+        "events": EventRepository,
     }
     methods = {
         f"{name}.{method}"

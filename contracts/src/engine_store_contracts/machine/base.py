@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from engine_store.errors import EngineStoreError
 from engine_store.models import Page
 from engine_store.protocols import Repositories, Store, Transaction
-from engine_store.rules.entities import ENTITIES, Entity
+from engine_store.rules.entities import ENTITIES, WORKFLOW, Entity
 from engine_store_contracts.clock import START, ManualClock
 from engine_store_contracts.exact import exact
 from engine_store_contracts.harness import delete_everything
@@ -237,4 +237,6 @@ class SideBySide(RuleBasedStateMachine):
 
 
 def _everything(repositories: Repositories) -> list[object]:
-    return [entity.of(repositories).list(limit=1000).items for entity in ENTITIES]
+    rows: list[Any] = [entity.of(repositories).list(limit=1000).items for entity in ENTITIES]
+    workflows = sorted(state.workflow_exec_id for state in rows[ENTITIES.index(WORKFLOW)])
+    return [*rows, *(repositories.events.list(key, limit=1000) for key in workflows)]

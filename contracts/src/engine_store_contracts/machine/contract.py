@@ -32,6 +32,7 @@ from engine_store_contracts.clock import ManualClock
 from engine_store_contracts.harness import Database
 from engine_store_contracts.machine.base import SideBySide, Subject
 from engine_store_contracts.machine.claims import ClaimRules
+from engine_store_contracts.machine.events import EventRules
 from engine_store_contracts.machine.rules import SEEN, with_rules
 from engine_store_contracts.profiles import Profile
 from engine_store_contracts.suite import samples
@@ -40,7 +41,7 @@ from engine_store_contracts.suite.elsewhere import differences, reader_of
 
 
 @with_rules(*ENTITIES)
-class StoreMachine(ClaimRules):
+class StoreMachine(ClaimRules, EventRules):
     """Everything at once, beginning with a few rows so that most calls find something."""
 
     @initialize(
@@ -148,9 +149,9 @@ def run_machine(
 
 
 class MachineCases(ContractCase):
-    """Sections 1 to 7 and 10, by random calls: the store does what the reference does."""
+    """Sections 1 to 7, 10 and 11, by random calls: the store does what the reference does."""
 
-    @clause("1", "2", "3", "4", "5", "6", "7", "10")
+    @clause("1", "2", "3", "4", "5", "6", "7", "10", "11")
     def test_the_store_does_what_the_reference_does(
         self,
         request: pytest.FixtureRequest,

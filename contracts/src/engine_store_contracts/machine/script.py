@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from engine_store.protocols import Repositories
-from engine_store.rules.entities import ENTITIES
+from engine_store.rules.entities import ALL
 
 HEADER = '''\
 """Does what the store did when it differed from the contract. Give it the URL of an empty database:
@@ -122,7 +122,7 @@ class Recorded:
     """Repositories whose calls are noted under the name that a variable has in the script."""
 
     def __init__(self, repositories: Repositories, script: Script, name: str) -> None:
-        for repository in (entity.repository for entity in ENTITIES):
+        for repository in (entity.repository for entity in ALL):
             target = getattr(repositories, repository)
             setattr(self, repository, _Recorded(target, script, f"{name}.{repository}"))
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from engine_store.models import Claim, Role, Status
+from engine_store.models import Claim, Event, NewEvent, Role, Status
 from engine_store.protocols import sync
 from engine_store_contracts.clock import START
 from engine_store_contracts.suite.case import outcome
@@ -31,11 +31,14 @@ PROTOCOLS = {
     "api_keys": sync.ApiKeyRepository,
     "workflows": sync.WorkflowRepository,
     "tasks": sync.TaskRepository,
+    "events": sync.EventRepository,
 }
 
 ARGUMENTS: Mapping[str, Any] = {
     "claim": Claim(attrs.evolve(TASKS.make("x"), attempt=1), "ann", START, "token"),
     "lease": 10,
+    "event": Event("x", 1, "x", created_at=START),
+    "events": [NewEvent("x")],
     "user": attrs.evolve(USERS.exported(), role=Role.ADMIN),
     "key": API_KEYS.exported(),
     "workflow": WORKFLOWS.exported(),

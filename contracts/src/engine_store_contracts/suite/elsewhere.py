@@ -14,7 +14,7 @@ from typing import TypeAlias
 import attrs
 import pytest
 
-from engine_store.models import ApiKey, Status, UsageSummary, WorkflowState
+from engine_store.models import ApiKey, Event, Status, UsageSummary, WorkflowState
 from engine_store.protocols import Repositories, Store
 from engine_store.transfer.rows import named
 from engine_store.transfer.rows import rows as rows_of
@@ -64,7 +64,8 @@ def differences(reader: Worker, reference: Store) -> list[str]:
     keys = [row for row in expected if isinstance(row, ApiKey)]
     reader.tell("rows", keys=[(key.prefix, key.fingerprint.hex()) for key in keys])
     found = reader.answer()
-    expected += [*expected, *(key for key in keys for _ in range(2))]
+    kept = [row for row in expected if not isinstance(row, Event)]  # which have no id
+    expected += [*kept, *(key for key in keys for _ in range(2))]
     if len(found) != len(expected):
         return [f"instead of {len(expected)} rows read: {found}"]
     return [

@@ -69,6 +69,7 @@ class _ThreadedTransaction:
         self.api_keys = _Calls(target.api_keys, threads)
         self.workflows = _Calls(target.workflows, threads)
         self.tasks = _Calls(target.tasks, threads)
+        self.events = _Calls(target.events, threads)
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncTransaction]:
         return _entered(self._target.transaction, self._threads)

@@ -19,7 +19,7 @@ from engine_store.errors import VersionConflictError
 from engine_store.plugins import Plugins
 from engine_store.protocols import AsyncStore, Observable, Store
 
-REPOSITORIES = frozenset({"users", "api_keys", "workflows", "tasks"})
+REPOSITORIES = frozenset({"users", "api_keys", "workflows", "tasks", "events"})
 
 TAKE_FUNCTIONS = ("modify", "complete")
 """The methods of repositories that call a function of the caller."""

@@ -1,6 +1,7 @@
 """The values that flow in and out of a store: frozen classes. States change by `evolve`."""
 
 from engine_store.models.error_info import ErrorInfo
+from engine_store.models.events import Event, NewEvent
 from engine_store.models.health import Health
 from engine_store.models.pages import (
     ApiKeyFilter,
@@ -30,8 +31,10 @@ __all__ = [
     "Claim",
     "Component",
     "ErrorInfo",
+    "Event",
     "ExecutionType",
     "Health",
+    "NewEvent",
     "Page",
     "Progress",
     "PurgeReport",

@@ -2,6 +2,7 @@
 
 from engine_store.protocols.asynchronous import (
     AsyncApiKeyRepository,
+    AsyncEventRepository,
     AsyncMigrator,
     AsyncRepositories,
     AsyncStore,
@@ -24,6 +25,7 @@ from engine_store.protocols.driver import (
 )
 from engine_store.protocols.sync import (
     ApiKeyRepository,
+    EventRepository,
     Migrator,
     Repositories,
     Store,
@@ -36,6 +38,7 @@ from engine_store.protocols.sync import (
 __all__ = [
     "ApiKeyRepository",
     "AsyncApiKeyRepository",
+    "AsyncEventRepository",
     "AsyncMigrator",
     "AsyncRepositories",
     "AsyncStore",
@@ -49,6 +52,7 @@ __all__ = [
     "Configurable",
     "Driver",
     "Endpoint",
+    "EventRepository",
     "Listeners",
     "Migrator",
     "Observable",

@@ -9,7 +9,7 @@ cannot serve the call. Section numbers are those of the contract.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
@@ -21,7 +21,9 @@ from engine_store.models import (
     ApiKeyFilter,
     Claim,
     ErrorInfo,
+    Event,
     Health,
+    NewEvent,
     Page,
     Progress,
     PurgeReport,
@@ -447,6 +449,53 @@ class TaskRepository(Protocol):
         """Return the counts of each queue that has PENDING or claimed tasks, by name (10.8)."""
 
 
+class EventRepository(Protocol):
+    """Events of workflow executions: append-only, and gone with their workflow (section 11)."""
+
+    def append(
+        self,
+        workflow_exec_id: str,
+        kind: str,
+        data: Document | None = None,
+        *,
+        task_exec_id: str | None = None,
+        key: str | None = None,
+    ) -> Event:
+        """Append an event; return it with its number (11.1).
+
+        If the workflow has an event with this `key`, return that one and append nothing (11.2).
+        Raises `WorkflowNotFoundError`, `InvalidReferenceError` for a task that is not in the
+        workflow.
+        """
+
+    def append_many(self, workflow_exec_id: str, events: Sequence[NewEvent]) -> tuple[Event, ...]:
+        """Append up to 1,000 events, all or none; return them in their order (11.1).
+
+        Each is appended, or answered, as by `append`. Raises what `append` raises.
+        """
+
+    def restore(self, event: Event) -> Event:
+        """Store an event as it was exported, with its number and time (11.4).
+
+        Raises `InvalidValueError` if it has none, `InvalidReferenceError` for a missing workflow,
+        `AlreadyExistsError` (field `number` or `key`), `InvalidReferenceError` for a missing task,
+        in this order.
+        """
+
+    def list(
+        self,
+        workflow_exec_id: str,
+        *,
+        after: int = 0,
+        kinds: Collection[str] | None = None,
+        limit: int = 100,
+    ) -> tuple[Event, ...]:
+        """Return the first `limit` events after the number `after`, by number (11.3).
+
+        A missing workflow has none. `kinds` matches any of its members.
+        """
+
+
 class Repositories(Protocol):
     """The repositories that a store and a transaction both have."""
 
@@ -461,6 +510,9 @@ class Repositories(Protocol):
 
     @property
     def tasks(self) -> TaskRepository: ...
+
+    @property
+    def events(self) -> EventRepository: ...
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Begin a transaction: all of its writes happen, or none (3.1).

@@ -8,7 +8,7 @@ path to the value, and return what to go on with, as those of `engine_store.valu
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from operator import is_
@@ -25,7 +25,9 @@ from engine_store.models import (
     ApiKeyFilter,
     Component,
     ErrorInfo,
+    Event,
     ExecutionType,
+    NewEvent,
     Role,
     Status,
     TaskFilter,
@@ -38,6 +40,7 @@ from engine_store.models import (
     WorkflowState,
 )
 from engine_store.values import (
+    MAX_PAGE,
     MAX_VERSION,
     check_bytes,
     check_choice,
@@ -48,6 +51,7 @@ from engine_store.values import (
     check_ids,
     check_int,
     check_limit,
+    check_optional_id,
     check_text,
     check_time,
     check_workflow_output,
@@ -95,7 +99,7 @@ def _changed(value: T, changes: Mapping[str, Any]) -> T:
     return made
 
 
-def check_restored(state: User | ApiKey | WorkflowState | TaskState, path: str) -> None:
+def check_restored(state: User | ApiKey | WorkflowState | TaskState | Event, path: str) -> None:
     """Check what a store has set of a state to be restored (contract 2.9).
 
     After the check of its kind. An API key has neither a version nor an `updated_at`.
@@ -103,6 +107,9 @@ def check_restored(state: User | ApiKey | WorkflowState | TaskState, path: str) 
     if state.created_at == UNSAVED:
         raise InvalidValueError(f"{path}.created_at", "expected a time, found none")
     if isinstance(state, ApiKey):
+        return
+    if isinstance(state, Event):
+        check_int(state.number, f"{path}.number", minimum=1)
         return
     check_int(state.version, f"{path}.version", minimum=1, maximum=MAX_VERSION)
     if state.updated_at < state.created_at:
@@ -129,6 +136,27 @@ def check_usage(usage: UsageSummary, path: str = "usage") -> UsageSummary:
             path, "expected merged and sorted entries; build it with UsageSummary.of(entries)"
         )
     return usage if all(map(is_, entries, given)) else UsageSummary(entries)
+
+
+def check_new_event(kind: object, data: object, task_exec_id: object, key: object) -> NewEvent:
+    """Return an event that is to be appended."""
+    return NewEvent(
+        check_id(kind, "kind"),
+        check_document(data, "data"),
+        check_optional_id(task_exec_id, "task_exec_id"),
+        check_optional_id(key, "key"),
+    )
+
+
+def check_new_events(events: object, path: str = "events") -> tuple[NewEvent, ...]:
+    """Return copies of events that are to be appended together."""
+    if isinstance(events, str | bytes) or not isinstance(events, Sequence):
+        raise InvalidValueError(path, f"expected a sequence, found {type(events).__name__}")
+    if len(events) > MAX_PAGE:
+        raise InvalidValueError(path, f"expected at most {MAX_PAGE} events, found {len(events)}")
+    return tuple(
+        [check_model(event, NewEvent, f"{path}[{index}]") for index, event in enumerate(events)]
+    )
 
 
 def check_merged(usage: UsageSummary) -> UsageSummary:
@@ -261,7 +289,7 @@ def _fields(model: type[Any]) -> Iterator[tuple[str, tuple[type[Any], ...], Chec
 _FIELDS: Mapping[type[Any], list[tuple[str, tuple[type[Any], ...], Check]]] = {
     model: list(_fields(model))
     for model in (
-        *(User, ApiKey, WorkflowState, TaskState, ErrorInfo, UsageEntry),
+        *(User, ApiKey, WorkflowState, TaskState, ErrorInfo, UsageEntry, Event, NewEvent),
         *(UserFilter, ApiKeyFilter, WorkflowFilter, TaskFilter),
     )
 }

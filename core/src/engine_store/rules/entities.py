@@ -26,6 +26,7 @@ from engine_store.errors import (
 from engine_store.models import (
     ApiKey,
     ApiKeyFilter,
+    Event,
     Page,
     TaskFilter,
     TaskState,
@@ -38,10 +39,10 @@ from engine_store.rules.checks import check_model, check_restored, encode_cursor
 from engine_store.rules.sizes import size_of
 from engine_store.values import check_size
 
-Row: TypeAlias = User | ApiKey | WorkflowState | TaskState
-"""A row, which a store keeps under an id."""
+Row: TypeAlias = User | ApiKey | WorkflowState | TaskState | Event
+"""A row, which a store keeps under an id, or an event under its number."""
 
-R = TypeVar("R", User, ApiKey, WorkflowState, TaskState)
+R = TypeVar("R", User, ApiKey, WorkflowState, TaskState, Event)
 F = TypeVar("F", UserFilter, ApiKeyFilter, WorkflowFilter, TaskFilter)
 
 _SIZED = ("Document", "ErrorInfo", "UsageSummary", "bytes")
@@ -184,11 +185,35 @@ TASK = Entity(
     counters=("attempt",),
 )
 
-ENTITIES: tuple[Entity[Any, Any], ...] = (USER, API_KEY, WORKFLOW, TASK)
-"""In the order in which rows refer to one another."""
 
-BY_NAME: Mapping[str, Entity[Any, Any]] = {entity.name: entity for entity in ENTITIES}
-BY_MODEL: Mapping[type[Any], Entity[Any, Any]] = {entity.model: entity for entity in ENTITIES}
+class _OfAWorkflow(Entity[Event, Any]):
+    """Rows that are numbered in their workflow, and have no id of their own."""
+
+    def key(self, row: Event) -> str:
+        return f"{row.workflow_exec_id}/{row.number}"
+
+    def position(self, row: Event) -> tuple[Any, str]:
+        return row.number, row.workflow_exec_id
+
+
+EVENT = _OfAWorkflow(
+    name="event",
+    repository="events",
+    model=Event,
+    key_field="number",
+    not_found=NotFoundError,
+    everything=None,
+    argument="event",
+)
+
+ENTITIES: tuple[Entity[Any, Any], ...] = (USER, API_KEY, WORKFLOW, TASK)
+"""Those with an id and lists, in the order in which rows refer to one another."""
+
+ALL: tuple[Entity[Any, Any], ...] = (*ENTITIES, EVENT)
+"""All that is exported, in the same order."""
+
+BY_NAME: Mapping[str, Entity[Any, Any]] = {entity.name: entity for entity in ALL}
+BY_MODEL: Mapping[type[Any], Entity[Any, Any]] = {entity.model: entity for entity in ALL}
 
 
 def check_arguments(

@@ -165,7 +165,7 @@ def finish(op: Op[T], rows: Any) -> T:
 
 async def drive(
     op: Op[T],
-    request: Request,
+    request: Request | Last,
     execute: Callable[[Request], Awaitable[Any]],
     execute_last: Callable[[Request], Awaitable[Any]] | None = None,
     writes_once: Invocation | None = None,
@@ -176,7 +176,10 @@ async def drive(
     `writes_once`, only its first request may write. What `execute` raises ends the operation: an
     expected outcome is a row, not an error.
     """
-    rows = await execute(request)
+    if isinstance(request, Last):
+        rows = await (execute_last or execute)(request.request)
+    else:
+        rows = await execute(request)
     try:
         while True:
             asked = op.send(rows)

@@ -17,9 +17,11 @@ from engine_store.clock import Clock
 from engine_store.protocols import (
     ApiKeyRepository,
     AsyncApiKeyRepository,
+    AsyncEventRepository,
     AsyncTaskRepository,
     AsyncUserRepository,
     AsyncWorkflowRepository,
+    EventRepository,
     TaskRepository,
     UserRepository,
     WorkflowRepository,
@@ -30,6 +32,7 @@ from engine_store.sql.operation import Invocation, mode_of
 from engine_store.sql.operations import (
     ApiKeyOperations,
     Bindings,
+    EventOperations,
     TaskOperations,
     UserOperations,
     WorkflowOperations,
@@ -182,6 +185,15 @@ class SqlTaskRepository(_Repository, TaskRepository):
     queues = _blocking(TaskOperations.queues)
 
 
+class SqlEventRepository(_Repository, EventRepository):
+    """Events of workflow executions."""
+
+    append = _blocking(EventOperations.append)
+    append_many = _blocking(EventOperations.append_many)
+    restore = _blocking(EventOperations.restore)
+    list = _blocking(EventOperations.list)
+
+
 class AsyncSqlUserRepository(_Repository, AsyncUserRepository):
     """Users."""
 
@@ -262,6 +274,15 @@ class AsyncSqlTaskRepository(_Repository, AsyncTaskRepository):
     queues = _awaited(TaskOperations.queues)
 
 
+class AsyncSqlEventRepository(_Repository, AsyncEventRepository):
+    """Events of workflow executions."""
+
+    append = _awaited(EventOperations.append)
+    append_many = _awaited(EventOperations.append_many)
+    restore = _awaited(EventOperations.restore)
+    list = _awaited(EventOperations.list)
+
+
 @frozen
 class OperationSet:
     """The operations of one store, shared by the store and its transactions."""
@@ -270,6 +291,7 @@ class OperationSet:
     api_keys: ApiKeyOperations
     workflows: WorkflowOperations
     tasks: TaskOperations
+    events: EventOperations
 
     @classmethod
     def of(
@@ -292,6 +314,7 @@ class OperationSet:
             ApiKeyOperations(bindings),
             WorkflowOperations(bindings),
             TaskOperations(bindings),
+            EventOperations(bindings),
         )
 
 
@@ -320,6 +343,8 @@ class SqlRepositories(_Repositories):
     """Workflow executions."""
     tasks = _made(SqlTaskRepository, "tasks")
     """Task executions."""
+    events = _made(SqlEventRepository, "events")
+    """Events of workflow executions."""
 
 
 class AsyncSqlRepositories(_Repositories):
@@ -333,3 +358,5 @@ class AsyncSqlRepositories(_Repositories):
     """Workflow executions."""
     tasks = _made(AsyncSqlTaskRepository, "tasks")
     """Task executions."""
+    events = _made(AsyncSqlEventRepository, "events")
+    """Events of workflow executions."""

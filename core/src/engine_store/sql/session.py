@@ -133,7 +133,7 @@ class Session:
             connection = await pool.acquire(write=True, owner=hold)
             try:
                 execute = _first_with(connection.run, self.dialect.begin)
-                execute_last = partial(connection.run, after=_COMMIT)
+                execute_last = partial(execute, after=_COMMIT)
                 result = await drive(op, request, execute, execute_last, writes_once)
                 if connection.in_transaction:
                     await pool.shield(connection.execute("COMMIT"))
@@ -193,8 +193,8 @@ def _first_with(run: Callable[..., Awaitable[Any]], before: Sequence[str]) -> An
         return run
     commands = [before]
 
-    def execute(request: Request) -> Awaitable[Any]:
-        return run(request, commands.pop() if commands else ())
+    def execute(request: Request, after: Sequence[str] = ()) -> Awaitable[Any]:
+        return run(request, commands.pop() if commands else (), after)
 
     return execute
 

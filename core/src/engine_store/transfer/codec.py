@@ -32,8 +32,17 @@ from engine_store.values import MAX_DOCUMENT_BYTES
 VERSION = 2
 """The version of the format that is written; earlier ones are read."""
 
-_SINCE = {"queue": 2, "priority": 2, "due_at": 2, "attempt": 2}
-"""The version in which a field came."""
+_SINCE = {"queue": 2, "priority": 2, "due_at": 2, "attempt": 2, "event": 2}
+"""The version in which a field, or a kind of row, came."""
+
+
+_NAMES = {"event": {"kind": "event_kind"}}
+"""Fields that have another name in a line."""
+
+
+def kinds(version: int) -> list[str]:
+    """Return the kinds of rows that a version of the format has."""
+    return [name for name in BY_NAME if _SINCE.get(name, 1) <= version]
 
 
 def encode(row: Row) -> bytes:
@@ -59,7 +68,12 @@ def decode(
     `EngineStoreError` for a row that no store would restore. No error quotes the line.
     """
     fields = json.loads(line.decode())
-    entity = BY_NAME[fields.pop("kind")]
+    kind = fields.pop("kind")
+    if _SINCE.get(kind, 1) > version:
+        raise ValueError("a kind of row that came later")
+    entity = BY_NAME[kind]
+    for name, written in _NAMES.get(kind, {}).items():
+        fields[name] = fields.pop(written)
     names = [name for name in entity.fields if _SINCE.get(name, 1) <= version]
     row: Row = _made(entity.model, names, fields)
     checked: Row = entity.check_sizes(entity.check_restored(row), max_document_bytes)
@@ -72,7 +86,9 @@ DECODE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, RecursionEr
 
 def _fields(row: Row) -> dict[str, Any]:
     entity = BY_MODEL[type(row)]
-    return {"kind": entity.name, **{name: getattr(row, name) for name in entity.fields}}
+    names = _NAMES.get(entity.name, {})
+    fields = {names.get(name, name): getattr(row, name) for name in entity.fields}
+    return {"kind": entity.name, **fields}
 
 
 def _plain(value: object) -> object:

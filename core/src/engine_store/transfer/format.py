@@ -11,9 +11,9 @@ from typing import BinaryIO
 import orjson
 
 from engine_store.errors import EngineStoreError, InvalidExportError
-from engine_store.models import ApiKey, TaskState, User, WorkflowState
+from engine_store.models import ApiKey, Event, TaskState, User, WorkflowState
 from engine_store.rules.entities import BY_MODEL, BY_NAME, Row
-from engine_store.transfer.codec import DECODE_ERRORS, VERSION, decode, encode
+from engine_store.transfer.codec import DECODE_ERRORS, VERSION, decode, encode, kinds
 from engine_store.transfer.files import InputFile
 from engine_store.transfer.rows import FIRST_ROW, Numbered, named
 from engine_store.values import MAX_DOCUMENT_BYTES
@@ -65,10 +65,10 @@ def read(source: InputFile, max_document_bytes: int = MAX_DOCUMENT_BYTES) -> Ite
     file = source.open()
     lines = _lines(file, longest_line(max_document_bytes))
     digest = hashlib.sha256()
-    counts = dict.fromkeys(BY_NAME, 0)
     order = _Order()
     number, line = 1, _header(file)
     version = _HEADERS[line]
+    counts = dict.fromkeys(kinds(version), 0)
     digest.update(line + b"\n")
     for number, line in lines:
         if line.startswith(_FOOTER):
@@ -190,7 +190,7 @@ class _Order:
                 follows = not isinstance(owner, WorkflowState) or _at(owner) > _at(row)
             case ApiKey():
                 follows = isinstance(owner, User) and owner.user_id == row.user_id
-            case TaskState():
+            case TaskState() | Event():
                 follows = (
                     isinstance(owner, WorkflowState)
                     and owner.workflow_exec_id == row.workflow_exec_id
@@ -198,11 +198,18 @@ class _Order:
         if isinstance(row, User | WorkflowState):
             self._owner, self._owned = row, None
         else:
-            follows = follows and (before is None or _at(before) < _at(row))
+            follows = follows and (before is None or _comes_before(before, row))
             self._owned = row
         if not follows:
             expected = "rows in the order of an export, keys and tasks after what they belong to"
             raise InvalidExportError(number, expected, named(row), _AGAIN)
+
+
+def _comes_before(row: Row, other: Row) -> bool:
+    """Return whether a row of an owner comes before another: the tasks before the events."""
+    if type(row) is not type(other):
+        return isinstance(row, TaskState)
+    return _at(row) < _at(other)
 
 
 def _at(row: Row) -> tuple[object, str]:

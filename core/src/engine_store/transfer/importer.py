@@ -13,7 +13,7 @@ from engine_store.errors import (
     NotFoundError,
     TransferError,
 )
-from engine_store.models import ApiKey, TaskState
+from engine_store.models import ApiKey, Event, TaskState
 from engine_store.protocols import Repositories, Store
 from engine_store.rules.entities import BY_MODEL, BY_NAME, Row
 from engine_store.transfer.codec import canonical
@@ -64,7 +64,7 @@ class Importer:
 
     def _put(self, tx: Repositories, number: int, row: Row) -> None:
         """Restore a row, and those that have waited for it."""
-        if not isinstance(row, TaskState | ApiKey):
+        if not isinstance(row, TaskState | ApiKey):  # the tasks of a workflow have ended
             self._check_none_waits()
         ready: list[tuple[int, Row]] = [(number, row)]
         while ready:
@@ -117,6 +117,10 @@ class Importer:
 
 def look_up(store: Repositories, row: Row) -> Row | None:
     """Return the row that the store has under the id of `row`."""
+    if isinstance(row, Event):
+        before = row.number - 1
+        found = store.events.list(row.workflow_exec_id, after=before, limit=1)
+        return found[0] if found and found[0].number == row.number else None
     entity = BY_MODEL[type(row)]
     try:
         stored: Row = entity.of(store).get(entity.key(row))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Protocol, TypeAlias
 
-from engine_store.models import ApiKeyFilter, TaskFilter
+from engine_store.models import ApiKeyFilter, Event, TaskFilter
 from engine_store.models.pages import read_pages
 from engine_store.protocols import Repositories
 from engine_store.rules.entities import BY_MODEL, BY_NAME, Row
@@ -25,7 +25,7 @@ FIRST_ROW = 2
 
 
 def rows(store: Repositories) -> Iterator[Row]:
-    """Yield each user, followed by its keys, then each workflow, followed by its tasks.
+    """Yield each user, followed by its keys, then each workflow, with its tasks and its events.
 
     All in the order of the store's lists. A row comes after those it refers to, except a parent
     that sorts after its child. Reads pages: rows that exist throughout come once.
@@ -38,6 +38,15 @@ def rows(store: Repositories) -> Iterator[Row]:
         yield workflow
         of_workflow = TaskFilter(workflow_exec_id=workflow.workflow_exec_id)
         yield from read_pages(partial(store.tasks.list, of_workflow), PAGE)
+        yield from _events(store, workflow.workflow_exec_id)
+
+
+def _events(store: Repositories, workflow_exec_id: str) -> Iterator[Event]:
+    """Yield the events of a workflow."""
+    after = 0
+    while page := store.events.list(workflow_exec_id, after=after, limit=PAGE):
+        yield from page
+        after = page[-1].number
 
 
 def numbered(store: Repositories) -> Iterator[Numbered]:

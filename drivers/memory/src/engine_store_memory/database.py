@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, cast
 from attrs import define, field, frozen
 
 from engine_store.errors import UnavailableError
+from engine_store.models import Event
 from engine_store.rules.entities import ENTITIES, Entity, F, R
 
 
@@ -35,6 +36,8 @@ class Snapshot:
     _tables: dict[Entity[Any, Any], dict[str, Any]] = field(factory=_empty)
     leases: dict[str, Lease] = field(factory=dict)
     """The leases of claimed tasks, by the tasks' ids."""
+    events: dict[str, tuple[Event, ...]] = field(factory=dict)
+    """The events of each workflow, in their order."""
 
     def __getitem__(self, entity: Entity[R, F]) -> dict[str, R]:
         """Return the rows of an entity."""
@@ -43,7 +46,7 @@ class Snapshot:
     def copy(self) -> Snapshot:
         """Return another snapshot of the same rows. The rows themselves are never changed."""
         tables = {entity: dict(rows) for entity, rows in self._tables.items()}
-        return Snapshot(tables, dict(self.leases))
+        return Snapshot(tables, dict(self.leases), dict(self.events))
 
 
 @define
@@ -60,6 +63,11 @@ class Draft:
     def leases(self) -> dict[str, Lease]:
         """The leases of claimed tasks, by the tasks' ids."""
         return self.data.leases
+
+    @property
+    def events(self) -> dict[str, tuple[Event, ...]]:
+        """The events of each workflow, in their order."""
+        return self.data.events
 
 
 Data: TypeAlias = Snapshot | Draft

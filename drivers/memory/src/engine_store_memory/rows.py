@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from engine_store.models import ApiKey, TaskState, User, WorkflowState
+from engine_store.models import ApiKey, Event, TaskState, User, WorkflowState
 from engine_store.rules.entities import Entity, F, R
 
 State = TypeVar("State", WorkflowState, TaskState)
@@ -19,6 +19,7 @@ _MUTABLE = {
     ApiKey: (),
     WorkflowState: ("input", "output", "error", "tasks"),
     TaskState: ("input", "output", "error"),
+    Event: ("data",),
 }
 """The fields of a row that hold what a caller could change in place."""
 

@@ -16,6 +16,7 @@ from engine_store.models import Health
 from engine_store.rules.entities import ENTITIES
 from engine_store.values import MAX_DOCUMENT_BYTES, plain_time
 from engine_store_memory.database import Database, Draft, Snapshot
+from engine_store_memory.events import Events
 from engine_store_memory.repository import Scope
 from engine_store_memory.tasks import Tasks
 from engine_store_memory.users import ApiKeys, Users
@@ -25,13 +26,14 @@ BUSY_TIMEOUT = 5.0
 
 
 class _Repositories:
-    """The four repositories, all of one scope."""
+    """The repositories, all of one scope."""
 
     def __init__(self, scope: Scope) -> None:
         self.users = Users(scope)
         self.api_keys = ApiKeys(scope)
         self.workflows = Workflows(scope)
         self.tasks = Tasks(scope)
+        self.events = Events(scope)
 
 
 class MemoryStore(_Repositories):

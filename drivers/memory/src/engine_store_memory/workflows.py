@@ -194,4 +194,5 @@ def _delete(data: Draft, keys: Set[str]) -> int:
         data.leases.pop(task, None)
     for key in keys:
         del data[WORKFLOW][key]
+        data.events.pop(key, None)
     return len(tasks)

@@ -255,7 +255,7 @@ class WorkflowOperations(StateOperations[WorkflowState]):
             with size.measured() as rows:
                 removed = yield step(self._remove_batch, workflow_exec_id, rows)
             workflows, tasks = workflows + removed[0], tasks + removed[1]
-            if removed == (0, 0):
+            if not any(removed):
                 return workflows, tasks
             yield Pause(min(size.last, size.SHORT), for_others=True)
 
@@ -294,13 +294,15 @@ class WorkflowOperations(StateOperations[WorkflowState]):
 
     @unbounded
     @transact
-    def _remove_batch(self, workflow_exec_id: str | None, limit: int) -> Op[tuple[int, int]]:
+    def _remove_batch(self, workflow_exec_id: str | None, limit: int) -> Op[tuple[int, int, int]]:
+        """Remove some `limit` rows; count workflows, tasks and events."""
         of = {"workflow_exec_id": workflow_exec_id}
         tasks = yield self._q.remove_tasks(**of, limit=limit)
         if len(tasks) == limit:
-            return 0, len(tasks)
+            return 0, len(tasks), 0
+        events = yield self._q.remove_events(**of, limit=limit - len(tasks))
         workflows = yield Last(self._q.remove_workflows(**of))
-        return len(workflows), len(tasks)
+        return len(workflows), len(tasks), len(events)
 
     def _with_tasks(self, workflow_exec_id: str) -> Op[WorkflowState]:
         rows = yield self._q.get_workflow_with_tasks(workflow_exec_id=workflow_exec_id)

@@ -27,6 +27,12 @@ IN :expected_statuses
 -- fragment: not_in_ended_statuses
 NOT IN :ended_statuses
 
+-- fragment: in_keys
+IN :keys
+
+-- fragment: in_kinds
+IN :kinds
+
 -- fragment: in_queues
 IN :queues
 

@@ -147,8 +147,8 @@ WHERE workflow_exec_id = :workflow_exec_id
 {return_workflow}
 
 -- name: delete_small_workflow! :one
--- Deletes a workflow of fewer than `limit` tasks, and them, by the foreign key. No row: it is
--- missing, or has as many.
+-- Deletes a workflow of fewer than `limit` tasks and events, and them, by the foreign keys. No row:
+-- it is missing, or has as many.
 DELETE FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
   AND NOT is_deleted
@@ -157,6 +157,10 @@ WHERE workflow_exec_id = :workflow_exec_id
     FROM (
       SELECT 1
       FROM {schema}.tasks
+      WHERE workflow_exec_id = :workflow_exec_id
+      UNION ALL
+      SELECT 1
+      FROM {schema}.events
       WHERE workflow_exec_id = :workflow_exec_id
       LIMIT :limit
     ) AS counted
@@ -195,7 +199,7 @@ WHERE workflow_exec_id {in_workflow_exec_ids}
 -- gives: task_exec_id
 
 -- name: remove_workflows! :many
--- Removes the deleted workflows, or the one of them, whose tasks are all gone.
+-- Removes the deleted workflows, or the one of them, whose tasks and events are all gone.
 DELETE FROM {schema}.workflows
 WHERE is_deleted
   AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
@@ -203,6 +207,11 @@ WHERE is_deleted
     SELECT 1
     FROM {schema}.tasks
     WHERE tasks.workflow_exec_id = workflows.workflow_exec_id
+  )
+  AND NOT EXISTS (
+    SELECT 1
+    FROM {schema}.events
+    WHERE events.workflow_exec_id = workflows.workflow_exec_id
   )
 RETURNING workflow_exec_id
 

@@ -13,6 +13,12 @@ FOR NO KEY UPDATE OF tasks
 -- fragment: not_in_ended_statuses
 <> ALL (:ended_statuses::text[])
 
+-- fragment: in_keys
+= ANY (:keys::text[])
+
+-- fragment: in_kinds
+= ANY (:kinds::text[])
+
 -- fragment: in_queues
 = ANY (:queues::text[])
 

@@ -19,6 +19,12 @@ IN (SELECT value FROM json_each(:expected_statuses))
 -- fragment: not_in_ended_statuses
 NOT IN (SELECT value FROM json_each(:ended_statuses))
 
+-- fragment: in_keys
+IN (SELECT value FROM json_each(:keys))
+
+-- fragment: in_kinds
+IN (SELECT value FROM json_each(:kinds))
+
 -- fragment: in_queues
 IN (SELECT value FROM json_each(:queues))
 

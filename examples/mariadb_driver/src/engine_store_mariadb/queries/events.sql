@@ -1,0 +1,30 @@
+-- name: restore_event! :one
+INSERT INTO {schema}.events ({event_columns})
+SELECT :workflow_exec_id, :number, :kind, :data, :task_exec_id, :key, :created_at
+FROM {schema}.workflows AS whole
+WHERE whole.workflow_exec_id = :workflow_exec_id
+  AND NOT whole.is_deleted
+  AND EXISTS ( --? task_exec_id
+    SELECT 1 --? task_exec_id
+    FROM {schema}.tasks --? task_exec_id
+    WHERE workflow_exec_id = :workflow_exec_id --? task_exec_id
+      AND task_exec_id = :task_exec_id --? task_exec_id
+  ) --? task_exec_id
+  AND NOT EXISTS (
+    SELECT 1
+    FROM {schema}.events
+    WHERE workflow_exec_id = :workflow_exec_id
+      AND (number = :number OR "key" = :key)
+  )
+RETURNING {event_columns}
+
+-- name: remove_events! :many
+DELETE FROM {schema}.events
+WHERE workflow_exec_id IN (
+  SELECT workflow_exec_id
+  FROM {schema}.workflows
+  WHERE is_deleted
+    AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+)
+LIMIT :limit
+RETURNING number
