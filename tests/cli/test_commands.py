@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime
@@ -489,6 +490,53 @@ def test_health_tries_a_write_if_it_is_told_to(here: Run, tmp_path: Path) -> Non
     assert done.code == 1
     assert done.json["can_write"] is False
     assert done.json["problem"].startswith("another process held the write lock for 0.1 s")
+
+
+def test_the_events_of_a_workflow_are_listed(here: Run, filled: str) -> None:
+    with engine_store.open(filled) as store:
+        store.events.append("new", "started", {"by": "ann"})
+        store.events.append("new", "said", {"text": "\x1b[2J"}, key="k")
+
+    def events(*arguments: str) -> Any:
+        return here("workflows", "events", "new", *arguments, "--url", filled)
+
+    header, started, said = events().out.splitlines()
+    assert header.split() == ["number", "time", "kind", "task", "data"]
+    assert started.split()[0] == "1"
+    assert started.endswith('{"by": "ann"}')
+    assert said.endswith('{"text": "\\u001b[2J"}')
+    [second] = json.loads(events("--after", "1", "--json").out)
+    assert (second["number"], second["kind"], second["key"]) == (2, "said", "k")
+    assert json.loads(events("--kind", "other", "--json").out) == []
+    assert here("workflows", "events", "none", "--url", filled).code == 1
+
+
+def test_a_workflow_is_canceled_with_its_tasks(here: Run, filled: str) -> None:
+    def cancel(*arguments: str) -> Any:
+        return here("workflows", "cancel", "new", *arguments, "--url", filled)
+
+    assert cancel().code == 2
+    assert cancel("--reason", "enough", "--yes").out == "new  CANCELED\n"
+    state = json.loads(cancel("--yes", "--json").out)
+    assert (state["status"], state["error"]["message"]) == ("CANCELED", "enough")
+    assert here("workflows", "cancel", "none", "--yes", "--url", filled).code == 1
+
+
+def test_queues_are_counted_and_expired_leases_listed(here: Run, filled: str) -> None:
+    with engine_store.open(filled) as store:
+        for key in ("a", "b", "c"):
+            store.tasks.create(TaskState("new", key, key, "report", queue="work"))
+        store.tasks.claim("worker-1", lease=0.001, queues=["work"])
+    header, *lines = here("queues", "list", "--url", filled).out.splitlines()
+    [line] = [line for line in lines if line.split()[0] == "work"]
+    assert header.split() == ["queue", "ready", "delayed", "leased", "expired", "ready", "since"]
+    assert line.split()[:5] == ["work", "2", "0", "1", "1"]
+    counts = json.loads(here("queues", "list", "--url", filled, "--json").out)["work"]
+    assert (counts["ready"], counts["leased"]) == (2, 1)
+    expired = here("queues", "expired", "--queue", "work", "--url", filled).out.splitlines()
+    assert expired[0].split() == ["task", "worker", "attempt", "expired"]
+    assert expired[1].split()[:3] == ["a", "worker-1", "1"]
+    assert here("queues", "expired", "--url", filled, "--json").out == "[]\n"
 
 
 def test_a_workflow_is_deleted_with_its_tasks(run: Run, here: Run, filled: str) -> None:

@@ -31,6 +31,7 @@ CLAUSES = {
     "3.4": "Isolation",
     "3.5": "get_for_update, and the end",
     "3.6": "What was acknowledged survives",
+    "3.7": "run",
     "4": "Users and API keys",
     "4.1": "Emails and roles",
     "4.2": "The first admin",

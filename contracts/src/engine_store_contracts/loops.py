@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -111,9 +112,19 @@ class _StoreFace(_Face):
         calls = _Calls(portal, store)
         self.migrator = _Calls(portal, store.migrator)
         self.health = calls.health
+        self._run = calls.run
         self.close = calls.close
         self._enter = calls.__aenter__
         self._exit = calls.__aexit__
+
+    def run(self, fn: Callable[[Transaction], Any], **how: Any) -> Any:
+        """Run a function that blocks, in a thread beside the event loop."""
+
+        async def beside(tx: AsyncTransaction) -> Any:
+            face = cast("Transaction", _Face(self.portal, tx))
+            return await asyncio.get_running_loop().run_in_executor(None, fn, face)
+
+        return self._run(beside, **how)
 
     def __enter__(self) -> Self:
         self._enter()

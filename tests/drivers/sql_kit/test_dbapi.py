@@ -101,6 +101,29 @@ def test_the_last_part_gives_the_row_and_one_that_matches_none_ends_the_statemen
     assert connection.commands == ["UPDATE t SET id = 2 WHERE id = 1\n"]
 
 
+def test_a_connection_that_was_interrupted_in_a_call_is_closed_and_replaced(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server says next would answer that call."""
+    monkeypatch.setattr(Noting, "errors", (sqlite3.Error,))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    first = run(pool.acquire())
+    run(first.run(QUERIES.add(id=1), before=["BEGIN"]))
+    with monkeypatch.context() as patch:
+        patch.setattr(Noting, "_execute", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(first.run(QUERIES.add(id=2)))
+    assert not first.in_transaction
+    run(first.release())
+    second = run(pool.acquire())
+    assert second is not first
+    assert run(second.run(QUERIES.ids())) == []
+    run(second.release())
+
+
 def test_an_error_that_ends_the_transaction_is_known_to(connection: Noting) -> None:
     run(connection.run(QUERIES.add(id=1), before=["BEGIN"]))
     assert connection.in_transaction

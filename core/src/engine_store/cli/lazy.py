@@ -18,6 +18,7 @@ MODULES = {
     "users": ("users",),
     "keys": ("keys",),
     "workflows": ("workflows",),
+    "queues": ("queues",),
     "transfer": ("export", "import", "copy", "backup", "restore"),
 }
 """The commands of each module here, in the order of the help."""

@@ -24,9 +24,9 @@ def printable(text: object, *, keep: str = "") -> str:
     )
 
 
-def to_json(data: Any) -> str:
+def to_json(data: Any, *, indent: int | None = 2) -> str:
     """Return JSON of the same data, with escapes for what a terminal would obey."""
-    text = json.dumps(data, indent=2, ensure_ascii=False)
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
     if text.replace("\n", "").isprintable():
         return text
     return "".join(

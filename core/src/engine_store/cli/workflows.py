@@ -13,6 +13,7 @@ import typer
 from rich.console import Group, RenderableType
 
 from engine_store.cli.run import PAGE, DryRun, Run, Yes, command, group, table, text
+from engine_store.cli.streams import to_json
 from engine_store.config import seconds
 from engine_store.errors import ConfigurationError
 from engine_store.models import Status, TaskFilter, TaskState, WorkflowFilter, WorkflowState
@@ -20,7 +21,7 @@ from engine_store.models.pages import read_pages
 from engine_store.protocols import Store
 from engine_store.rules.checks import PURGED_BY_DEFAULT
 
-app = group("workflows", "List, show and delete executions.")
+app = group("workflows", "List, show, cancel and delete executions.")
 
 _COLOURS = {
     Status.SUCCESS: "green",
@@ -76,6 +77,53 @@ def show(
         state = store.workflows.get(workflow_exec_id)
         tasks = list(_tasks(store, workflow_exec_id))
     run.answer({"workflow": state, "tasks": tasks}, _tree(state, tasks))
+
+
+@command(app)
+def events(
+    run: Run,
+    workflow_exec_id: Annotated[str, typer.Argument(help="The execution's id.")],
+    after: Annotated[
+        int, typer.Option(min=0, metavar="NUMBER", help="Only events after this one.")
+    ] = 0,
+    kind: Annotated[
+        list[str] | None, typer.Option(metavar="KIND", help="Only these; repeatable.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1000, metavar="N", help="How many at most.")
+    ] = 50,
+) -> None:
+    """List the events of an execution, in their order."""
+    with run.store() as store:
+        store.workflows.get(workflow_exec_id)
+        found = store.events.list(workflow_exec_id, after=after, kinds=kind or None, limit=limit)
+    shown = table("number", "time", "kind", "task", "data")
+    for event in found:
+        shown.add_row(
+            str(event.number),
+            event.created_at.isoformat(" ", "seconds"),
+            event.kind,
+            event.task_exec_id or "",
+            "" if event.data is None else to_json(event.data, indent=None),
+        )
+    run.answer(found, shown)
+
+
+@command(app)
+def cancel(
+    run: Run,
+    workflow_exec_id: Annotated[str, typer.Argument(help="The execution's id.")],
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The message of its error.")
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """End an execution, and its tasks that have not ended, with CANCELED."""
+    with run.store() as store:
+        store.workflows.get(workflow_exec_id)
+        run.confirm(f"Cancel {workflow_exec_id} and its tasks?", yes=yes)
+        state = store.workflows.cancel(workflow_exec_id, reason=reason)
+    run.answer(state, text(f"{workflow_exec_id}  ", _coloured(state.status)))
 
 
 @command(app)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import (
     AbstractAsyncContextManager,
@@ -22,6 +22,7 @@ from contextlib import (
 from functools import partial, wraps
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
+from engine_store.concurrency.attempts import ATTEMPTS, run_async
 from engine_store.concurrency.cancellation import shield_future
 from engine_store.errors import TransactionClosedError
 from engine_store.protocols import AsyncStore, AsyncTransaction, Observable, Store, Transaction
@@ -95,6 +96,11 @@ class _ThreadedStore(_ThreadedTransaction):
                 yield tx
         finally:
             thread.end()
+
+    async def run(
+        self, fn: Callable[[AsyncTransaction], Awaitable[_T]], *, attempts: int = ATTEMPTS
+    ) -> _T:
+        return await run_async(self, fn, attempts)
 
     async def close(self) -> None:
         # In a thread of its own: the others may all be waiting for what `close` interrupts.

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeAlias, cast
 
 from attrs import frozen
 
+from engine_store.concurrency.attempts import run, run_async
 from engine_store.drivers.observing import CURRENT
 from engine_store.errors import VersionConflictError
 from engine_store.plugins import Plugins
@@ -205,6 +206,7 @@ class _Store(_Proxy):
 
     def __init__(self, inner: Any, observer: _Observer) -> None:
         super().__init__(inner, observer.attribute)
+        self.run = partial(run if observer.run is _called else run_async, self)
         if isinstance(inner, Observable):  # `isinstance` looks for these without `__getattr__`
             self.endpoint, self.stats = inner.endpoint, inner.stats
 

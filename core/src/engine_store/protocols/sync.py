@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from engine_store.migrations import MigrationPlan, MigrationStatus
 from engine_store.models import (
@@ -39,6 +39,8 @@ from engine_store.models import (
 )
 from engine_store.rules.outcomes import Transform
 from engine_store.values import Document
+
+T = TypeVar("T")
 
 
 class UserRepository(Protocol):
@@ -561,6 +563,15 @@ class Store(Repositories, Protocol):
 
     @property
     def migrator(self) -> Migrator: ...
+
+    def run(self, fn: Callable[[Transaction], T], *, attempts: int = 10) -> T:
+        """Call `fn` with a transaction, and return what it returned, committed (3.7).
+
+        If it fails with a retriable error, or a `VersionConflictError`, it is called again with a
+        new one: at most `attempts` times, with jittered pauses between. So `fn` should read what it
+        changes, and do nothing but by its transaction. Raises what the last attempt raised, and
+        what else `fn` raises, at once. An error of the commit is raised: it may have happened.
+        """
 
     def health(self) -> Health:
         """Report whether the store can read and write, with the driver's figures (9.4)."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
     nullcontext,
 )
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from attrs import evolve
 
+from engine_store.concurrency.attempts import ATTEMPTS, run_async
+from engine_store.concurrency.attempts import run as run_in_transaction
 from engine_store.config import DatabaseConfig
 from engine_store.errors import (
     EngineStoreError,
@@ -23,7 +25,7 @@ from engine_store.errors import (
 )
 from engine_store.migrations import MigrationPlan, MigrationStatus, current_version
 from engine_store.models import Health
-from engine_store.protocols import AsyncMigrator, Endpoint
+from engine_store.protocols import AsyncMigrator, AsyncTransaction, Endpoint, Transaction
 from engine_store.sql.blocking import run
 from engine_store.sql.connection import Pool
 from engine_store.sql.migrator import SqlMigrator
@@ -36,6 +38,8 @@ from engine_store.sql.transactions import (
     TransactionBlock,
     TransactionRuns,
 )
+
+T = TypeVar("T")
 
 
 class Engine(Protocol):
@@ -196,6 +200,9 @@ class SqlStore(_Observable, SqlRepositories):
         session = self.engine.transaction(None, threading.get_ident)
         return TransactionBlock(self._operations, session)
 
+    def run(self, fn: Callable[[Transaction], T], *, attempts: int = ATTEMPTS) -> T:
+        return run_in_transaction(self, fn, attempts)
+
     def health(self) -> Health:
         return run(self.engine.health())
 
@@ -266,6 +273,11 @@ class AsyncSqlStore(_Observable, AsyncSqlRepositories):
                 await session.commit()
             finally:
                 transaction.end()
+
+    async def run(
+        self, fn: Callable[[AsyncTransaction], Awaitable[T]], *, attempts: int = ATTEMPTS
+    ) -> T:
+        return await run_async(self, fn, attempts)
 
     async def health(self) -> Health:
         self._on_its_loop.check()

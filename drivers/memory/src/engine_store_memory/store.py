@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import Self
+from typing import Self, TypeVar
 
 from engine_store.clock import Clock, utc_now
+from engine_store.concurrency.attempts import ATTEMPTS, run
 from engine_store.concurrency.callbacks import check_may_call
 from engine_store.errors import StoreClosedError, TransactionClosedError, UnavailableError
 from engine_store.migrations import NoMigrations
 from engine_store.models import Health
+from engine_store.protocols import Transaction
 from engine_store.rules.entities import ENTITIES
 from engine_store.values import MAX_DOCUMENT_BYTES, plain_time
 from engine_store_memory.database import Database, Draft, Snapshot
@@ -23,6 +25,8 @@ from engine_store_memory.users import ApiKeys, Users
 from engine_store_memory.workflows import Workflows
 
 BUSY_TIMEOUT = 5.0
+
+T = TypeVar("T")
 
 
 class _Repositories:
@@ -67,6 +71,9 @@ class MemoryStore(_Repositories):
         self.check()  # before the wait for other writers, and in `_level` after it
         with self._database.writing(self._busy_timeout) as draft, _level(self, draft) as tx:
             yield tx
+
+    def run(self, fn: Callable[[Transaction], T], *, attempts: int = ATTEMPTS) -> T:
+        return run(self, fn, attempts)
 
     def health(self) -> Health:
         try:

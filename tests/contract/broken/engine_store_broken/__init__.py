@@ -19,6 +19,7 @@ from engine_store.protocols import AsyncStore, Capability, Driver, OpenContext, 
 from engine_store_broken import (  # noqa: F401 - each adds its mutants to the list
     claims,
     elsewhere,
+    events,
     life_cycle,
     migrations,
     tasks,
