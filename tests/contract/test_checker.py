@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engine_store_contracts.history import (
     Event,
+    check_leases,
     check_pages,
     check_registers,
     check_transactions,
@@ -363,6 +364,206 @@ def test_a_sum_that_no_unknown_merges_make_is_noticed() -> None:
     ]
 
 
+# --- claims ------------------------------------------------------------------------------------
+
+T = "tasks/t"
+
+
+def queued(start: int, end: int) -> Event:
+    """The task, created and waiting."""
+    write = Write(T, "create", "x", "PENDING", 0)
+    return event(start, end, Ok((Observe(T, 1, "x", "PENDING"),)), write)
+
+
+def claim(
+    start: int, end: int, version: int, attempt: int, *, at: int = 0, lease: int = 9
+) -> Event:
+    """A claim that stored `version`; `at` is the time of the store."""
+    found = Observe(T, version, "x", "RUNNING", attempt=attempt, until=at + lease)
+    write = Write(T, "claim", status="RUNNING", lease=lease)
+    return event(start, end, Ok((found,)), write, method="tasks.claim")
+
+
+def renew(start: int, end: int, of: Event, *, at: int = 0, lease: int = 9) -> Event:
+    [held] = of.observed
+    write = Write(T, "renew", expected=held.version, lease=lease)
+    return event(start, end, Ok((attrs.evolve(held, until=at + lease),)), write)
+
+
+def ended(start: int, end: int, of: Event, kind: str = "finish") -> Event:
+    """The claim's task, finished or given back."""
+    [held] = of.observed
+    status = "SUCCESS" if kind == "finish" else "PENDING"
+    stored = attrs.evolve(held, version=held.version + 1, status=status, until=None)
+    return event(start, end, Ok((stored,)), Write(T, kind, status=status, expected=held.version))
+
+
+def lost(call: Event) -> Event:
+    """The call, refused because the claim was lost."""
+    [write] = call.call.writes
+    return attrs.evolve(call, completion=Fail("ClaimLostError", T, write.expected))
+
+
+def look(start: int, end: int, version: int, status: str, attempt: int) -> Event:
+    return read(start, end, Observe(T, version, "x", status, attempt=attempt))
+
+
+FIRST, SECOND = claim(3, 4, 2, 1), claim(7, 8, 3, 2, at=9)
+"""A claim whose lease is over when the other one takes its task."""
+
+WORK = {
+    "claimed, renewed and finished": [
+        FIRST,
+        renew(5, 6, FIRST, at=5),
+        ended(7, 8, FIRST),
+        look(9, 10, 3, "SUCCESS", 1),
+    ],
+    "given back, and claimed before the lease would have been over": [
+        FIRST,
+        ended(5, 6, FIRST, "release"),
+        claim(7, 8, 4, 2, at=3),
+    ],
+    "too late": [
+        FIRST,
+        SECOND,
+        lost(renew(9, 10, FIRST)),
+        lost(ended(9, 10, FIRST)),
+        ended(11, 12, SECOND),
+        lost(ended(13, 14, SECOND)),
+    ],
+    "the last renewal counts": [
+        FIRST,
+        renew(5, 6, FIRST, at=8, lease=5),
+        renew(6, 7, FIRST, at=9, lease=1),
+        claim(7, 8, 3, 2, at=10),
+    ],
+    "a renewal beside a claim came before it": [
+        FIRST,
+        claim(5, 9, 3, 2, at=9),
+        renew(6, 8, FIRST, at=8, lease=1),
+    ],
+    "a renewal that is unknown may have made the lease shorter": [
+        FIRST,
+        killed(renew(5, 6, FIRST)),
+        claim(7, 8, 3, 2, at=2),
+    ],
+    "a worker that was killed had the task, and gave it back or not": [
+        killed(FIRST),
+        claim(7, 8, 3, 2, at=2),
+        killed(ended(9, 10, SECOND, "release")),
+        claim(11, 12, 5, 3, at=3),
+    ],
+    "what a killed worker finished is done": [
+        FIRST,
+        killed(ended(5, 6, FIRST)),
+        look(7, 8, 3, "SUCCESS", 1),
+    ],
+    "nobody has to find anything": [event(3, 4, Ok(()), *FIRST.call.writes), FIRST],
+}
+
+CLAIM_CHECKERS = [check_registers, check_transactions, check_leases]
+
+
+def found_in(history: Sequence[Event]) -> list[str]:
+    """What is found in a history of the queued task."""
+    return [found for check in CLAIM_CHECKERS for found in check([queued(1, 2), *history])]
+
+
+@pytest.mark.parametrize("history", WORK.values(), ids=WORK)
+def test_claims_that_follow_each_other_are_accepted(history: Sequence[Event]) -> None:
+    assert found_in(history) == []
+
+
+def test_a_claim_during_a_lease_is_noticed() -> None:
+    early = claim(7, 8, 3, 2, at=7)
+    assert found_in([FIRST, early]) == [f"{T}: claimed 2 us too early: {early} after {FIRST}"]
+
+
+def test_a_claim_that_overlooks_a_renewal_is_noticed_also_beside_it() -> None:
+    renewal = renew(7, 9, FIRST, at=8)
+    assert found_in([FIRST, renewal, SECOND]) == [
+        f"{T}: claimed 8 us too early: {SECOND} after {renewal}"
+    ]
+
+
+def test_one_task_for_two_claims_is_noticed() -> None:
+    other = claim(3, 5, 2, 1)
+    assert found_in([FIRST, other]) == [f"{T}: version 2 was stored twice: {FIRST} and {other}"]
+
+
+def test_a_renewal_after_another_claim_is_noticed() -> None:
+    late = renew(9, 10, FIRST, at=8, lease=1)
+    assert found_in([FIRST, SECOND, late]) == [f"{T}: went back: {late} came after {SECOND}"]
+
+
+@pytest.mark.parametrize("kind", ["finish", "release"])
+def test_an_end_after_another_claim_is_noticed(kind: str) -> None:
+    [stored] = ended(9, 10, SECOND, kind).observed
+    late = attrs.evolve(ended(9, 10, FIRST, kind), completion=Ok((stored,)))
+    assert found_in([FIRST, SECOND, late]) == [
+        f"{T}: does not follow from version 3: {late} after {SECOND}"
+    ]
+
+
+def test_an_end_beside_another_claim_takes_no_version_of_its_own() -> None:
+    late = ended(7, 9, FIRST)
+    assert found_in([FIRST, SECOND, late])[0] == (
+        f"{T}: version 3 was stored twice: {SECOND} and {late}"
+    )
+
+
+def test_a_claim_of_what_has_ended_is_noticed() -> None:
+    done, again = ended(5, 6, FIRST), claim(7, 8, 4, 2, at=9)
+    assert found_in([FIRST, done, again]) == [
+        f"{T}: does not follow from version 3: {again} after {done}"
+    ]
+
+
+def test_an_attempt_that_is_not_counted_is_noticed() -> None:
+    same = claim(7, 8, 3, 1, at=9)
+    assert found_in([FIRST, same]) == [f"{T}: does not follow from version 2: {same} after {FIRST}"]
+
+
+def test_a_finish_that_is_gone_is_noticed() -> None:
+    done, gone = ended(5, 6, FIRST), look(7, 8, 2, "RUNNING", 1)
+    assert found_in([FIRST, done, gone]) == [f"{T}: went back: {gone} came after {done}"]
+    other = look(7, 8, 3, "PENDING", 1)
+    assert found_in([FIRST, done, other]) == [f"{T}: one version, two values: {done} and {other}"]
+
+
+def test_a_state_that_no_killed_worker_left_is_noticed() -> None:
+    left = look(7, 8, 3, "PENDING", 1)
+    assert found_in([FIRST, killed(ended(5, 6, FIRST)), left]) == [
+        f"{T}: no write explains version 3: {left}"
+    ]
+    twice = look(9, 10, 4, "RUNNING", 3)
+    assert found_in([FIRST, killed(SECOND), twice]) == [
+        f"{T}: no write explains version 4: {twice}"
+    ]
+
+
+def test_a_claim_that_was_lost_to_nobody_is_noticed() -> None:
+    refused = lost(ended(5, 6, FIRST))
+    assert found_in([FIRST, refused]) == [f"{T}: no write explains version 3: {refused}"]
+    assert found_in([FIRST, refused, SECOND]) == [
+        f"{T}: stored what was there: {SECOND} came after {refused}"
+    ]
+
+
+def test_a_half_of_a_claim_is_noticed() -> None:
+    writes = [Write(f"tasks/{key}", "claim", status="RUNNING", lease=9) for key in "tu"]
+    tasks = tuple(Observe(f"tasks/{key}", 2, "x", "RUNNING", attempt=1, until=9) for key in "tu")
+    both = event(3, 6, Ok(tasks), *writes, method="tasks.claim")
+    half = read(4, 5, tasks[0], Observe("tasks/u", 1, "x", "PENDING"))
+    other = attrs.evolve(queued(1, 2), completion=Ok((half.observed[1],)))
+    other = attrs.evolve(
+        other, call=Invoke("call", (Write("tasks/u", "create", "x", "PENDING", 0),))
+    )
+    assert found_in([other, both, half]) == [
+        f"torn: {half} shows ['{T}'] and not ['tasks/u'] of {both}"
+    ]
+
+
 # --- transactions ------------------------------------------------------------------------------
 
 
@@ -575,15 +776,20 @@ def attempt(there: Observe | None, write: Write) -> Observe | Fail:
         return Fail("AlreadyExistsError", write.entity)
     if there is None and write.kind not in ("create", "upsert"):
         return Fail("WorkflowNotFoundError", write.entity, actual=0)
+    base = there or Observe(write.entity, 0)
+    if write.kind == "claim" and base.status not in ("PENDING", "RUNNING"):
+        return Fail("nothing to claim")
+    if write.kind == "finish" and base.version > (write.expected or 0):
+        return Fail("ClaimLostError", write.entity, write.expected)
     if there is not None and write.expected not in (None, there.version):
         return Fail("VersionConflictError", write.entity, write.expected, there.version)
-    base = there or Observe(write.entity, 0)
     return attrs.evolve(
         base,
         version=base.version + 1,
         tag=base.tag if write.tag is None else write.tag,
         status=base.status if write.status is None else write.status,
         usage=(base.usage if write.usage is None else write.usage) + write.adds,
+        attempt=base.attempt + (write.kind == "claim"),
     )
 
 
@@ -593,6 +799,7 @@ class Sequential:
 
     there: dict[str, Observe] = attrs.field(factory=dict)
     moment: int = 0
+    claimed: int = 0
 
     def call(self, name: str, *, answered: bool = True, done: bool = True) -> Event:
         self.moment += 10
@@ -611,7 +818,11 @@ class Sequential:
         rows = sorted(self.there.keys() - {A, B})
         match name:
             case "create" | "upsert":
-                return [Write(A, name, tag, "", 0)]
+                return [Write(A, name, tag, "PENDING", 0)]
+            case "claim":
+                return [Write(A, name, status="RUNNING")]
+            case "finish" if self.claimed:
+                return [Write(A, name, status="SUCCESS", expected=self.claimed)]
             case "update" | "stale":
                 expected = version if name == "update" else max(version - 1, 1)
                 return [Write(A, "update", tag, "", 0, expected=expected)]
@@ -635,7 +846,9 @@ class Sequential:
                 continue
             state = attempt(self.there.get(write.entity), write)
             if isinstance(state, Fail):
-                return state
+                return Ok(()) if write.kind == "claim" else state
+            if write.kind == "claim":
+                self.claimed = state.version
             if write.entity not in (A, B):
                 state = attrs.evolve(state, created=self.moment)
             self.there[write.entity] = state
@@ -649,7 +862,10 @@ class Sequential:
         return Ok(tuple(sorted(found, key=lambda row: (row.created, row.entity), reverse=True)))
 
 
-REGISTER_CALLS = ["create", "upsert", "update", "stale", "set_status", "read"]
+REGISTER_CALLS = [
+    *("create", "upsert", "update", "stale", "set_status", "read"),
+    *("claim", "finish"),
+]
 CALLS = [*REGISTER_CALLS, "merge_usage", "transfer", "undone", "view", "born", "gone", "pages"]
 LOST = [{"answered": False, "done": True}, {"answered": False, "done": False}]
 
@@ -767,6 +983,8 @@ def explained(call: Event, there: Observe | None) -> list[Observe | None]:
             return [would_be] if isinstance(would_be, Observe) else []
         case Ok((found,)):
             return [would_be] if would_be == found else []
+        case Ok(()):
+            return [there]
         case Fail("WorkflowNotFoundError") if would_be is None:
             return [None]
     return [there] if would_be == call.completion else []
@@ -800,7 +1018,7 @@ def tampered(draw: st.DrawFn, call: Event) -> Event:
     return draw(st.sampled_from(choices))
 
 
-TAGS = [{"tag": tag} for tag in ("10", "20", "30")]
+TAGS = [*({"tag": tag} for tag in ("10", "20", "30")), {"attempt": 1}]
 
 
 @settings(max_examples=500)

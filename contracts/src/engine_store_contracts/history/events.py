@@ -21,7 +21,8 @@ class Write:
     """What a call would do to one entity; None for what it would leave as it is.
 
     `tag` tells the values written to an entity apart: no two calls of a history write the same.
-    `expected` is the version the write depends on. `adds` is added to the usage.
+    `expected` is the version the write depends on. `adds` is added to the usage. `lease` is how
+    long it leases a task, in microseconds; a `renew` writes that alone, and no version.
     """
 
     entity: str
@@ -31,6 +32,7 @@ class Write:
     usage: int | None = None
     adds: int = 0
     expected: int | None = None
+    lease: int | None = None
 
     def __str__(self) -> str:
         text = f"{self.kind} {self.entity}"
@@ -40,6 +42,8 @@ class Write:
             text += f" status {self.status}"
         if self.adds:
             text += f" usage +{self.adds}"
+        if self.lease is not None:
+            text += f" for {self.lease} us"
         return text if self.expected is None else f"{text} from {self.expected}"
 
 
@@ -59,6 +63,11 @@ class Invoke:
         return self.method.partition(".")[0]
 
     @property
+    def stores(self) -> tuple[Write, ...]:
+        """Its writes that make new versions: all but those of a lease alone."""
+        return tuple(write for write in self.writes if write.kind != "renew")
+
+    @property
     def is_paging(self) -> bool:
         """Whether what it saw is of several moments."""
         return self.method.endswith(".pages")
@@ -69,7 +78,10 @@ class Invoke:
 
 @frozen
 class Observe:
-    """An entity as a call returned it. `created` is in microseconds since 1970."""
+    """An entity as a call returned it, and as a claim `until` when it is leased.
+
+    Times are in microseconds since 1970, by the clock of the store.
+    """
 
     entity: str
     version: int
@@ -77,9 +89,14 @@ class Observe:
     status: str = ""
     usage: int = 0
     created: int = 0
+    attempt: int = 0
+    until: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.entity} at {self.version}: {self.tag} {self.status} {self.usage}"
+        text = f"{self.entity} at {self.version}: {self.tag} {self.status} {self.usage}"
+        if self.attempt:
+            text += f" attempt {self.attempt}"
+        return text if self.until is None else f"{text} until {self.until}"
 
 
 @frozen
@@ -98,7 +115,8 @@ class Ok:
 class Fail:
     """The call raised `error`, and nothing was changed.
 
-    `entity` is what the error is about, `actual` the version it found there, 0 for none.
+    `entity` is what the error is about, `expected` the version it was about, or the claim was of,
+    and `actual` the version it found there, 0 for none.
     """
 
     error: str

@@ -15,6 +15,7 @@ import attrs
 from attrs import frozen
 
 from engine_store.models import (
+    Claim,
     Status,
     TaskFilter,
     TaskState,
@@ -210,6 +211,51 @@ def pages(random: Random, worker: str, steps: int) -> Program:
             yield call("workflows", "create", make("workflows", created[-1], f"{worker}-{step}"))
 
 
+QUEUED = ("r", "s", "t", "u", "v", "w")
+"""The tasks of the queue. While one is claimed, nobody but its worker writes it."""
+
+LEASES = (0.002, 0.01, 0.03)
+"""How long, in seconds: some are over at the worker's next call, and some after many."""
+
+
+def claims(random: Random, worker: str, steps: int) -> Program:
+    """Tasks claimed, renewed, ended and given back, in time or too late; some are forgotten."""
+    yield call("workflows", "create", make("workflows", HOME, f"{worker}-home"))
+    for key in QUEUED:
+        yield call("tasks", "create", make("tasks", key, f"{worker}-{key}"))
+    held: list[Claim] = []
+    for step in range(steps):
+        if not held or random.random() < 0.3:
+            taken = yield _claim(random, worker)
+            held += taken if isinstance(taken, tuple) else ()
+            continue
+        answer = yield _on_claim(random, held.pop(random.randrange(len(held))))
+        match answer:
+            case Claim():
+                held.append(answer)
+            case (TaskState(status=Status.SUCCESS) as ended) | [TaskState() as ended, _]:
+                again = Tagging(f"{worker}-{step}")(ended.evolve(status=Status.PENDING))
+                yield call("tasks", "update", again)
+
+
+def _claim(random: Random, worker: str) -> Call:
+    lease, limit = random.choice(LEASES), random.randint(1, 2)
+    return call("tasks", "claim", worker, lease=lease, limit=limit)
+
+
+def _on_claim(random: Random, claim: Claim) -> Request:
+    match random.choice(["renew", "renew", "release", "finish", "finish with usage"]):
+        case "renew":
+            return call("tasks", "renew", claim, lease=random.choice(LEASES))
+        case "release":
+            return call("tasks", "release", claim, due_in=random.choice([0, 0.002]))
+        case "finish":
+            return call("tasks", "finish", claim)
+    finished = call("tasks", "finish", claim, usage=tokens(random.randint(1, 9)))
+    counted = call("workflows", "get", HOME)  # which shows what was added there
+    return Transaction((finished, counted), fails=random.random() < 0.25)
+
+
 def last_look() -> Program:
     """Everything read once more when all is over."""
     for key in ("a", HOME, "used"):
@@ -221,7 +267,7 @@ def last_look() -> Program:
 
 
 PROGRAMS: Mapping[str, ProgramFactory] = {
-    program.__name__: program for program in (registers, usage, transfers, pages)
+    program.__name__: program for program in (registers, usage, transfers, pages, claims)
 }
 
 

@@ -7,13 +7,24 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic_ns
 from typing import Any
 
+import attrs
+
 from engine_store.errors import (
     AlreadyExistsError,
+    ClaimLostError,
     NotFoundError,
     UnavailableError,
     VersionConflictError,
 )
-from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
+from engine_store.models import (
+    Claim,
+    Page,
+    Status,
+    TaskState,
+    UsageSummary,
+    User,
+    WorkflowState,
+)
 from engine_store.rules.entities import BY_MODEL
 from engine_store_contracts.history.events import (
     Completion,
@@ -26,6 +37,7 @@ from engine_store_contracts.history.events import (
     Write,
 )
 from engine_store_contracts.history.programs import (
+    QUEUED,
     Call,
     Pages,
     Program,
@@ -65,6 +77,13 @@ def invocation(request: Request) -> Invoke:
 
 def _writes(call: Call) -> Iterator[Write]:
     given, kind = call.arguments[0] if call.arguments else None, call.method
+    if kind == "claim":
+        for key in QUEUED:
+            yield Write(f"tasks/{key}", kind, status=str(Status.RUNNING), lease=_lease(call))
+        return
+    if isinstance(given, Claim):
+        yield from _writes_of_claim(call, given)
+        return
     if isinstance(given, State):
         yield Write(
             _entity(given),
@@ -88,6 +107,21 @@ def _writes(call: Call) -> Iterator[Write]:
             yield Write(entity, kind)
 
 
+def _writes_of_claim(call: Call, claim: Claim) -> Iterator[Write]:
+    """A worker writes from the version that its claim made of the task."""
+    entity, kind, version = _entity(claim.task), call.method, claim.task.version
+    match kind:
+        case "renew":
+            yield Write(entity, kind, expected=version, lease=_lease(call))
+        case "release":
+            yield Write(entity, kind, status=str(Status.PENDING), expected=version)
+        case "finish":
+            adds = _sum(call.options.get("usage", UsageSummary()))
+            yield Write(entity, kind, status=str(Status.SUCCESS), adds=adds, expected=version)
+            if adds:
+                yield Write(f"workflows/{claim.task.workflow_exec_id}", kind, adds=adds)
+
+
 def completion(request: Request, answer: Any) -> Completion:
     """What the answer says. Errors inside a transaction may be about what only it has seen."""
     if isinstance(answer, UnavailableError):
@@ -104,6 +138,8 @@ def completion(request: Request, answer: Any) -> Completion:
             return Fail(error, f"{request.repository}/{key}", actual=0)
         case AlreadyExistsError(key=key):
             return Fail(error, f"{request.repository}/{key}")
+        case ClaimLostError(key=key):
+            return Fail(error, f"tasks/{key}", request.arguments[0].task.version)
         case _:
             return Fail(error)
 
@@ -117,15 +153,22 @@ def _observed(answer: Any) -> Iterator[Observe]:
             for item in answer:
                 yield from _observed(item)
         case User() | WorkflowState() | TaskState():
-            yield Observe(
-                _entity(answer),
-                answer.version,
-                tag_of(answer),
-                _status(answer),
-                _total(answer),
-                (answer.created_at - EPOCH) // timedelta(microseconds=1),
-            )
+            yield _observe(answer)
             yield from _observed(tuple(getattr(answer, "tasks", {}).values()))
+        case Claim(task=task, expires_at=end):
+            yield attrs.evolve(_observe(task), until=_microseconds(end - EPOCH))
+
+
+def _observe(state: State) -> Observe:
+    return Observe(
+        _entity(state),
+        state.version,
+        tag_of(state),
+        _status(state),
+        _total(state),
+        _microseconds(state.created_at - EPOCH),
+        getattr(state, "attempt", 0),
+    )
 
 
 def _entity(state: State) -> str:
@@ -139,6 +182,14 @@ def _status(state: State) -> str:
 
 def _total(state: State) -> int:
     return 0 if isinstance(state, User) else _sum(state.usage)
+
+
+def _lease(call: Call) -> int:
+    return _microseconds(timedelta(seconds=call.options["lease"]))
+
+
+def _microseconds(duration: timedelta) -> int:
+    return duration // timedelta(microseconds=1)
 
 
 def _sum(usage: UsageSummary) -> int:

@@ -6,16 +6,21 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import TypeAlias
 
+from engine_store.models import Status
 from engine_store_contracts.history.events import Write
 from engine_store_contracts.history.sights import Register, Sight
 
-Value: TypeAlias = tuple[str | None, str | None, int | None]
-"""The tag, the status and the usage of an entity at a version; None for what is not known."""
+Value: TypeAlias = tuple[str | None, str | None, int | None, int | None]
+"""The tag, the status, the usage and the attempt of an entity at a version; None: not known."""
 
 State: TypeAlias = tuple[frozenset[int], Value]
 """Where a replay has come: the doubtful writes it took as done, by number, and the value."""
 
-UNKNOWN: Value = (None, None, None)
+UNKNOWN: Value = (None, None, None, None)
+NOT_THERE: Value = (None, None, None, 0)
+
+CLAIMABLE = (None, Status.PENDING, Status.RUNNING)
+"""The statuses of what a claim takes, one that is not known among them."""
 
 
 def replay(register: Register) -> Iterator[str]:
@@ -32,7 +37,7 @@ def replay(register: Register) -> Iterator[str]:
     sights: dict[int, list[Sight]] = defaultdict(list)
     for sight in register.sights:
         sights[sight.version].append(sight)
-    states: Collection[State] = {(frozenset(), UNKNOWN)}
+    states: Collection[State] = {(frozenset(), NOT_THERE)}
     for version in range(1, register.last + 1):
         writers = [sight for sight in sights[version] if sight.write is not None]
         writer = writers[0] if writers else None
@@ -55,7 +60,11 @@ def replay(register: Register) -> Iterator[str]:
 def _shown(sights: list[Sight]) -> tuple[Value | None, list[str]]:
     """The value at a version, as its writer saw it or else the first, and who saw another."""
     seen = sorted((s for s in sights if s.seen is not None), key=lambda s: s.write is None)
-    values = [(s.seen.tag, s.seen.status, s.seen.usage) for s in seen if s.seen is not None]
+    values = [
+        (s.seen.tag, s.seen.status, s.seen.usage, s.seen.attempt)
+        for s in seen
+        if s.seen is not None
+    ]
     differing = [
         f"one version, two values: {seen[0]} and {sight}"
         for sight, value in zip(seen, values, strict=True)
@@ -70,29 +79,30 @@ def _next_states(
     """What one write can make of `state`: the acknowledged one, or else a doubtful one."""
     used, value = state
     if writer is not None and writer.write is not None:
-        if _is_possible(writer.write, version):
+        if _is_possible(writer.write, version, value):
             yield used, _after(value, writer.write)
         return
     for number, (event, write) in enumerate(register.doubtful):
         earlier = register.before(event.invoked)
         in_time = earlier is None or earlier.version < version
-        if number not in used and in_time and _is_possible(write, version):
+        if number not in used and in_time and _is_possible(write, version, value):
             yield used | {number}, _after(value, write)
 
 
 def _after(value: Value, write: Write) -> Value:
     """Return what the write makes of the value."""
-    tag, status, usage = value
+    tag, status, usage, attempt = value
     usage = usage if write.usage is None else write.usage
     return (
         tag if write.tag is None else write.tag,
         status if write.status is None else write.status,
         None if usage is None else usage + write.adds,
+        None if attempt is None else attempt + (write.kind == "claim"),
     )
 
 
-def _is_possible(write: Write, version: int) -> bool:
-    """Whether a sequential store lets this write store `version`."""
+def _is_possible(write: Write, version: int, before: Value) -> bool:
+    """Whether a sequential store lets this write store `version` after a value."""
     match write.kind:
         case "create":
             return version == 1
@@ -100,6 +110,8 @@ def _is_possible(write: Write, version: int) -> bool:
             return True
         case "delete":
             return False
+        case "claim":
+            return version > 1 and before[1] in CLAIMABLE
         case _:
             return version > 1 and write.expected in (None, version - 1)
 

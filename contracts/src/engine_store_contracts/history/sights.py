@@ -70,15 +70,17 @@ def registers_of(history: Iterable[Event]) -> list[Register]:
     for event in history:
         match event.completion:
             case Ok(seen):
-                writes = {write.entity: write for write in event.call.writes}
+                writes = {write.entity: write for write in event.call.stores}
                 for found in seen:
                     sight = Sight(event, found.version, writes.get(found.entity), found)
                     register(found.entity).sights.append(sight)
             case Info():
-                for write in event.call.writes:
+                for write in event.call.stores:
                     register(write.entity).doubtful.append((event, write))
             case Fail("AlreadyExistsError", str(entity)):
                 register(entity).sights.append(Sight(event, 1, at_least=True))
+            case Fail("ClaimLostError", str(entity), int(claimed)):
+                register(entity).sights.append(Sight(event, claimed + 1, at_least=True))
             case Fail(_, str(entity), _, int(actual)):
                 register(entity).sights.append(Sight(event, actual))
     return [registers[entity] for entity in sorted(registers)]

@@ -1,4 +1,4 @@
-"""Sections 2, 3 and 5 by their histories: what many workers were answered can be explained.
+"""Sections 2, 3, 5 and 10 by their histories: what many workers were answered can be explained.
 
 Workers run the programs of `engine_store_contracts.history`, whose checkers then look for what no
 correct store could have answered.
@@ -22,6 +22,7 @@ from engine_store_contracts.faces import Face
 from engine_store_contracts.harness import Database
 from engine_store_contracts.history import (
     Event,
+    check_leases,
     check_pages,
     check_registers,
     check_transactions,
@@ -42,6 +43,8 @@ REPORTS_BEFORE_KILL = 100
 Check: TypeAlias = Callable[[Sequence[Event]], list[str]]
 """Returns what no correct store could have answered."""
 
+CLAIM_CHECKS: Sequence[Check] = [check_registers, check_transactions, check_leases]
+
 EACH_PROGRAM = pytest.mark.parametrize(
     ("program", "checks"),
     [
@@ -55,14 +58,15 @@ EACH_PROGRAM = pytest.mark.parametrize(
             "transfers", [check_registers, check_transactions], marks=clause("3.1", "3.4", "5.1")
         ),
         pytest.param("pages", [check_pages], marks=clause("5.2", "5.6")),
+        pytest.param("claims", CLAIM_CHECKS, marks=clause("10.2", "10.3", "10.4")),
     ],
-    ids=["registers", "usage", "transfers", "pages"],
+    ids=["registers", "usage", "transfers", "pages", "claims"],
 )
 """The programs, with the checks of their histories and the clauses that these prove."""
 
 
 class HistoryCases(ContractCase):
-    """Contract 2.1 to 2.7, 3.1, 3.4, 5.1, 5.2, 5.4 and 5.6 among threads."""
+    """Contract 2.1 to 2.7, 3.1, 3.4, 5.1, 5.2, 5.4, 5.6 and 10.2 to 10.4 among threads."""
 
     @EACH_PROGRAM
     def test_what_threads_were_answered_has_an_explanation(
@@ -106,6 +110,13 @@ class ProcessHistoryCases(
     def test_usage_of_killed_processes_adds_up(self, database: Database, seed: int) -> None:
         history = by_killed_processes(database, "usage", seed)
         assert violations(history, [check_registers]) == []
+
+    @clause("3.6", "10.2", "10.3", "10.4")
+    def test_claims_of_killed_processes_are_made_or_not(
+        self, database: Database, seed: int
+    ) -> None:
+        history = by_killed_processes(database, "claims", seed)
+        assert violations(history, CLAIM_CHECKS) == []
 
 
 def violations(history: Sequence[Event], checks: Sequence[Check]) -> list[str]:
@@ -167,9 +178,9 @@ def answered(histories: Sequence[list[Event]]) -> list[Event]:
 
 
 def ticking(program: Program, clock: ManualClock) -> Program:
-    """The program, on a clock that goes on a little at each of its steps."""
+    """The program, on a clock that goes on by a millisecond at each of its steps."""
     answer = None
     with suppress(StopIteration):
         while True:
-            clock.tick(microseconds=1)
+            clock.tick(0.001)
             answer = yield program.send(answer)

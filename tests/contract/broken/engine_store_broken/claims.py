@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 
 from engine_store.models import Claim, Status
-from engine_store.rules.claims import DEFAULT_QUEUES, check_queues, lost
+from engine_store.rules.claims import (
+    DEFAULT_QUEUES,
+    check_claim,
+    check_queues,
+    check_seconds,
+    lost,
+)
 from engine_store.rules.entities import TASK
 from engine_store_broken.mutant import mutant, replace, rewrite, rewrite_step
 from engine_store_memory.database import Lease
@@ -19,6 +26,9 @@ CLAIM_ORDER = "ORDER BY 4 DESC, 5, 6, 7"
 """Of what `claim_tasks` finds: by priority, due time, creation and id."""
 
 IS_DUE = "coalesce(due_at, created_at) <= :now"
+
+A_MOMENT = 0.001
+"""How long other threads have, in seconds, between a look and what is done after it."""
 
 
 def accept(is_own: Callable[[Claim, Lease], bool]) -> None:
@@ -133,6 +143,25 @@ def claims_look_before_they_take() -> None:
 
 
 @mutant("10.2", base="memory")
+def claims_overlook_renewals() -> None:
+    """Which leases have expired is read without a lock, and taken what was renewed since."""
+    seen = threading.local()
+
+    @replace(f"{CLAIMS}:Claims.claim")
+    def claim(original: Any, tasks: Any, *args: Any, **how: Any) -> Any:
+        seen.leases = tasks._scope.read().leases
+        time.sleep(A_MOMENT)
+        return original(tasks, *args, **how)
+
+    @replace(f"{CLAIMS}:_is_free")
+    def is_free(original: Any, data: Any, task: Any, now: Any) -> Any:
+        lease, before = (each.get(task.task_exec_id) for each in (data.leases, seen.leases))
+        if lease is not None and before is not None and lease.token == before.token:
+            return before.expires_at <= now
+        return original(data, task, now)
+
+
+@mutant("10.2", base="memory")
 def leases_beyond_a_rollback() -> None:
     """Leases are kept beside the database, where no rollback reaches them."""
 
@@ -169,6 +198,21 @@ def claims_told_by_their_worker() -> None:
 def renewals_compare_no_token() -> None:
     """A heartbeat finds its lease by the task, and so prolongs that of somebody else."""
     rewrite("renew_lease", "AND token = :token", "")
+
+
+@mutant("10.3", base="memory")
+def renewals_look_before_they_write() -> None:
+    """Whether the claim is lost is read first, and its lease written whatever came between."""
+
+    @replace(f"{CLAIMS}:Claims.renew")
+    def renew(original: Any, tasks: Any, claim: Claim, *, lease: float) -> Any:
+        claim, length = check_claim(claim), check_seconds(lease, "lease")
+        tasks._claimed(tasks._scope.read(), claim)
+        time.sleep(A_MOMENT)
+        with tasks._scope.write() as data:
+            end = tasks._scope.now() + length
+            data.leases[claim.task.task_exec_id] = Lease(claim.worker, claim.token, end)
+        return attrs.evolve(claim, expires_at=end)
 
 
 @mutant("10.3", base="memory")

@@ -24,21 +24,16 @@ WHERE task_exec_id = :task_exec_id
 coalesce(due_at, created_at)
 
 -- name: claim_tasks! :many
+-- The leases are joined, since what a subquery reads is not locked: a renewal may just have moved
+-- their ends.
 INSERT INTO {schema}.leases (task_exec_id, workflow_exec_id, queue, worker, token, expires_at)
-SELECT task_exec_id, workflow_exec_id, queue, :worker, :token, :expires_at
+SELECT task_exec_id, workflow_exec_id, tasks.queue, :worker, :token, :expires_at
 FROM {schema}.tasks
-WHERE queue {in_queues}
+LEFT JOIN {schema}.leases AS last USING (workflow_exec_id, task_exec_id)
+WHERE tasks.queue {in_queues}
   AND (
     (status = 'PENDING' AND {due} <= :now)
-    OR (
-      status = 'RUNNING'
-      AND EXISTS (
-        SELECT 1
-        FROM {schema}.leases
-        WHERE {lease_of_task}
-          AND leases.expires_at <= :now
-      )
-    )
+    OR (status = 'RUNNING' AND last.token = tasks.lease_token AND last.expires_at <= :now)
   )
   AND {claimable}
 ORDER BY priority DESC, {due}, created_at, task_exec_id
