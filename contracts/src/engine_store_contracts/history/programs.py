@@ -214,8 +214,8 @@ def pages(random: Random, worker: str, steps: int) -> Program:
 QUEUED = ("r", "s", "t", "u", "v", "w")
 """The tasks of the queue. While one is claimed, nobody but its worker writes it."""
 
-LEASES = (0.002, 0.01, 0.03)
-"""How long, in seconds: some are over at the worker's next call, and some after many."""
+LEASES = (0.005, 0.01, 0.015)
+"""How long, in seconds: many are over when their worker comes to renew them, and many are not."""
 
 
 def claims(random: Random, worker: str, steps: int) -> Program:
@@ -244,7 +244,7 @@ def _claim(random: Random, worker: str) -> Call:
 
 
 def _on_claim(random: Random, claim: Claim) -> Request:
-    match random.choice(["renew", "renew", "release", "finish", "finish with usage"]):
+    match random.choice([*["renew"] * 3, "release", "finish", "finish with usage"]):
         case "renew":
             return call("tasks", "renew", claim, lease=random.choice(LEASES))
         case "release":

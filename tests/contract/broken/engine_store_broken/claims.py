@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -26,9 +27,6 @@ CLAIM_ORDER = "ORDER BY 4 DESC, 5, 6, 7"
 """Of what `claim_tasks` finds: by priority, due time, creation and id."""
 
 IS_DUE = "coalesce(due_at, created_at) <= :now"
-
-A_MOMENT = 0.001
-"""How long other threads have, in seconds, between a look and what is done after it."""
 
 
 def accept(is_own: Callable[[Claim, Lease], bool]) -> None:
@@ -143,22 +141,16 @@ def claims_look_before_they_take() -> None:
 
 
 @mutant("10.2", base="memory")
-def claims_overlook_renewals() -> None:
-    """Which leases have expired is read without a lock, and taken what was renewed since."""
-    seen = threading.local()
-
-    @replace(f"{CLAIMS}:Claims.claim")
-    def claim(original: Any, tasks: Any, *args: Any, **how: Any) -> Any:
-        seen.leases = tasks._scope.read().leases
-        time.sleep(A_MOMENT)
-        return original(tasks, *args, **how)
+def ends_of_leases_are_cached() -> None:
+    """What claims have seen of a lease is cached by its token, and renewals leave the token."""
+    seen: dict[tuple[str, str], datetime] = {}
 
     @replace(f"{CLAIMS}:_is_free")
     def is_free(original: Any, data: Any, task: Any, now: Any) -> Any:
-        lease, before = (each.get(task.task_exec_id) for each in (data.leases, seen.leases))
-        if lease is not None and before is not None and lease.token == before.token:
-            return before.expires_at <= now
-        return original(data, task, now)
+        lease = data.leases.get(task.task_exec_id)
+        if lease is None:
+            return original(data, task, now)
+        return seen.setdefault((task.task_exec_id, lease.token), lease.expires_at) <= now
 
 
 @mutant("10.2", base="memory")
@@ -208,7 +200,7 @@ def renewals_look_before_they_write() -> None:
     def renew(original: Any, tasks: Any, claim: Claim, *, lease: float) -> Any:
         claim, length = check_claim(claim), check_seconds(lease, "lease")
         tasks._claimed(tasks._scope.read(), claim)
-        time.sleep(A_MOMENT)
+        time.sleep(0.001)  # which is when others come between
         with tasks._scope.write() as data:
             end = tasks._scope.now() + length
             data.leases[claim.task.task_exec_id] = Lease(claim.worker, claim.token, end)
