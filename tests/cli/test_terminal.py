@@ -71,7 +71,8 @@ def test_there_are_these_commands() -> None:
         ("export",),
         ("import",),
         ("copy",),
-        *(("workflows", name) for name in ("list", "show", "delete", "purge")),
+        *(("workflows", name) for name in ("list", "show", "events", "cancel", "delete", "purge")),
+        *(("queues", name) for name in ("list", "expired")),
         *OF_THE_SUITE,
     }
 

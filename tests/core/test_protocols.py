@@ -39,9 +39,13 @@ def members(protocol: type) -> dict[str, object]:
     return {n: member for n, member in found.items() if n in managers or not n.startswith("_")}
 
 
+AWAITED = {"Callable[[AsyncTransaction], Awaitable[T]]": "Callable[[Transaction], T]"}
+"""A function that is awaited, and what it is on the synchronous side."""
+
+
 def parameters(function: Callable[..., object]) -> list[tuple[str, object, object, object]]:
     return [
-        (one.name, one.kind, one.default, one.annotation)
+        (one.name, one.kind, one.default, AWAITED.get(str(one.annotation), one.annotation))
         for one in inspect.signature(function).parameters.values()
     ]
 

@@ -9,12 +9,12 @@ import typer
 from engine_store.cli.run import Run, command, group, table
 from engine_store.models import DEFAULT_QUEUE
 
-app = group("queues", "Count what waits in queues, and list leases that have expired.")
+app = group("queues", "Count the tasks of queues, list expired leases.")
 
 
 @command(app, "list")
 def list_queues(run: Run) -> None:
-    """List queues with their counts, and since when the first ready task was due."""
+    """List queues with the counts of their tasks."""
     with run.store() as store:
         queues = store.tasks.queues()
     shown = table("queue", "ready", "delayed", "leased", "expired", "ready since")
@@ -38,7 +38,7 @@ def expired(
         int, typer.Option(min=1, max=1000, metavar="N", help="How many at most.")
     ] = 50,
 ) -> None:
-    """List claims whose lease has expired, oldest end first; workers take their tasks over."""
+    """List claims whose lease has expired, oldest first."""
     with run.store() as store:
         claims = store.tasks.expired(queues=queue or [DEFAULT_QUEUE], limit=limit)
     shown = table("task", "worker", "attempt", "expired")

@@ -118,7 +118,7 @@ def cancel(
     ] = None,
     yes: Yes = False,
 ) -> None:
-    """End an execution, and its tasks that have not ended, with CANCELED."""
+    """Cancel an execution with its unfinished tasks."""
     with run.store() as store:
         store.workflows.get(workflow_exec_id)
         run.confirm(f"Cancel {workflow_exec_id} and its tasks?", yes=yes)
