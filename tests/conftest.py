@@ -151,11 +151,6 @@ ONE_FACE_IS_ENOUGH = {"TestSqliteMemory", "TestPgBouncer"}
 """Their asynchronous face is the code of another class, which runs every case with both."""
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return a process more than there are cores: many tests wait for processes of their own."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what would take minutes, and prove nothing that is not proven beside it.
 
