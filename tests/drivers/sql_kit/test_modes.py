@@ -110,7 +110,6 @@ OTHER_ROWS: dict[str, Sequence[Any]] = {
     "finish_task": row(TASK, STEP),
     "get_claim": ["RUNNING", 1, "[]", "ann", "another"],
     "get_event": row(EVENT, HAPPENED),
-    "get_event_by_key": row(EVENT, HAPPENED),
     "get_task_usage": ["[]"],
     "get_workflow_with_tasks": [
         None if field == "task_exec_id" else value

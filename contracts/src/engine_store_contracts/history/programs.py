@@ -215,7 +215,7 @@ QUEUED = ("r", "s", "t", "u", "v", "w")
 """The tasks of the queue. While one is claimed, nobody but its worker writes it."""
 
 LEASES = (0.005, 0.01, 0.015)
-"""How long, in seconds: many are over when their worker comes to renew them, and many are not."""
+"""Lengths of leases, in seconds: many are over when their worker comes to renew them, not all."""
 
 
 def claims(random: Random, worker: str, steps: int) -> Program:

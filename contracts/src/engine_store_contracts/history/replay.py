@@ -102,7 +102,7 @@ def _after(value: Value, write: Write) -> Value:
 
 
 def _is_possible(write: Write, version: int, before: Value) -> bool:
-    """Whether a sequential store lets this write store `version` after a value."""
+    """Return whether a sequential store lets this write store `version` after a value."""
     match write.kind:
         case "create":
             return version == 1

@@ -121,7 +121,7 @@ class Claim:
 
 @frozen
 class QueueStats:
-    """How many tasks of a queue wait, and how many workers have (contract 10.8).
+    """The counts of a queue: of tasks that wait, and of tasks that workers have (contract 10.8).
 
     `ready` are PENDING and due, `delayed` are PENDING and not yet due. `leased` have a worker;
     the lease of those that are `expired` has ended, so that another one may claim them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any
 
 from engine_store.errors import ClaimLostError, InvalidValueError, StatusConflictError
 from engine_store.models import (
@@ -48,15 +48,14 @@ def claim_order(task: TaskState) -> tuple[int, datetime, datetime, str]:
     return -task.priority, due_of(task), task.created_at, task.task_exec_id
 
 
-def check_seconds(value: object, path: str, *, zero: bool = False) -> timedelta:
+def check_seconds(value: Any, path: str, *, zero: bool = False) -> timedelta:
     """Return a number of seconds above 0, or from 0 on, as a duration."""
-    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+    if type(value) not in (int, float) or not math.isfinite(value):
         raise InvalidValueError(path, "expected a number of seconds")
-    seconds: float = value  # type: ignore[assignment]
-    if not 0 <= seconds <= MAX_SECONDS or (seconds == 0 and not zero):
+    if not 0 <= value <= MAX_SECONDS or (value == 0 and not zero):
         first = "0" if zero else "more than 0"
-        raise InvalidValueError(path, f"expected {first} to {MAX_SECONDS} seconds, found {seconds}")
-    return timedelta(seconds=seconds)
+        raise InvalidValueError(path, f"expected {first} to {MAX_SECONDS} seconds, found {value}")
+    return timedelta(seconds=value)
 
 
 def check_queues(queues: object) -> tuple[str, ...]:
@@ -82,20 +81,20 @@ def check_claim(claim: object) -> Claim:
     return claim
 
 
-def check_error(error: object) -> ErrorInfo | None:
+def check_error(error: Any) -> ErrorInfo | None:
     """Return an error, or None."""
-    return None if error is None else check_model(cast("ErrorInfo", error), ErrorInfo, "error")
+    return None if error is None else check_model(error, ErrorInfo, "error")
 
 
 def check_ending(
-    status: object, output: object, error: object, usage: object
+    status: Any, output: Any, error: Any, usage: Any
 ) -> tuple[Status, Document | None, ErrorInfo | None, UsageSummary]:
     """Return what a claimed task is to end with."""
     if type(status) is not Status or status not in TERMINAL:
         expected = ", ".join(ENDED)
         raise InvalidValueError("status", f"expected one that ends a task: {expected}")
     document = check_document(output, "output")
-    summary = UsageSummary() if usage is None else check_usage(usage)  # type: ignore[arg-type]
+    summary = UsageSummary() if usage is None else check_usage(usage)
     return status, document, check_error(error), summary
 
 

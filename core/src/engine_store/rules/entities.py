@@ -207,7 +207,7 @@ EVENT = _OfAWorkflow(
 )
 
 ENTITIES: tuple[Entity[Any, Any], ...] = (USER, API_KEY, WORKFLOW, TASK)
-"""Those with an id and lists, in the order in which rows refer to one another."""
+"""Entities with an id and lists, in the order in which rows refer to one another."""
 
 ALL: tuple[Entity[Any, Any], ...] = (*ENTITIES, EVENT)
 """All that is exported, in the same order."""

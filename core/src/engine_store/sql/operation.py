@@ -176,19 +176,16 @@ async def drive(
     `writes_once`, only its first request may write. What `execute` raises ends the operation: an
     expected outcome is a row, not an error.
     """
-    if isinstance(request, Last):
-        rows = await (execute_last or execute)(request.request)
-    else:
-        rows = await execute(request)
+    asked = request
     try:
         while True:
-            asked = op.send(rows)
             if isinstance(asked, Last):
                 rows = await (execute_last or execute)(asked.request)
             else:
-                if writes_once is not None:
-                    check_reads(asked, writes_once)
                 rows = await execute(asked)
+            asked = op.send(rows)
+            if writes_once is not None and not isinstance(asked, Last):
+                check_reads(asked, writes_once)
     except StopIteration as done:
         result: T = done.value
         return result

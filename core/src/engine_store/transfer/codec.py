@@ -13,6 +13,7 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import attrs
@@ -38,6 +39,13 @@ _SINCE = {"queue": 2, "priority": 2, "due_at": 2, "attempt": 2, "event": 2}
 
 _NAMES = {"event": {"kind": "event_kind"}}
 """Fields that have another name in a line."""
+
+
+@cache
+def _names(kind: str, version: int) -> tuple[str, ...]:
+    """Return the fields that rows of a kind have in a version of the format."""
+    fields = BY_NAME[kind].fields
+    return tuple([name for name in fields if _SINCE.get(name, 1) <= version])
 
 
 def kinds(version: int) -> list[str]:
@@ -74,8 +82,7 @@ def decode(
     entity = BY_NAME[kind]
     for name, written in _NAMES.get(kind, {}).items():
         fields[name] = fields.pop(written)
-    names = [name for name in entity.fields if _SINCE.get(name, 1) <= version]
-    row: Row = _made(entity.model, names, fields)
+    row: Row = _made(entity.model, _names(kind, version), fields)
     checked: Row = entity.check_sizes(entity.check_restored(row), max_document_bytes)
     return checked
 

@@ -26,7 +26,7 @@ from engine_store.rules.sizes import size_of
 from engine_store.values import Document
 from engine_store_memory.database import Data, Draft, Lease
 from engine_store_memory.repository import Metered
-from engine_store_memory.rows import detached, matching, written
+from engine_store_memory.rows import by_parent, detached, matching, written
 
 
 class Claims(Metered[TaskState, TaskFilter]):
@@ -183,9 +183,7 @@ class Claims(Metered[TaskState, TaskFilter]):
 
 def below(data: Data, root: str) -> list[TaskState]:
     """Return the tasks below a task, in any order."""
-    children = defaultdict[str | None, list[TaskState]](list)
-    for task in data[TASK].values():
-        children[task.parent_state_id].append(task)
+    children = by_parent(data[TASK].values())
     found = list(children[root])
     for task in found:  # which grows meanwhile
         found += children[task.task_exec_id]

@@ -22,7 +22,7 @@ def _empty() -> dict[Entity[Any, Any], dict[str, Any]]:
 
 @frozen
 class Lease:
-    """Who has a task, and until when."""
+    """A worker's hold on a task, and its end."""
 
     worker: str
     token: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeVar
@@ -72,6 +73,14 @@ def matching(rows: Iterable[R], filter: F) -> list[R]:
 def ordered(entity: Entity[R, F], rows: Iterable[R]) -> list[R]:
     """Return the rows in `created_at`, then id order (contract 1.6)."""
     return sorted(rows, key=entity.position)
+
+
+def by_parent(tasks: Iterable[TaskState]) -> defaultdict[str | None, list[TaskState]]:
+    """Return the tasks by the parent that they have."""
+    children = defaultdict[str | None, list[TaskState]](list)
+    for task in tasks:
+        children[task.parent_state_id].append(task)
+    return children
 
 
 def latest_of_each(tasks: Iterable[TaskState]) -> dict[str, TaskState]:

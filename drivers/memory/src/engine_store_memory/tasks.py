@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import chain
 
@@ -17,7 +17,7 @@ from engine_store.rules.entities import TASK, WORKFLOW
 from engine_store.values import Document
 from engine_store_memory.claims import Claims
 from engine_store_memory.database import Data, Lease
-from engine_store_memory.rows import detached, latest_of_each, ordered, where
+from engine_store_memory.rows import by_parent, detached, latest_of_each, ordered, where
 
 
 class Tasks(Claims, TaskRepository):
@@ -120,9 +120,7 @@ class Tasks(Claims, TaskRepository):
         values.check_optional_id(workflow_exec_id, "workflow_exec_id")
         data = self._scope.read()
         level = [self._found(data, root, workflow_exec_id)]
-        children = defaultdict[str | None, list[TaskState]](list)
-        for task in data[TASK].values():
-            children[task.parent_state_id].append(task)
+        children = by_parent(data[TASK].values())
         found = list(level)
         while level and max_depth:
             below = chain.from_iterable(children[task.task_exec_id] for task in level)

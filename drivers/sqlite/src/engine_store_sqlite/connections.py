@@ -68,12 +68,10 @@ class SqliteConnection(DbapiConnection):
 
     def _fetch(self, call: Call) -> Any:
         statement, parameters = call
-        text = statement.text(parameters)
-        if statement.has_parts:
-            *parts, text = statement.parts(parameters)
-            for part in parts:
-                if not self.raw.execute(part, parameters).rowcount:
-                    return None if statement.result is Result.ONE else []
+        *parts, text = statement.parts(parameters)
+        for part in parts:
+            if not self.raw.execute(part, parameters).rowcount:
+                return None if statement.result is Result.ONE else []
         cursor = self.raw.execute(text, parameters)
         fetch = cursor.fetchone if statement.result is Result.ONE else cursor.fetchall
         try:

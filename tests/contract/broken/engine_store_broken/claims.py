@@ -24,7 +24,7 @@ from engine_store_memory.database import Lease
 
 CLAIMS = "engine_store_memory.claims"
 CLAIM_ORDER = "ORDER BY 4 DESC, 5, 6, 7"
-"""Of what `claim_tasks` finds: by priority, due time, creation and id."""
+"""The order of what `claim_tasks` finds: by priority, due time, creation and id."""
 
 IS_DUE = "coalesce(due_at, created_at) <= :now"
 
@@ -117,7 +117,7 @@ def attempts_as_the_caller_has_them() -> None:
 
 @mutant("10.2", base="memory")
 def leases_keep_nobody_out() -> None:
-    """Whether a task has a lease is asked, and not whether that has expired."""
+    """A claim asks whether a task has a lease, and not whether that has expired."""
 
     @replace(f"{CLAIMS}:_is_free")
     def is_free(original: Any, data: Any, task: Any, now: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC
+from datetime import datetime
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
@@ -26,7 +26,7 @@ from engine_store.rules.entities import Entity, R
 from engine_store.sql.operation import Backoff, Last, LostRace, Op, Steps, step, transact
 from engine_store.sql.rows import Row, Rows, write_usage
 from engine_store.sql.statements import Call, Queries, Statement
-from engine_store.values import MAX_DOCUMENT_BYTES, check_id, check_limit, check_size
+from engine_store.values import MAX_DOCUMENT_BYTES, check_id, check_limit, check_size, plain_time
 
 S = TypeVar("S", User, WorkflowState, TaskState)
 
@@ -80,10 +80,13 @@ class Operations(Generic[R]):
                 len(value.encode() if isinstance(value, str) else value), path, self._max_bytes
             )
 
+    def _time(self) -> datetime:
+        """Return the time now."""
+        return plain_time(self._clock())
+
     def _now(self) -> Any:
         """Return the time now, as a parameter."""
-        now = self._clock()
-        return self._rows.codec.write_time(now if now.tzinfo is UTC else now.astimezone(UTC))
+        return self._rows.codec.write_time(self._time())
 
     def _one(self, call: Call, key: str, field: str = "id") -> Op[R]:
         """Read one row. Raises the entity's `NotFoundError`."""

@@ -47,7 +47,7 @@ from engine_store.sql.operation import (
 )
 from engine_store.sql.operations.base import StateOperations, is_empty
 from engine_store.sql.rows import LEASES, Row, write_document, write_error, write_usage
-from engine_store.values import Document, check_id, check_limit, plain_time
+from engine_store.values import Document, check_id, check_limit
 
 
 class ClaimOperations(StateOperations[TaskState]):
@@ -115,8 +115,11 @@ class ClaimOperations(StateOperations[TaskState]):
         }
         self._check_size(ending["output"], "output")
         self._check_size(ending["error"], "error")
-        operation = self._finish_metered if added.entries else self._finish
-        stored: TaskState = yield step(operation, claim, ending, added)
+        stored: TaskState
+        if added.entries:
+            stored = yield step(self._finish_metered, claim, ending, added)
+        else:
+            stored = yield step(self._finish, claim, ending)
         return stored
 
     @write
@@ -198,9 +201,7 @@ class ClaimOperations(StateOperations[TaskState]):
         return self._decode(stored)
 
     @write
-    def _finish(
-        self, claim: Claim, ending: Mapping[str, Any], added: UsageSummary
-    ) -> Op[TaskState]:
+    def _finish(self, claim: Claim, ending: Mapping[str, Any]) -> Op[TaskState]:
         row = yield self._q.finish_task(**_fence(claim), **ending, usage=None, now=self._now())
         if row is None:
             raise (yield from self._why_lost(claim))
@@ -263,10 +264,6 @@ class ClaimOperations(StateOperations[TaskState]):
     def _reader(self, column: str) -> Callable[..., Any]:
         """Return what reads a value of one column of tasks."""
         return self._rows.column_reader(TASK, column)
-
-    def _time(self) -> datetime:
-        """Return the time now."""
-        return plain_time(self._clock())
 
 
 def _place(claim: Claim) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from engine_store.errors import (
     AlreadyExistsError,
@@ -38,6 +38,10 @@ def _refused(event: NewEvent) -> Exception:
     return InvalidReferenceError("event", "task_exec_id", event.task_exec_id)
 
 
+_NONE = ("",)
+"""A collection of no key and of no id: not every database can be asked for none."""
+
+
 class EventOperations(Operations[Event]):
     """`engine_store.protocols.EventRepository`, as operations."""
 
@@ -56,14 +60,16 @@ class EventOperations(Operations[Event]):
         check_id(workflow_exec_id, "workflow_exec_id")
         event = check_new_event(kind, data, task_exec_id, key)
         of = {"workflow_exec_id": workflow_exec_id}
-        earlier = () if key is None else (self._q.get_event_by_key(**of, key=key),)
-        held, row, *found = yield Last(
-            (self._q.lock_history(**of), self._appending(workflow_exec_id, event, "data"), *earlier)
-        )
+        lock = self._q.lock_history(**of)
+        appending = self._appending(workflow_exec_id, event, "data")
+        if key is None:
+            held, row = yield Last((lock, appending))
+        else:
+            held, row, earlier = yield Last((lock, appending, self._with_keys(of, {key})))
+            if row is None and earlier:
+                [row] = earlier
         if held is None:
             raise WorkflowNotFoundError(workflow_exec_id)
-        if row is None:
-            row = found[0] if found else None
         if row is None:
             raise _refused(event)
         return self._decode(row)
@@ -80,15 +86,16 @@ class EventOperations(Operations[Event]):
         ]
         if not calls:
             return ()
-        lock = self._q.lock_history(workflow_exec_id=workflow_exec_id)
-        if not any(event.key or event.task_exec_id for event in new):
-            held, *rows = yield Last((lock, *calls))
-            if held is None or None in rows:
+        of = {"workflow_exec_id": workflow_exec_id}
+        known: dict[str, Event] = {}
+        chosen: Sequence[int] = range(len(new))
+        if any(event.key or event.task_exec_id for event in new):
+            known, chosen = yield from self._hold(of, new)
+            rows = (yield Last(tuple([calls[index] for index in chosen]))) if chosen else []
+        else:
+            held, *rows = yield Last((self._q.lock_history(**of), *calls))
+            if held is None:
                 raise WorkflowNotFoundError(workflow_exec_id)
-            return tuple(map(self._decode, rows))
-        known = yield from self._known(workflow_exec_id, new, lock)
-        chosen = _chosen(new, known)
-        rows = (yield Last(tuple([calls[index] for index in chosen]))) if chosen else ()
         if None in rows:
             raise LostRace
         made = {index: self._decode(row) for index, row in zip(chosen, rows, strict=True)}
@@ -138,55 +145,52 @@ class EventOperations(Operations[Event]):
             created_at=self._now(),
         )
 
-    def _known(
-        self, workflow_exec_id: str, new: Sequence[NewEvent], lock: Call
-    ) -> Op[dict[str, Event]]:
-        """Hold a workflow, and return its events that have the keys of new ones.
+    def _hold(
+        self, of: Mapping[str, str], new: Sequence[NewEvent]
+    ) -> Op[tuple[dict[str, Event], Sequence[int]]]:
+        """Hold a workflow; return its events with keys of new ones, and which of these to append.
 
-        Raises if the workflow, or a task of an event that would be appended, is missing.
+        Raises if the workflow, or a task of an event to append, is missing: nothing is written then
+        that a transaction of the caller would keep.
         """
-        of = {"workflow_exec_id": workflow_exec_id}
         keys = {event.key for event in new if event.key is not None}
         tasks = {event.task_exec_id for event in new if event.task_exec_id is not None}
         held, events, found = yield (
-            lock,
-            self._q.find_events(**of, keys=self._rows.collection(keys or {""})),
-            self._q.find_tasks(**of, task_exec_ids=self._rows.collection(tasks or {""})),
+            self._q.lock_history(**of),
+            self._with_keys(of, keys),
+            self._of_tasks(of, tasks),
         )
         if held is None:
-            raise WorkflowNotFoundError(workflow_exec_id)
+            raise WorkflowNotFoundError(of["workflow_exec_id"])
         known = {str(event.key): event for event in map(self._decode, events)}
-        there = {task_exec_id for (task_exec_id,) in found}
-        for index in _chosen(new, known):
-            task = new[index].task_exec_id
-            if task is not None and task not in there:
-                raise InvalidReferenceError("event", "task_exec_id", task)
-        return known
+        chosen = _chosen(new, known)
+        missing = tasks - {task_exec_id for (task_exec_id,) in found}
+        for index in chosen:
+            if new[index].task_exec_id in missing:
+                raise _refused(new[index])
+        return known, chosen
 
-    def _by_key(self, workflow_exec_id: str, key: str) -> Call:
-        return self._q.get_event_by_key(workflow_exec_id=workflow_exec_id, key=key)
+    def _with_keys(self, of: Mapping[str, str], keys: Collection[str]) -> Call:
+        return self._q.find_events(**of, keys=self._rows.collection(keys or _NONE))
+
+    def _of_tasks(self, of: Mapping[str, str], tasks: Collection[str]) -> Call:
+        return self._q.find_tasks(**of, task_exec_ids=self._rows.collection(tasks or _NONE))
 
     def _why_not_restored(self, event: Event) -> Op[EngineStoreError]:
         """Return why an event was not restored. Raises `LostRace` if no reason is to be seen."""
-        workflow_exec_id, key, task = event.workflow_exec_id, event.key, event.task_exec_id
-        by_key = () if key is None else (self._by_key(workflow_exec_id, key),)
-        of_task = (
-            ()
-            if task is None
-            else (self._q.get_task(task_exec_id=task, workflow_exec_id=workflow_exec_id),)
-        )
-        workflow, by_number, *others = yield (
-            self._q.get_workflow(workflow_exec_id=workflow_exec_id),
-            self._q.get_event(workflow_exec_id=workflow_exec_id, number=event.number),
-            *by_key,
-            *of_task,
+        of, key, task = {"workflow_exec_id": event.workflow_exec_id}, event.key, event.task_exec_id
+        workflow, by_number, by_key, tasks = yield (
+            self._q.get_workflow(**of),
+            self._q.get_event(**of, number=event.number),
+            self._with_keys(of, () if key is None else {key}),
+            self._of_tasks(of, () if task is None else {task}),
         )
         if workflow is None:
-            return InvalidReferenceError("event", "workflow_exec_id", workflow_exec_id)
+            return InvalidReferenceError("event", "workflow_exec_id", event.workflow_exec_id)
         if by_number is not None:
             return AlreadyExistsError("event", "number", str(event.number))
-        if by_key and others[0] is not None:
+        if by_key:
             return AlreadyExistsError("event", "key", str(key))
-        if of_task and others[-1] is None:
-            return InvalidReferenceError("event", "task_exec_id", str(task))
+        if task is not None and not tasks:
+            return InvalidReferenceError("event", "task_exec_id", task)
         raise LostRace

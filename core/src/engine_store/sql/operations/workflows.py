@@ -300,8 +300,12 @@ class WorkflowOperations(StateOperations[WorkflowState]):
         tasks = yield self._q.remove_tasks(**of, limit=limit)
         if len(tasks) == limit:
             return 0, len(tasks), 0
-        events = yield self._q.remove_events(**of, limit=limit - len(tasks))
-        workflows = yield Last(self._q.remove_workflows(**of))
+        events, workflows = yield Last(
+            (
+                self._q.remove_events(**of, limit=limit - len(tasks)),
+                self._q.remove_workflows(**of),
+            )
+        )
         return len(workflows), len(tasks), len(events)
 
     def _with_tasks(self, workflow_exec_id: str) -> Op[WorkflowState]:

@@ -1,16 +1,3 @@
--- fragment: claimable
--- The conditions of the filter of a claim, on tasks.
-{is_there}
-  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-  AND status {in_statuses} --? statuses
-  AND task_exec_id {in_task_exec_ids} --? task_exec_ids
-  AND task_id = :task_id --? task_id
-  AND parent_state_id = :parent_state_id --? parent_state_id
-  AND agent_id = :agent_id --? agent_id
-  AND action_id = :action_id --? action_id
-  AND tool_id = :tool_id --? tool_id
-  AND execution_type = :execution_type --? execution_type
-
 -- fragment: lease_of_task
 leases.workflow_exec_id = tasks.workflow_exec_id
   AND leases.task_exec_id = tasks.task_exec_id
@@ -36,6 +23,22 @@ RETURNING expires_at
 -- task_exec_ids?, task_id?, parent_state_id?, agent_id?, action_id?, tool_id?, execution_type?
 -- gives: {task_columns}
 
+-- fragment: is_claimed
+task_exec_id = :task_exec_id
+  AND workflow_exec_id = :workflow_exec_id
+  AND {is_there}
+  AND status = 'RUNNING'
+  AND attempt = :attempt
+  AND {has_token}
+
+-- fragment: who_has_task
+SELECT tasks.status, tasks.attempt, tasks."usage", leases.worker, leases.token
+FROM {schema}.tasks
+LEFT JOIN {schema}.leases ON {lease_of_task}
+WHERE tasks.task_exec_id = :task_exec_id
+  AND tasks.workflow_exec_id = :workflow_exec_id
+  AND tasks.{is_there}
+
 -- name: renew_lease! :one
 -- Sets the end of a lease. No row: another claim has the task, or none has.
 UPDATE {schema}.leases
@@ -48,22 +51,12 @@ WHERE workflow_exec_id = :workflow_exec_id
 -- name: get_claim :one
 -- Reads who has a task. No row: the task is missing.
 -- gives: status, attempt, usage, worker, token
-SELECT tasks.status, tasks.attempt, tasks."usage", leases.worker, leases.token
-FROM {schema}.tasks
-LEFT JOIN {schema}.leases ON {lease_of_task}
-WHERE tasks.task_exec_id = :task_exec_id
-  AND tasks.workflow_exec_id = :workflow_exec_id
-  AND tasks.{is_there}
+{who_has_task}
 
 -- name: lock_claim :one
 -- Reads who has a task, and holds it. No row: the task is missing.
 -- gives: status, attempt, usage, worker, token
-SELECT tasks.status, tasks.attempt, tasks."usage", leases.worker, leases.token
-FROM {schema}.tasks
-LEFT JOIN {schema}.leases ON {lease_of_task}
-WHERE tasks.task_exec_id = :task_exec_id
-  AND tasks.workflow_exec_id = :workflow_exec_id
-  AND tasks.{is_there}
+{who_has_task}
 {for_update_of_tasks}
 
 -- name: finish_task! :one
@@ -75,12 +68,7 @@ SET status = :status,
     "usage" = :usage, --? usage
     version = version + 1,
     updated_at = {greatest}(updated_at, :now)
-WHERE task_exec_id = :task_exec_id
-  AND workflow_exec_id = :workflow_exec_id
-  AND {is_there}
-  AND status = 'RUNNING'
-  AND attempt = :attempt
-  AND {has_token}
+WHERE {is_claimed}
 {return_task}
 
 -- name: release_task! :one
@@ -92,12 +80,7 @@ SET status = 'PENDING',
     error = :error,
     version = version + 1,
     updated_at = {greatest}(updated_at, :now)
-WHERE task_exec_id = :task_exec_id
-  AND workflow_exec_id = :workflow_exec_id
-  AND {is_there}
-  AND status = 'RUNNING'
-  AND attempt = :attempt
-  AND {has_token}
+WHERE {is_claimed}
 {return_task}
 
 -- name: list_expired :many

@@ -1,6 +1,17 @@
 -- fragment: event_columns
 workflow_exec_id, number, kind, data, task_exec_id, "key", created_at
 
+-- fragment: event_values
+:kind, :data, :task_exec_id, :key, :created_at
+
+-- fragment: and_its_task_is_there
+AND EXISTS ( --? task_exec_id
+    SELECT 1 --? task_exec_id
+    FROM {schema}.tasks --? task_exec_id
+    WHERE workflow_exec_id = :workflow_exec_id --? task_exec_id
+      AND task_exec_id = :task_exec_id --? task_exec_id
+  ) --? task_exec_id
+
 -- name: lock_history :one
 -- Holds a workflow for the next event of it. No row: it is missing.
 SELECT workflow_exec_id
@@ -20,7 +31,7 @@ SELECT
     FROM {schema}.events
     WHERE workflow_exec_id = :workflow_exec_id
   ),
-  :kind, :data, :task_exec_id, :key, :created_at
+  {event_values}
 WHERE EXISTS (
   SELECT 1
   FROM {schema}.workflows
@@ -33,31 +44,21 @@ WHERE EXISTS (
     WHERE workflow_exec_id = :workflow_exec_id --? key
       AND "key" = :key --? key
   ) --? key
-  AND EXISTS ( --? task_exec_id
-    SELECT 1 --? task_exec_id
-    FROM {schema}.tasks --? task_exec_id
-    WHERE workflow_exec_id = :workflow_exec_id --? task_exec_id
-      AND task_exec_id = :task_exec_id --? task_exec_id
-  ) --? task_exec_id
+  {and_its_task_is_there}
 RETURNING {event_columns}
 
 -- name: restore_event! :one
 -- Stores an event as it was exported. No row: the number or the key is taken, or the workflow, or
 -- the task in it, is missing.
 INSERT INTO {schema}.events ({event_columns})
-SELECT :workflow_exec_id, :number, :kind, :data, :task_exec_id, :key, :created_at
+SELECT :workflow_exec_id, :number, {event_values}
 WHERE EXISTS (
   SELECT 1
   FROM {schema}.workflows
   WHERE workflow_exec_id = :workflow_exec_id
     AND NOT is_deleted
 )
-  AND EXISTS ( --? task_exec_id
-    SELECT 1 --? task_exec_id
-    FROM {schema}.tasks --? task_exec_id
-    WHERE workflow_exec_id = :workflow_exec_id --? task_exec_id
-      AND task_exec_id = :task_exec_id --? task_exec_id
-  ) --? task_exec_id
+  {and_its_task_is_there}
 ON CONFLICT DO NOTHING
 RETURNING {event_columns}
 
@@ -69,13 +70,19 @@ WHERE workflow_exec_id = :workflow_exec_id
   AND number = :number
   AND {is_there}
 
--- name: get_event_by_key :one
--- Reads an event by its key. No row: it is missing.
+-- name: find_events :many
+-- Lists the events of a workflow that have one of the keys.
 SELECT {event_columns}
 FROM {schema}.events
 WHERE workflow_exec_id = :workflow_exec_id
-  AND "key" = :key
-  AND {is_there}
+  AND "key" {in_keys}
+
+-- name: find_tasks :many
+-- Lists those of the ids that are of tasks of a workflow.
+SELECT task_exec_id
+FROM {schema}.tasks
+WHERE workflow_exec_id = :workflow_exec_id
+  AND task_exec_id {in_task_exec_ids}
 
 -- name: list_events :many
 -- Lists the events of a workflow after a number, by number.
@@ -93,17 +100,3 @@ LIMIT :limit
 -- of some workflow are all gone.
 -- takes: limit, workflow_exec_id?
 -- gives: number
-
--- name: find_events :many
--- Lists the events of a workflow that have one of the keys.
-SELECT {event_columns}
-FROM {schema}.events
-WHERE workflow_exec_id = :workflow_exec_id
-  AND "key" {in_keys}
-
--- name: find_tasks :many
--- Lists those of the ids that are of tasks of a workflow.
-SELECT task_exec_id
-FROM {schema}.tasks
-WHERE workflow_exec_id = :workflow_exec_id
-  AND task_exec_id {in_task_exec_ids}

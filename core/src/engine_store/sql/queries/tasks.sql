@@ -12,6 +12,19 @@ tasks.error, tasks."usage", tasks.version, tasks.created_at, tasks.updated_at
 -- fragment: return_task
 RETURNING {task_columns}
 
+-- fragment: matches_filter
+-- The conditions of a filter of tasks.
+{is_there}
+  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
+  AND status {in_statuses} --? statuses
+  AND task_exec_id {in_task_exec_ids} --? task_exec_ids
+  AND task_id = :task_id --? task_id
+  AND parent_state_id = :parent_state_id --? parent_state_id
+  AND agent_id = :agent_id --? agent_id
+  AND action_id = :action_id --? action_id
+  AND tool_id = :tool_id --? tool_id
+  AND execution_type = :execution_type --? execution_type
+
 -- fragment: is_latest
 NOT EXISTS (
   SELECT 1
@@ -50,16 +63,7 @@ WHERE task_exec_id = :task_exec_id
 -- more than the page; without it, all.
 SELECT {task_columns}
 FROM {schema}.tasks
-WHERE {is_there}
-  AND workflow_exec_id = :workflow_exec_id --? workflow_exec_id
-  AND status {in_statuses} --? statuses
-  AND task_exec_id {in_task_exec_ids} --? task_exec_ids
-  AND task_id = :task_id --? task_id
-  AND parent_state_id = :parent_state_id --? parent_state_id
-  AND agent_id = :agent_id --? agent_id
-  AND action_id = :action_id --? action_id
-  AND tool_id = :tool_id --? tool_id
-  AND execution_type = :execution_type --? execution_type
+WHERE {matches_filter}
   AND created_at >= :after_created_at --? after_id
   AND (created_at, task_exec_id) > (:after_created_at, :after_id) --? after_id
 ORDER BY created_at, task_exec_id

@@ -41,7 +41,7 @@ WITH ready AS (
         AND tasks.queue = wanted.queue
         AND tasks.priority = level.priority
         AND {due} <= :now
-        AND {claimable}
+        AND {matches_filter}
       ORDER BY {due}, created_at, task_exec_id
       LIMIT :limit
       FOR NO KEY UPDATE SKIP LOCKED
@@ -56,7 +56,7 @@ expired AS (
   WHERE ended.queue = ANY (:queues::text[])
     AND ended.expires_at <= :now
     AND status = 'RUNNING'
-    AND {claimable}
+    AND {matches_filter}
   ORDER BY priority DESC, due, created_at, task_exec_id
   LIMIT :limit
   FOR NO KEY UPDATE SKIP LOCKED

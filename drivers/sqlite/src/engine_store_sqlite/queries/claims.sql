@@ -39,7 +39,7 @@ found (row_id, queue, is_pending, priority, due, created_at, task_exec_id) AS (
       AND own.queue = levels.queue
       AND own.priority = levels.priority
       AND {due} <= :now
-      AND {claimable}
+      AND {matches_filter}
     ORDER BY {due}, created_at, task_exec_id
     LIMIT 1
   )
@@ -52,7 +52,7 @@ found (row_id, queue, is_pending, priority, due, created_at, task_exec_id) AS (
     WHERE queue {in_queues}
       AND expires_at <= :now
   )
-    AND {claimable}
+    AND {matches_filter}
   UNION ALL
   SELECT
     tasks.rowid, found.queue, true, found.priority, coalesce(tasks.due_at, tasks.created_at),
@@ -69,7 +69,7 @@ found (row_id, queue, is_pending, priority, due, created_at, task_exec_id) AS (
         found.due, found.created_at, found.task_exec_id
       )
       AND {due} <= :now
-      AND {claimable}
+      AND {matches_filter}
     ORDER BY {due}, own.created_at, own.task_exec_id
     LIMIT 1
   )

@@ -35,7 +35,7 @@ WHERE tasks.queue {in_queues}
     (status = 'PENDING' AND {due} <= :now)
     OR (status = 'RUNNING' AND last.token = tasks.lease_token AND last.expires_at <= :now)
   )
-  AND {claimable}
+  AND {matches_filter}
 ORDER BY priority DESC, {due}, created_at, task_exec_id
 LIMIT :limit
 FOR UPDATE SKIP LOCKED

@@ -1,15 +1,10 @@
 -- name: restore_event! :one
 INSERT INTO {schema}.events ({event_columns})
-SELECT :workflow_exec_id, :number, :kind, :data, :task_exec_id, :key, :created_at
+SELECT :workflow_exec_id, :number, {event_values}
 FROM {schema}.workflows AS whole
 WHERE whole.workflow_exec_id = :workflow_exec_id
   AND NOT whole.is_deleted
-  AND EXISTS ( --? task_exec_id
-    SELECT 1 --? task_exec_id
-    FROM {schema}.tasks --? task_exec_id
-    WHERE workflow_exec_id = :workflow_exec_id --? task_exec_id
-      AND task_exec_id = :task_exec_id --? task_exec_id
-  ) --? task_exec_id
+  {and_its_task_is_there}
   AND NOT EXISTS (
     SELECT 1
     FROM {schema}.events
