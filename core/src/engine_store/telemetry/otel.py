@@ -95,14 +95,12 @@ class OpenTelemetry(Hooks):
         """Run it in a span, and record its duration."""
         attributes = self._attributes(operation)
         namespace = self._database.get("db.namespace")
-        began = time.time_ns()
         span = self._tracer.start_span(
             operation if namespace is None else f"{operation} {namespace}",
             kind=SpanKind.CLIENT,
             attributes=attributes,
-            start_time=began,
         )
-        return _Operation(span, began, self._duration, attributes)
+        return _Operation(span, self._duration, attributes)
 
     @hookimpl
     def engine_store_conflict(
@@ -143,13 +141,15 @@ def _attributes_of(driver: str, store: Store | AsyncStore) -> Attributes:
 
 
 class _Operation:
-    """The context manager around an operation: its span is the current one."""
+    """The context manager around an operation: its span is the current one.
 
-    __slots__ = ("_attributes", "_began", "_duration", "_span", "_started", "_token")
+    Its span has the clock of its children, which may step; the duration has one that does not.
+    """
 
-    def __init__(self, span: Span, began: int, duration: Histogram, attributes: Attributes) -> None:
-        self._span, self._began, self._duration = span, began, duration
-        self._attributes = attributes
+    __slots__ = ("_attributes", "_duration", "_span", "_started", "_token")
+
+    def __init__(self, span: Span, duration: Histogram, attributes: Attributes) -> None:
+        self._span, self._duration, self._attributes = span, duration, attributes
 
     def __enter__(self) -> None:
         self._token = attach(set_span_in_context(self._span))
@@ -168,7 +168,7 @@ class _Operation:
             self._span.set_status(Status(StatusCode.ERROR))
         self._duration.record(seconds, self._attributes)
         detach(self._token)
-        self._span.end(self._began + round(seconds * 1e9))
+        self._span.end()
 
 
 def _name(kind: type[BaseException]) -> str:
