@@ -27,11 +27,12 @@ in (`modify`, `complete`) are ordinary ones, except that of `run`.
 PROTOCOL = re.compile(r"^class (\w+)\(", re.MULTILINE)
 
 CODE = (
-    (r"^(?<!@property\n)    def (?!transaction\b)", "    async def "),
+    (r"^(?<!@property\n)    def (?!transaction\b|follow\b)", "    async def "),
+    (r"import Callable, Collection, Iterator,", "import Iterator, Awaitable, Callable, Collection,"),
+    (r"\bIterator\b", "AsyncIterator"),
     (r"\b__(enter|exit)__", r"__a\1__"),
     (r"\bAbstractContextManager\b", "AbstractAsyncContextManager"),
     (r"fn: Callable\[\[AsyncTransaction\], T\]", "fn: Callable[[AsyncTransaction], Awaitable[T]]"),
-    (r"import Callable,", "import Awaitable, Callable,"),
 )
 
 SENTENCES = (

@@ -148,8 +148,8 @@ class TestFewerCases:
             ("2.33", "section 2 has 2.1 to 2.9"),
             ("2.", "section 2 has 2.1 to 2.9"),
             ("7.1", "section 7 has none of its own"),
-            ("23", "its sections are 1 to 11"),
-            ("", "its sections are 1 to 11"),
+            ("23", "its sections are 1 to 12"),
+            ("", "its sections are 1 to 12"),
         ],
     )
     def test_what_is_no_clause_is_refused(self, refuse, number, there) -> None:

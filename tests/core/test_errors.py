@@ -23,6 +23,7 @@ from engine_store.errors import (
     EngineStoreError,
     ForeignDatabaseError,
     ImmutableFieldError,
+    InTransactionError,
     InvalidExportError,
     InvalidKeyError,
     InvalidReferenceError,
@@ -47,6 +48,7 @@ from engine_store.errors import (
     UnknownDriverError,
     UserNotFoundError,
     VersionConflictError,
+    WaitTimeoutError,
     WorkflowNotFoundError,
     WorkflowNotReadyError,
     names,
@@ -79,6 +81,9 @@ TEXTS = {
     StatusConflictError("we", frozenset({"RUNNING", "PAUSED"}), "FAILED"): (
         "'we' is FAILED, not one of PAUSED, RUNNING"
     ),
+    WaitTimeoutError("we", frozenset({"SUCCESS"}), "RUNNING", 2.5): (
+        "after 2.5 s, 'we' is RUNNING, not one of SUCCESS; wait again, or find out who has it"
+    ),
     ClaimLostError("te", "ann", "bob", "RUNNING"): (
         "'ann' has lost its claim on task execution 'te': 'bob' has claimed it since. Drop the "
         "result; if the lease ended too early, claim with a longer one, or renew it in time"
@@ -89,6 +94,10 @@ TEXTS = {
     WorkflowNotReadyError("we", ("a", "b")): "workflow execution 'we' still waits for a, b",
     NotInTransactionError("get_for_update"): (
         "get_for_update needs a transaction: with store.transaction() as tx: ..."
+    ),
+    InTransactionError("events.wait"): (
+        "events.wait waits for what others write, and they may wait for this transaction; call it "
+        "on the store, outside of transactions"
     ),
     TransactionClosedError(): (
         "this transaction has ended or belongs to another thread; start one of your own"
@@ -255,7 +264,7 @@ def test_an_error_may_be_caught_by_its_family(narrow, wide):
 
 def test_only_what_may_yet_succeed_is_retriable():
     retriable = {type(error) for error in TEXTS if error.retriable}
-    assert retriable == {MigrationLockError}
+    assert retriable == {MigrationLockError, WaitTimeoutError}
     assert UnavailableError("busy").retriable is True
     assert UnavailableError("gone", retriable=False).retriable is False
     assert EngineStoreError().retriable is False

@@ -125,8 +125,8 @@ def test_twin_members_are_of_one_kind(member, twin):
 @pytest.mark.parametrize(("member", "twin"), METHODS)
 def test_whatever_may_touch_the_database_is_awaited(member, twin):
     assert not inspect.iscoroutinefunction(member)
-    # A transaction is entered with `async with`: making the object touches nothing.
-    made_at_once = isinstance(member, property) or member.__name__ == "transaction"
+    # A transaction is entered, and an iterator iterated: making one touches nothing.
+    made_at_once = isinstance(member, property) or member.__name__ in ("transaction", "follow")
     assert inspect.iscoroutinefunction(twin) is not made_at_once
 
 

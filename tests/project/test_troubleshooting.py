@@ -22,6 +22,7 @@ from engine_store.errors import (
     EngineStoreError,
     ForeignDatabaseError,
     ImmutableFieldError,
+    InTransactionError,
     InvalidExportError,
     InvalidKeyError,
     InvalidReferenceError,
@@ -47,6 +48,7 @@ from engine_store.errors import (
     UnknownDriverError,
     UserNotFoundError,
     VersionConflictError,
+    WaitTimeoutError,
     WorkflowNotFoundError,
     WorkflowNotReadyError,
 )
@@ -71,10 +73,12 @@ EXAMPLES = (
     InvalidReferenceError("task execution", "parent_state_id", "t-0"),
     VersionConflictError("task execution", "t-1", expected=1, actual=2),
     StatusConflictError("w-1", frozenset({"PENDING", "RUNNING"}), "CANCELED"),
+    WaitTimeoutError("w-1", frozenset({"FAILED", "SUCCESS"}), "RUNNING", 30),
     ClaimLostError("t-1", "worker-1", "worker-2", "RUNNING"),
     ImmutableFieldError("task execution", "t-1", "created_at"),
     WorkflowNotReadyError("w-1", ("draft", "review")),
     NotInTransactionError("workflows.get_for_update"),
+    InTransactionError("workflows.wait"),
     TransactionClosedError(),
     StoreClosedError(),
     UnavailableError(

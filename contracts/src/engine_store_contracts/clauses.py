@@ -80,6 +80,13 @@ CLAUSES = {
     "11.2": "Keys",
     "11.3": "Lists of events",
     "11.4": "Events in transactions and exports",
+    "12": "Waiting",
+    "12.1": "Waiting for a status",
+    "12.2": "Waiting for events",
+    "12.3": "Following events",
+    "12.4": "Waiting for a claim",
+    "12.5": "No change is missed",
+    "12.6": "Where nobody waits",
 }
 """By number, in the order of the contract."""
 

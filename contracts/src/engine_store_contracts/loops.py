@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any, Self, cast
@@ -12,6 +12,7 @@ from typing import Any, Self, cast
 import attrs
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from engine_store.models import Event
 from engine_store.protocols import (
     AsyncRepositories,
     AsyncStore,
@@ -74,6 +75,23 @@ class _Calls:
         return call
 
 
+class _EventCalls(_Calls):
+    """The methods of the events, of which one gives an iterator."""
+
+    def follow(self, *args: Any, **kwargs: Any) -> Iterator[Event]:
+        """Return the iterator; each of its steps runs in the portal's event loop."""
+        following = cast("Any", self.target).follow(*args, **kwargs)
+        return self._steps(_Calls(self.portal, following).__anext__)
+
+    def _steps(self, step: Callable[[], Event]) -> Iterator[Event]:
+        while True:
+            try:
+                event = step()
+            except StopAsyncIteration:
+                return
+            yield event
+
+
 class _Face:
     """The repositories of an asynchronous store or transaction, and transactions inside of it."""
 
@@ -84,7 +102,7 @@ class _Face:
         self.api_keys = _Calls(portal, target.api_keys)
         self.workflows = _Calls(portal, target.workflows)
         self.tasks = _Calls(portal, target.tasks)
-        self.events = _Calls(portal, target.events)
+        self.events = _EventCalls(portal, target.events)
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         return _TransactionFace(self.portal, self.target)

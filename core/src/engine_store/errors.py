@@ -148,6 +148,17 @@ class StatusConflictError(EngineStoreError):
 
 
 @define(eq=False)
+class WaitTimeoutError(StatusConflictError):
+    """The workflow had none of the expected statuses for so many seconds (contract 12.1)."""
+
+    seconds: float
+    retriable: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return f"after {self.seconds:g} s, {super().__str__()}; wait again, or find out who has it"
+
+
+@define(eq=False)
 class ClaimLostError(EngineStoreError):
     """The claim that `worker` had on a task has ended (contract 10.3); nothing was changed.
 
@@ -205,6 +216,18 @@ class NotInTransactionError(EngineStoreError):
     operation: str
 
     text = "{0.operation} needs a transaction: with store.transaction() as tx: ..."
+
+
+@define(eq=False)
+class InTransactionError(EngineStoreError):
+    """`operation` waits for others, who could be waiting for the transaction to end."""
+
+    operation: str
+
+    text = (
+        "{0.operation} waits for what others write, and they may wait for this transaction; call "
+        "it on the store, outside of transactions"
+    )
 
 
 @define(eq=False)

@@ -18,6 +18,7 @@ from engine_store.sql.failures import Failures
 from engine_store.sql.operation import Op, step, write
 from engine_store.sql.session import Session
 from engine_store.sql.statements import Queries, parse_statements
+from engine_store.waiting.notifier import Notifier
 
 QUERIES = Queries(
     parse_statements("""
@@ -212,7 +213,7 @@ def test_a_write_of_several_parts_is_a_transaction_and_one_of_one_part_commits_b
     pool: Pool,
 ) -> None:
     dialect = Dialect("test", Failures("Test", sqlite3.Error, lambda error: None, {}, {}))
-    session = Session(pool, dialect)
+    session = Session(pool, dialect, Notifier())
     noting = run(pool.acquire())
     run(noting.release())
     noting.commands.clear()

@@ -34,6 +34,7 @@ from engine_store_contracts.machine.base import SideBySide, Subject
 from engine_store_contracts.machine.claims import ClaimRules
 from engine_store_contracts.machine.events import EventRules
 from engine_store_contracts.machine.rules import SEEN, with_rules
+from engine_store_contracts.machine.waiting import WaitRules
 from engine_store_contracts.profiles import Profile
 from engine_store_contracts.suite import samples
 from engine_store_contracts.suite.case import ContractCase, clause
@@ -41,7 +42,7 @@ from engine_store_contracts.suite.elsewhere import differences, reader_of
 
 
 @with_rules(*ENTITIES)
-class StoreMachine(ClaimRules, EventRules):
+class StoreMachine(ClaimRules, EventRules, WaitRules):
     """Everything at once, beginning with a few rows so that most calls find something."""
 
     @initialize(

@@ -121,7 +121,8 @@ def with_rules(*kinds: Kind) -> Callable[[type[M]], type[M]]:
 
 
 def _rules(kind: Kind) -> dict[str, Rule]:
-    methods = {name: given for name, given in methods_of(kind.repository) if name not in CLAIMING}
+    elsewhere = (*CLAIMING, "wait")
+    methods = {name: given for name, given in methods_of(kind.repository) if name not in elsewhere}
     of_rows = [name for name, given in methods.items() if given and given[0].name == kind.argument]
     alone = [name for name in WRITES if name in methods]
     reads = {name: methods[name] for name in methods if name not in (*of_rows, *alone)}

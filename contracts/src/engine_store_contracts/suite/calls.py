@@ -23,6 +23,9 @@ from engine_store_contracts.suite.samples import (
     Kind,
 )
 
+WAITS = ("workflows.wait", "events.wait", "events.follow")
+"""The methods that wait: a transaction refuses them, whatever its state (contract 12.6)."""
+
 Call: TypeAlias = Callable[[Any], object]
 """A call on a store or a transaction."""
 
@@ -77,6 +80,10 @@ def _methods() -> Iterator[tuple[str, str, list[Parameter]]]:
 def _call(repository: str, method: str, parameters: list[Parameter], **given: Any) -> Call:
     needed = [parameter.name for parameter in parameters if parameter.default is Parameter.empty]
     arguments = {name: ARGUMENTS.get(name, "x") for name in needed} | given
+    if any(parameter.name == "timeout" for parameter in parameters):
+        arguments["timeout"] = 0
+    if method == "follow":
+        return lambda target: next(target.events.follow(**arguments))
     return lambda target: getattr(getattr(target, repository), method)(**arguments)
 
 
@@ -85,16 +92,24 @@ def _is_id(parameter: Parameter) -> bool:
     return is_text and parameter.name not in ("email", "cursor")
 
 
-CALLS: Mapping[str, Call] = {
+CALLS_OF_A_STORE: Mapping[str, Call] = {
     f"{repository}.{name}": _call(repository, name, parameters)
     for repository, name, parameters in _methods()
 } | {"transaction": lambda target: target.transaction().__enter__()}
+
+CALLS: Mapping[str, Call] = {
+    name: call for name, call in CALLS_OF_A_STORE.items() if name not in WAITS
+}
+"""Those that a transaction answers, too."""
 
 CALLS_BY_KEY: Mapping[str, Kind] = {
     f"{kind.name}.{name}": kind
     for kind in KINDS
     for repository, name, parameters in _methods()
-    if repository == kind.name and parameters and parameters[0].name == kind.entity.key_field
+    if f"{repository}.{name}" in CALLS
+    and repository == kind.name
+    and parameters
+    and parameters[0].name == kind.entity.key_field
 }
 """Of `CALLS`, those that need the row x of the kind."""
 

@@ -8,13 +8,13 @@ from engine_store.errors import StoreClosedError
 from engine_store.protocols import Store
 from engine_store_contracts.exact import exact
 from engine_store_contracts.harness import Database
-from engine_store_contracts.suite.calls import CALLS, Call, outcomes
+from engine_store_contracts.suite.calls import CALLS_OF_A_STORE, Call, outcomes
 from engine_store_contracts.suite.case import ContractCase, assert_same, clause, raises
 from engine_store_contracts.suite.samples import user
 from engine_store_contracts.suite.transactions import everything, write_everywhere
 
-CALLS_OF_A_STORE: dict[str, Call] = {
-    **{name: call for name, call in CALLS.items() if not name.endswith("get_for_update")},
+SERVED: dict[str, Call] = {
+    **{n: call for n, call in CALLS_OF_A_STORE.items() if not n.endswith("get_for_update")},
     "health": lambda s: s.health(),
     "migrator.status": lambda s: s.migrator.status(),
     "migrator.up": lambda s: s.migrator.up(),
@@ -29,8 +29,8 @@ class LifeCycleCases(ContractCase):
     def test_a_closed_store_serves_nothing_and_may_be_closed_again(self, store: Store) -> None:
         store.close()
         store.close()
-        expected = dict.fromkeys(CALLS_OF_A_STORE, StoreClosedError())
-        assert exact(outcomes(CALLS_OF_A_STORE, store)) == exact(expected)
+        expected = dict.fromkeys(SERVED, StoreClosedError())
+        assert exact(outcomes(SERVED, store)) == exact(expected)
 
     @clause("9.1")
     def test_a_store_closes_itself_at_the_end_of_a_with_block(self, database: Database) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import (
     AbstractAsyncContextManager,
@@ -25,8 +25,13 @@ from typing import Any, ParamSpec, Self, TypeVar, cast
 from engine_store.concurrency.attempts import ATTEMPTS, run_async
 from engine_store.concurrency.cancellation import shield_future
 from engine_store.errors import TransactionClosedError
+from engine_store.models import TERMINAL, Claim, Event, Status, TaskFilter, WorkflowState
 from engine_store.protocols import AsyncStore, AsyncTransaction, Observable, Store, Transaction
-from engine_store.rules.entities import check_arguments
+from engine_store.rules.claims import DEFAULT_QUEUES, check_seconds
+from engine_store.rules.entities import TASK, check_arguments
+from engine_store.waiting.following import follow_async
+from engine_store.waiting.notifier import Notifier
+from engine_store.waiting.waits import wait_for_claims, wait_for_events, wait_for_status
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -60,17 +65,95 @@ class _Calls:
         return call
 
 
+class _WaitingCalls(_Calls):
+    """The methods of a repository, some of which wait: in no thread, but between looks."""
+
+    def __init__(
+        self, target: Store | Transaction, name: str, threads: Executor, notifier: Notifier | None
+    ) -> None:
+        super().__init__(getattr(target, name), threads)
+        self._notifier = notifier
+
+
+class _Workflows(_WaitingCalls):
+    async def wait(
+        self,
+        workflow_exec_id: str,
+        *,
+        statuses: Collection[Status] = TERMINAL,
+        timeout: float | None = None,
+    ) -> WorkflowState:
+        get = partial(self.get, workflow_exec_id)
+
+        async def status() -> Status:
+            found: WorkflowState = await get()
+            return found.status
+
+        return await wait_for_status(
+            self._notifier, workflow_exec_id, statuses, timeout, status, get
+        ).run_async()
+
+
+class _Tasks(_WaitingCalls):
+    async def claim(
+        self,
+        worker: str,
+        *,
+        queues: Collection[str] = DEFAULT_QUEUES,
+        filter: TaskFilter = TASK.everything,
+        wait: float = 0,
+        **how: Any,
+    ) -> tuple[Claim, ...]:
+        call = self.__getattr__("claim")
+        claim = partial(call, worker, queues=queues, filter=filter, **how)
+        if not check_seconds(wait, "wait", zero=True):
+            claims: tuple[Claim, ...] = await claim()
+            return claims
+        filtered = filter != TASK.everything
+        next_due = partial(self.next_due, queues=queues)
+        return await wait_for_claims(
+            self._notifier, queues, wait, claim, next_due, filtered=filtered
+        ).run_async()
+
+
+class _Events(_WaitingCalls):
+    def __init__(
+        self, target: Store | Transaction, threads: Executor, notifier: Notifier | None
+    ) -> None:
+        super().__init__(target, "events", threads, notifier)
+        self._workflows = _Calls(target.workflows, threads)
+
+    async def wait(
+        self, workflow_exec_id: str, *, timeout: float | None = None, **which: Any
+    ) -> tuple[Event, ...]:
+        async def history() -> tuple[Status, tuple[Event, ...]]:
+            workflow = await self._workflows.get(workflow_exec_id)
+            return workflow.status, await self.list(workflow_exec_id, **which)
+
+        return await wait_for_events(self._notifier, workflow_exec_id, timeout, history).run_async()
+
+    def follow(
+        self, workflow_exec_id: str, *, after: int = 0, kinds: Collection[str] | None = None
+    ) -> AsyncIterator[Event]:
+        return follow_async(self, workflow_exec_id, after, kinds)
+
+
 class _ThreadedTransaction:
     """The repositories of a transaction, and savepoints, all in its own thread."""
 
-    def __init__(self, target: Store | Transaction, threads: Executor) -> None:
+    def __init__(
+        self,
+        target: Store | Transaction,
+        threads: Executor,
+        notifier: Notifier | None = None,
+    ) -> None:
         self._target = target
         self._threads = threads
         self.users = _Calls(target.users, threads)
         self.api_keys = _Calls(target.api_keys, threads)
-        self.workflows = _Calls(target.workflows, threads)
-        self.tasks = _Calls(target.tasks, threads)
-        self.events = _Calls(target.events, threads)
+        self.workflows = _Workflows(target, "workflows", threads, notifier)
+        self.tasks = _Tasks(target, "tasks", threads, notifier)
+        self.events = _Events(target, threads, notifier)
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncTransaction]:
         return _entered(self._target.transaction, self._threads)
@@ -80,7 +163,10 @@ class _ThreadedStore(_ThreadedTransaction):
     """The repositories of a store, in any thread, and transactions."""
 
     def __init__(self, store: Store) -> None:
-        super().__init__(store, ThreadPoolExecutor(MAX_THREADS, "engine-store"))
+        notifier = getattr(store, "notifier", None)
+        super().__init__(
+            store, ThreadPoolExecutor(MAX_THREADS, "engine-store"), notifier or Notifier()
+        )
         self._store = store
         self.migrator = _Calls(store.migrator, self._threads)
         self.health = _Calls(store, self._threads).health

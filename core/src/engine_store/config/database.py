@@ -26,7 +26,8 @@ class DatabaseConfig:
     settings by name; they win over those in the URL. With `auto_migrate` missing schema steps
     are applied at opening, waiting at most `migration_timeout` seconds for another process that
     is at it; without, a schema that is behind is an error. `max_document_bytes` limits what is
-    written; what is there already is read, whatever its size.
+    written; what is there already is read, whatever its size. `poll_interval` bounds how
+    late a waiter sees a change of which no notification reached it (contract 12.5).
     """
 
     url: str | None = setting(
@@ -56,6 +57,9 @@ class DatabaseConfig:
     )
     vectors: bool = setting(
         default=False, help="Refuse a database that cannot hold vectors by itself."
+    )
+    poll_interval: Seconds = duration(
+        1.0, "How often a waiter looks that no notification reaches, at least.", minimum=0.001
     )
     check_schema: bool = setting(
         default=True, help="Without, the database is opened as it is, behind or not: for migrating."

@@ -19,6 +19,7 @@ from engine_store.drivers.observing import CURRENT
 from engine_store.errors import VersionConflictError
 from engine_store.plugins import Plugins
 from engine_store.protocols import AsyncStore, Observable, Store
+from engine_store.waiting.following import follow, follow_async
 
 REPOSITORIES = frozenset({"users", "api_keys", "workflows", "tasks", "events"})
 
@@ -139,10 +140,18 @@ class _Observer:
     run: Callable[[_Operation, Method, Args, Kwargs], Any]
     """Runs a method in an operation: `_called` or `_awaited`."""
 
+    def follow(self, events: Any, workflow_exec_id: str, **which: Any) -> Any:
+        """Return the iterator of a workflow's events, of the side of the store."""
+        following = follow if self.run is _called else follow_async
+        return following(events, workflow_exec_id, **which)
+
     def attribute(self, name: str, found: Any) -> Any:
         """Return the counterpart of an attribute of a store, or of a transaction."""
         if name in REPOSITORIES:
-            return _Proxy(found, partial(self.method, name))
+            repository = _Proxy(found, partial(self.method, name))
+            if name == "events":  # each of its waits is an operation
+                repository.__dict__["follow"] = partial(self.follow, repository)
+            return repository
         if name != "transaction":
             return found
         return wraps(found)(lambda: _Transaction(found(), self))

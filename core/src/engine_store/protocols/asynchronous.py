@@ -9,7 +9,7 @@ in (`modify`, `complete`) are ordinary ones, except that of `run`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
@@ -242,6 +242,19 @@ class AsyncWorkflowRepository(Protocol):
         `WorkflowNotFoundError`.
         """
 
+    async def wait(
+        self,
+        workflow_exec_id: str,
+        *,
+        statuses: Collection[Status] = ...,
+        timeout: float | None = None,
+    ) -> WorkflowState:
+        """Return the state once its status is one of `statuses`, by default a terminal one (12.1).
+
+        Raises `WaitTimeoutError` after `timeout` seconds, `WorkflowNotFoundError`, also if it is
+        deleted meanwhile, and `InTransactionError`.
+        """
+
     async def delete(self, workflow_exec_id: str) -> None:
         """Delete the execution and its tasks (5.6). Raises `WorkflowNotFoundError`.
 
@@ -393,14 +406,16 @@ class AsyncTaskRepository(Protocol):
         queues: Collection[str] = ...,
         filter: TaskFilter = ...,
         limit: int = 1,
+        wait: float = 0,
     ) -> tuple[Claim, ...]:
         """Take up to `limit` tasks of the queues that match `filter`, atomically (10.1).
 
         Tasks that are PENDING and due, and those whose lease has expired: the highest priority
         first, then by due time (`created_at`, if there is none), creation and id. Each becomes
         RUNNING, with a higher version and attempt, and is the worker's for `lease` seconds. A
-        filter looks through all due tasks. Returns an empty tuple if there is none. Tasks that
-        another call is taking at the same moment are passed over.
+        filter looks through all due tasks. Returns an empty tuple if there is none for `wait`
+        seconds (12.4). Tasks that another call is taking at the same moment are passed over.
+        Raises `InTransactionError` if it would wait in a transaction.
         """
 
     async def renew(self, claim: Claim, *, lease: float) -> Claim:
@@ -503,6 +518,30 @@ class AsyncEventRepository(Protocol):
         """Return the first `limit` events after the number `after`, by number (11.3).
 
         A missing workflow has none. `kinds` matches any of its members.
+        """
+
+    async def wait(
+        self,
+        workflow_exec_id: str,
+        *,
+        after: int = 0,
+        kinds: Collection[str] | None = None,
+        limit: int = 100,
+        timeout: float | None = None,
+    ) -> tuple[Event, ...]:
+        """Return what `list` does, as soon as there is an event (12.2).
+
+        Returns an empty tuple if the workflow has ended, or `timeout` seconds have passed, without
+        one. Raises `WorkflowNotFoundError`, also if the workflow is deleted meanwhile, and
+        `InTransactionError`.
+        """
+
+    def follow(
+        self, workflow_exec_id: str, *, after: int = 0, kinds: Collection[str] | None = None
+    ) -> AsyncIterator[Event]:
+        """Yield the events after the number `after` as they come, until the workflow ends (12.3).
+
+        What was there by then comes first. The iterator raises what `wait` raises.
         """
 
 

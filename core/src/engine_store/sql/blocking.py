@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from engine_store.concurrency.cancellation import shield
+from engine_store.waiting.notifier import Watch
 
 T = TypeVar("T")
 
@@ -48,6 +49,10 @@ class Blocking:
         """Block the thread."""
         time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs this
 
+    async def nap(self, watch: Watch, seconds: float) -> bool:
+        """Block the thread until a hint comes, at most so long; return whether one came."""
+        return watch.sleep(seconds)
+
     async def shield(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` returns."""
         return await work
@@ -59,6 +64,10 @@ class Suspending:
     async def sleep(self, seconds: float) -> None:
         """Let other tasks run."""
         await asyncio.sleep(seconds)
+
+    async def nap(self, watch: Watch, seconds: float) -> bool:
+        """Let other tasks run until a hint comes, at most so long; return whether one came."""
+        return await watch.sleep_async(seconds)
 
     async def shield(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` returns; a cancellation waits for its end."""

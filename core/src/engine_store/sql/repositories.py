@@ -7,13 +7,21 @@ operations to the same parameters and types.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Generator
-from functools import cached_property
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Generator,
+    Iterator,
+)
+from functools import cached_property, partial
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from attrs import frozen
 
 from engine_store.clock import Clock
+from engine_store.models import TERMINAL, Claim, Event, Status, TaskFilter, WorkflowState
 from engine_store.protocols import (
     ApiKeyRepository,
     AsyncApiKeyRepository,
@@ -26,6 +34,8 @@ from engine_store.protocols import (
     UserRepository,
     WorkflowRepository,
 )
+from engine_store.rules.claims import DEFAULT_QUEUES, check_seconds
+from engine_store.rules.entities import TASK
 from engine_store.sql.blocking import run
 from engine_store.sql.dialect import Dialect
 from engine_store.sql.operation import Invocation, mode_of
@@ -41,6 +51,9 @@ from engine_store.sql.operations.base import Operations
 from engine_store.sql.rows import Rows
 from engine_store.sql.statements import Queries
 from engine_store.values import MAX_DOCUMENT_BYTES
+from engine_store.waiting.following import follow, follow_async
+from engine_store.waiting.notifier import Notifier
+from engine_store.waiting.waits import wait_for_claims, wait_for_events, wait_for_status
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,10 +71,13 @@ class Runs(Protocol):
 class _Repository:
     """The base of repositories. A subclass names the Protocol it implements as its last base."""
 
-    def __init__(self, operations: Operations[Any], session: Runs) -> None:
-        """A repository whose operations are run by `session`."""
+    def __init__(
+        self, operations: Operations[Any], session: Runs, notifier: Notifier | None
+    ) -> None:
+        """A repository whose operations are run by `session`; `notifier` wakes who waits."""
         self._operations = operations
         self._session = session
+        self._notifier = notifier
 
     def __init_subclass__(cls) -> None:
         """Give each method the docstring and the signature of the Protocol."""
@@ -151,6 +167,23 @@ class SqlWorkflowRepository(_Repository, WorkflowRepository):
     cancel = _blocking(WorkflowOperations.cancel)
     delete = _blocking(WorkflowOperations.delete)
     purge = _blocking(WorkflowOperations.purge)
+    _status_of = _blocking(WorkflowOperations.status_of)
+
+    def wait(
+        self,
+        workflow_exec_id: str,
+        *,
+        statuses: Collection[Status] = TERMINAL,
+        timeout: float | None = None,
+    ) -> WorkflowState:
+        return wait_for_status(
+            self._notifier,
+            workflow_exec_id,
+            statuses,
+            timeout,
+            lambda: self._status_of(workflow_exec_id),
+            lambda: self.get(workflow_exec_id),
+        ).run()
 
 
 class SqlTaskRepository(_Repository, TaskRepository):
@@ -175,7 +208,6 @@ class SqlTaskRepository(_Repository, TaskRepository):
     by_tool = _blocking(TaskOperations.by_tool)
     tree = _blocking(TaskOperations.tree)
     progress = _blocking(TaskOperations.progress)
-    claim = _blocking(TaskOperations.claim)
     renew = _blocking(TaskOperations.renew)
     finish = _blocking(TaskOperations.finish)
     release = _blocking(TaskOperations.release)
@@ -183,6 +215,25 @@ class SqlTaskRepository(_Repository, TaskRepository):
     expired = _blocking(TaskOperations.expired)
     next_due = _blocking(TaskOperations.next_due)
     queues = _blocking(TaskOperations.queues)
+    _claim = _blocking(TaskOperations.claim)
+
+    def claim(
+        self,
+        worker: str,
+        *,
+        queues: Collection[str] = DEFAULT_QUEUES,
+        filter: TaskFilter = TASK.everything,
+        wait: float = 0,
+        **how: Any,
+    ) -> tuple[Claim, ...]:
+        claim = partial(self._claim, worker, queues=queues, filter=filter, **how)
+        if not check_seconds(wait, "wait", zero=True):
+            return claim()
+        filtered = filter != TASK.everything
+        next_due = partial(self.next_due, queues=queues)
+        return wait_for_claims(
+            self._notifier, queues, wait, claim, next_due, filtered=filtered
+        ).run()
 
 
 class SqlEventRepository(_Repository, EventRepository):
@@ -192,6 +243,24 @@ class SqlEventRepository(_Repository, EventRepository):
     append_many = _blocking(EventOperations.append_many)
     restore = _blocking(EventOperations.restore)
     list = _blocking(EventOperations.list)
+    _history = _blocking(EventOperations.history)
+
+    def wait(
+        self,
+        workflow_exec_id: str,
+        *,
+        after: int = 0,
+        kinds: Collection[str] | None = None,
+        limit: int = 100,
+        timeout: float | None = None,
+    ) -> tuple[Event, ...]:
+        history = partial(self._history, workflow_exec_id, after=after, kinds=kinds, limit=limit)
+        return wait_for_events(self._notifier, workflow_exec_id, timeout, history).run()
+
+    def follow(
+        self, workflow_exec_id: str, *, after: int = 0, kinds: Collection[str] | None = None
+    ) -> Iterator[Event]:
+        return follow(self, workflow_exec_id, after, kinds)
 
 
 class AsyncSqlUserRepository(_Repository, AsyncUserRepository):
@@ -240,6 +309,23 @@ class AsyncSqlWorkflowRepository(_Repository, AsyncWorkflowRepository):
     cancel = _awaited(WorkflowOperations.cancel)
     delete = _awaited(WorkflowOperations.delete)
     purge = _awaited(WorkflowOperations.purge)
+    _status_of = _awaited(WorkflowOperations.status_of)
+
+    async def wait(
+        self,
+        workflow_exec_id: str,
+        *,
+        statuses: Collection[Status] = TERMINAL,
+        timeout: float | None = None,
+    ) -> WorkflowState:
+        return await wait_for_status(
+            self._notifier,
+            workflow_exec_id,
+            statuses,
+            timeout,
+            lambda: self._status_of(workflow_exec_id),
+            lambda: self.get(workflow_exec_id),
+        ).run_async()
 
 
 class AsyncSqlTaskRepository(_Repository, AsyncTaskRepository):
@@ -264,7 +350,6 @@ class AsyncSqlTaskRepository(_Repository, AsyncTaskRepository):
     by_tool = _awaited(TaskOperations.by_tool)
     tree = _awaited(TaskOperations.tree)
     progress = _awaited(TaskOperations.progress)
-    claim = _awaited(TaskOperations.claim)
     renew = _awaited(TaskOperations.renew)
     finish = _awaited(TaskOperations.finish)
     release = _awaited(TaskOperations.release)
@@ -272,6 +357,25 @@ class AsyncSqlTaskRepository(_Repository, AsyncTaskRepository):
     expired = _awaited(TaskOperations.expired)
     next_due = _awaited(TaskOperations.next_due)
     queues = _awaited(TaskOperations.queues)
+    _claim = _awaited(TaskOperations.claim)
+
+    async def claim(
+        self,
+        worker: str,
+        *,
+        queues: Collection[str] = DEFAULT_QUEUES,
+        filter: TaskFilter = TASK.everything,
+        wait: float = 0,
+        **how: Any,
+    ) -> tuple[Claim, ...]:
+        claim = partial(self._claim, worker, queues=queues, filter=filter, **how)
+        if not check_seconds(wait, "wait", zero=True):
+            return await claim()
+        filtered = filter != TASK.everything
+        next_due = partial(self.next_due, queues=queues)
+        return await wait_for_claims(
+            self._notifier, queues, wait, claim, next_due, filtered=filtered
+        ).run_async()
 
 
 class AsyncSqlEventRepository(_Repository, AsyncEventRepository):
@@ -281,6 +385,24 @@ class AsyncSqlEventRepository(_Repository, AsyncEventRepository):
     append_many = _awaited(EventOperations.append_many)
     restore = _awaited(EventOperations.restore)
     list = _awaited(EventOperations.list)
+    _history = _awaited(EventOperations.history)
+
+    async def wait(
+        self,
+        workflow_exec_id: str,
+        *,
+        after: int = 0,
+        kinds: Collection[str] | None = None,
+        limit: int = 100,
+        timeout: float | None = None,
+    ) -> tuple[Event, ...]:
+        history = partial(self._history, workflow_exec_id, after=after, kinds=kinds, limit=limit)
+        return await wait_for_events(self._notifier, workflow_exec_id, timeout, history).run_async()
+
+    def follow(
+        self, workflow_exec_id: str, *, after: int = 0, kinds: Collection[str] | None = None
+    ) -> AsyncIterator[Event]:
+        return follow_async(self, workflow_exec_id, after, kinds)
 
 
 @frozen
@@ -321,15 +443,23 @@ class OperationSet:
 class _Repositories:
     """The base of stores and transactions: their repositories, each made when first asked for."""
 
-    def __init__(self, operations: OperationSet, session: Runs) -> None:
-        """Repositories whose operations are run by `session`."""
+    def __init__(
+        self, operations: OperationSet, session: Runs, notifier: Notifier | None = None
+    ) -> None:
+        """Repositories whose operations are run by `session`.
+
+        `notifier` wakes who waits; without one, as in a transaction, nobody may wait.
+        """
         self._operations = operations
         self._runs = session
+        self._notifier = notifier
 
 
 def _made(repository: type[Repository], name: str) -> cached_property[Repository]:
     """Return the property that makes a repository of the operations of this name."""
-    return cached_property(lambda self: repository(getattr(self._operations, name), self._runs))
+    return cached_property(
+        lambda self: repository(getattr(self._operations, name), self._runs, self._notifier)
+    )
 
 
 class SqlRepositories(_Repositories):

@@ -37,6 +37,7 @@ from engine_store.sql.operation import (
     finish,
 )
 from engine_store.sql.statements import Call
+from engine_store.waiting.notifier import Notifier, topics_of
 
 
 def _has_parts(request: Request) -> bool:
@@ -47,10 +48,11 @@ def _has_parts(request: Request) -> bool:
 class Session:
     """Runs operations, each by itself."""
 
-    def __init__(self, pool: Pool, dialect: Dialect) -> None:
-        """A session on the connections of `pool`."""
+    def __init__(self, pool: Pool, dialect: Dialect, notifier: Notifier) -> None:
+        """A session on the connections of `pool`, whose writes wake who waits by `notifier`."""
         self.pool = pool
         self.dialect = dialect
+        self.notifier = notifier
 
     def run(self, invocation: Invocation) -> Coroutine[Any, Any, Any]:
         """Run an operation, or a method made of steps, to its end."""
@@ -78,12 +80,18 @@ class Session:
             raise NotInTransactionError(invocation.name)
         if self.pool.read_only:
             raise ReadOnlyError(invocation.name)
+        result = await self._retry(invocation, op, request, self._writing(invocation, request))
+        if self.notifier.is_active:
+            self.notifier.wrote(result)
+        return result
+
+    def _writing(self, invocation: Invocation, request: Request) -> Callable[..., Awaitable[Any]]:
+        """Return how an operation is run that begins with this request, and writes."""
         if self.pool.groups_writes and invocation.is_short:
-            return await self._retry(invocation, op, request, self._write_in_group)
-        if mode is Mode.TRANSACT:
-            return await self._retry(invocation, op, request, self._transact)
-        alone = self.dialect.commits_each_statement and not _has_parts(request)
-        return await self._retry(invocation, op, request, self._write if alone else self._transact)
+            return self._write_in_group
+        if invocation.mode is Mode.TRANSACT or not self.dialect.commits_each_statement:
+            return self._transact
+        return self._transact if _has_parts(request) else self._write
 
     async def read(self, invocation: Invocation, op: Op[Any], request: Request) -> Any:
         """Run an operation that is one request, which it has made, and writes nothing."""
@@ -212,6 +220,7 @@ class TransactionSession(Session):
         self,
         pool: Pool,
         dialect: Dialect,
+        notifier: Notifier,
         lock: AbstractAsyncContextManager[object] | None,
         owner: Callable[[], object],
     ) -> None:
@@ -220,7 +229,7 @@ class TransactionSession(Session):
         Each use of the connection holds `lock`; None: there is one caller at a time anyway. The
         transaction belongs to what `owner` returns when it begins: a thread, or anybody.
         """
-        super().__init__(pool, dialect)
+        super().__init__(pool, dialect, notifier)
         self._lock = lock
         self._held: AbstractAsyncContextManager[object] = lock or _NO_LOCK
         self._who = owner
@@ -230,6 +239,7 @@ class TransactionSession(Session):
         self._pending: list[str] = []
         self._depth = 0
         self._lost = False
+        self._topics: set[str] = set()
 
     async def begin(self, block: Block | None = None) -> None:
         """Acquire a connection, owned by `block`. Raises `UnavailableError`, `StoreClosedError`."""
@@ -274,6 +284,8 @@ class TransactionSession(Session):
                     await connection.rollback()
                 finally:
                     await connection.release()
+        if commit:
+            self.notifier.changed(self._topics)
 
     @property
     def _nothing_was_sent(self) -> bool:
@@ -361,10 +373,14 @@ class TransactionSession(Session):
             raise ReadOnlyError(invocation.name)
         if self._lock is None:
             self._check_not_lost(connection)
-            return await self._retry(invocation, op, request, self._run, in_transaction=True)
-        async with self._lock:
-            self._check_usable(connection)
-            return await self._retry(invocation, op, request, self._run, in_transaction=True)
+            result = await self._retry(invocation, op, request, self._run, in_transaction=True)
+        else:
+            async with self._lock:
+                self._check_usable(connection)
+                result = await self._retry(invocation, op, request, self._run, in_transaction=True)
+        if self.notifier.is_active and invocation.mode is not Mode.READ:
+            self._topics.update(topics_of(result))
+        return result
 
     def _run(
         self, op: Op[Any], request: Request, writes_once: Invocation | None = None

@@ -38,6 +38,7 @@ from engine_store.sql.transactions import (
     TransactionBlock,
     TransactionRuns,
 )
+from engine_store.waiting.notifier import Notifier
 
 T = TypeVar("T")
 
@@ -56,6 +57,9 @@ class Engine(Protocol):
 
     @property
     def pool(self) -> Pool: ...
+
+    @property
+    def notifier(self) -> Notifier: ...
 
     def transaction(
         self, lock: AbstractAsyncContextManager[object] | None, owner: Callable[[], object]
@@ -81,7 +85,8 @@ class SqlEngine:
         self.migrator = migrator
         self.pool = migrator.pool
         self.dialect = dialect = migrator.dialect
-        self.session = Session(self.pool, dialect)
+        self.notifier = Notifier(migrator.clock)
+        self.session = Session(self.pool, dialect, self.notifier)
         self.operations = OperationSet.of(
             dialect, migrator.queries, migrator.clock, migrator.max_document_bytes
         )
@@ -91,6 +96,7 @@ class SqlEngine:
 
         A store that is opened to be read only is not migrated. Closes the pool if any of it fails.
         """
+        self.notifier.poll_interval = config.poll_interval
         if self.pool.read_only:
             config = evolve(config, auto_migrate=False)
         try:
@@ -117,7 +123,7 @@ class SqlEngine:
     def transaction(
         self, lock: AbstractAsyncContextManager[object] | None, owner: Callable[[], object]
     ) -> TransactionSession:
-        return TransactionSession(self.pool, self.dialect, lock, owner)
+        return TransactionSession(self.pool, self.dialect, self.notifier, lock, owner)
 
     def writing(self) -> AbstractAsyncContextManager[None]:
         """Return at once: the pool itself keeps writers apart."""
@@ -141,7 +147,12 @@ class SqlEngine:
         return Health(name, True, problem is None, version, problem, {**details, **stats})
 
     async def close(self) -> None:
-        await self.pool.shield(self.pool.close())
+        await self.pool.shield(self._close())
+
+    async def _close(self) -> None:
+        await self.notifier.close()
+        await self.pool.close()
+        self.notifier.hint_all()  # who waits finds the store closed
 
 
 class _Observable:
@@ -191,7 +202,7 @@ class SqlStore(_Observable, SqlRepositories):
 
     def __init__(self, engine: SqlEngine) -> None:
         """A store on `engine`, which it closes."""
-        super().__init__(engine.operations, engine.session)
+        super().__init__(engine.operations, engine.session, engine.notifier)
         self.engine = engine
         self.migrator = BlockingMigrator(engine.migrator)
 
@@ -252,7 +263,7 @@ class AsyncSqlStore(_Observable, AsyncSqlRepositories):
     def __init__(self, engine: Engine) -> None:
         """A store on `engine`, which it closes."""
         self._on_its_loop = _OnItsLoop(engine.session, engine.pool)
-        super().__init__(engine.operations, self._on_its_loop)
+        super().__init__(engine.operations, self._on_its_loop, engine.notifier)
         self.engine = engine
         self.migrator = engine.migrator
 

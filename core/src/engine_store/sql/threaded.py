@@ -108,6 +108,7 @@ class ThreadedEngine:
         """The asynchronous side of `engine`, whose pool is `pool`, for the running event loop."""
         pool.process_bound = BOUND_TO_LOOP
         self.pool = pool
+        self.notifier = engine.notifier
         self.operations = engine.operations
         self.session = _ThreadedSession(self)
         self.migrator = _ThreadedMigrator(self, engine.migrator)
@@ -205,7 +206,7 @@ class _LoopSession(Session):
     def __init__(self, engine: ThreadedEngine, groups: TaskGroups) -> None:
         """The session of `engine`, which shares commits by `groups`."""
         # What shares a commit, and reads, needs nothing else of a pool.
-        super().__init__(cast("Pool", groups), engine.blocking.dialect)
+        super().__init__(cast("Pool", groups), engine.blocking.dialect, engine.notifier)
         self._engine = engine
         self._reads = LoopReads()
 

@@ -74,6 +74,7 @@ class MemoryDriver:
             database=database,
             busy_timeout=options.busy_timeout,
             max_document_bytes=context.max_document_bytes,
+            poll_interval=config.poll_interval,
         )
 
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 
 import attrs
 
@@ -24,6 +25,7 @@ from engine_store.rules import checks, claims
 from engine_store.rules.entities import TASK, WORKFLOW
 from engine_store.rules.sizes import size_of
 from engine_store.values import Document
+from engine_store.waiting.waits import wait_for_claims
 from engine_store_memory.database import Data, Draft, Lease
 from engine_store_memory.repository import Metered
 from engine_store_memory.rows import by_parent, detached, matching, written
@@ -42,6 +44,19 @@ class Claims(Metered[TaskState, TaskFilter]):
         queues: Collection[str] = claims.DEFAULT_QUEUES,
         filter: TaskFilter = TASK.everything,
         limit: int = 1,
+        wait: float = 0,
+    ) -> tuple[Claim, ...]:
+        claim = partial(self._claim, worker, lease, queues, filter, limit)
+        if not claims.check_seconds(wait, "wait", zero=True):
+            return claim()
+        filtered = filter != TASK.everything
+        next_due = partial(self.next_due, queues=queues)
+        return wait_for_claims(
+            self._scope.notifier, queues, wait, claim, next_due, filtered=filtered
+        ).run()
+
+    def _claim(
+        self, worker: str, lease: float, queues: Collection[str], filter: TaskFilter, limit: int
     ) -> tuple[Claim, ...]:
         values.check_id(worker, "worker")
         length = claims.check_seconds(lease, "lease")

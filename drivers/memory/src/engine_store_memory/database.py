@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 from engine_store.errors import UnavailableError
 from engine_store.models import Event
 from engine_store.rules.entities import ENTITIES, Entity, F, R
+from engine_store.waiting.notifier import Notifier
 
 
 def _empty() -> dict[Entity[Any, Any], dict[str, Any]]:
@@ -54,6 +55,8 @@ class Draft:
     """The work of a transaction so far. Savepoints put one snapshot in the place of another."""
 
     data: Snapshot
+    topics: set[str] = field(factory=set)
+    """What it may have changed for waiters."""
 
     def __getitem__(self, entity: Entity[R, F]) -> dict[str, R]:
         """Return the rows of an entity."""
@@ -87,6 +90,8 @@ class Database:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._writer: int | None = None
+        self.notifiers: list[Notifier] = []
+        """Those of the open stores."""
 
     def check(self) -> None:
         """Raise `UnavailableError` in a forked child."""
@@ -121,6 +126,8 @@ class Database:
         finally:
             self._writer = None
             self._lock.release()
+        for notifier in list(self.notifiers):
+            notifier.hint(draft.topics)
 
 
 _NAMED: dict[str, Database] = {}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import attrs
 
 from engine_store import values
 from engine_store.errors import AlreadyExistsError, InvalidReferenceError, WorkflowNotFoundError
-from engine_store.models import Event, NewEvent
+from engine_store.models import Event, NewEvent, Status
 from engine_store.protocols import EventRepository
 from engine_store.rules import checks
 from engine_store.rules.entities import EVENT, TASK, WORKFLOW
 from engine_store.rules.sizes import size_of
 from engine_store.values import Document
+from engine_store.waiting.following import follow
+from engine_store.waiting.notifier import events_topic
+from engine_store.waiting.waits import wait_for_events
 from engine_store_memory.database import Data
 from engine_store_memory.repository import Scope
 from engine_store_memory.rows import detached
@@ -80,6 +83,30 @@ class Events(EventRepository):
         ]
         return tuple(map(detached, found[:limit]))
 
+    def wait(
+        self,
+        workflow_exec_id: str,
+        *,
+        after: int = 0,
+        kinds: Collection[str] | None = None,
+        limit: int = 100,
+        timeout: float | None = None,
+    ) -> tuple[Event, ...]:
+        def history() -> tuple[Status, tuple[Event, ...]]:
+            # The status first: no event is missed that was there when the workflow ended.
+            workflow = self._scope.read()[WORKFLOW].get(workflow_exec_id)
+            found = self.list(workflow_exec_id, after=after, kinds=kinds, limit=limit)
+            if workflow is None:
+                raise WorkflowNotFoundError(workflow_exec_id)
+            return workflow.status, found
+
+        return wait_for_events(self._scope.notifier, workflow_exec_id, timeout, history).run()
+
+    def follow(
+        self, workflow_exec_id: str, *, after: int = 0, kinds: Collection[str] | None = None
+    ) -> Iterator[Event]:
+        return follow(self, workflow_exec_id, after, kinds)
+
     def _append(self, workflow_exec_id: str, events: Sequence[NewEvent]) -> tuple[Event, ...]:
         if not events:
             return ()
@@ -101,6 +128,7 @@ class Events(EventRepository):
                         by_key[event.key] = event
                 found.append(event)
             data.events[workflow_exec_id] = tuple(stored)
+            data.topics.add(events_topic(workflow_exec_id))
             return tuple(map(detached, found))
 
     def _check_size(self, event: NewEvent, path: str) -> None:

@@ -20,6 +20,7 @@ from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowSta
 from engine_store.rules import checks
 from engine_store.rules.entities import Entity, F, R
 from engine_store.rules.sizes import size_of
+from engine_store.waiting.notifier import Notifier, topics_of
 from engine_store_memory.database import Data, Draft, Snapshot
 from engine_store_memory.rows import detached, matching, ordered
 
@@ -41,6 +42,9 @@ class Scope(Protocol):
 
     @property
     def max_document_bytes(self) -> int: ...
+
+    @property
+    def notifier(self) -> Notifier | None: ...
 
     def now(self) -> datetime:
         """Return the time of the store's clock."""
@@ -97,6 +101,7 @@ class Repository(Generic[R, F]):
 
     def _put(self, data: Draft, row: R) -> R:
         data[self.entity][self.entity.key(row)] = row
+        data.topics.update(topics_of(row))
         return detached(row)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from typing import Self, TypeVar
 
@@ -17,6 +17,7 @@ from engine_store.models import Health
 from engine_store.protocols import Transaction
 from engine_store.rules.entities import ENTITIES
 from engine_store.values import MAX_DOCUMENT_BYTES, plain_time
+from engine_store.waiting.notifier import POLL_INTERVAL, Notifier
 from engine_store_memory.database import Database, Draft, Snapshot
 from engine_store_memory.events import Events
 from engine_store_memory.repository import Scope
@@ -44,7 +45,8 @@ class MemoryStore(_Repositories):
     """`engine_store.protocols.Store` on a database, by default a new one.
 
     `busy_timeout` is how long, in seconds, a write waits for another thread's transaction.
-    `max_document_bytes` limits what is written.
+    `max_document_bytes` limits what is written. `poll_interval` is how often, in seconds, a waiter
+    looks that no notification reaches.
     """
 
     in_transaction = False
@@ -56,11 +58,14 @@ class MemoryStore(_Repositories):
         database: Database | None = None,
         busy_timeout: float = BUSY_TIMEOUT,
         max_document_bytes: int = MAX_DOCUMENT_BYTES,
+        poll_interval: float = POLL_INTERVAL,
     ) -> None:
+        self.notifier = Notifier(clock, poll_interval)
         super().__init__(self)
         self.migrator = NoMigrations(self.check)
         self._clock = clock
         self._database = Database() if database is None else database
+        self._database.notifiers.append(self.notifier)
         self._busy_timeout = busy_timeout
         self.max_document_bytes = max_document_bytes
         self._closed = False
@@ -85,6 +90,9 @@ class MemoryStore(_Repositories):
 
     def close(self) -> None:
         self._closed = True
+        self.notifier.hint_all()  # who waits finds the store closed
+        with suppress(ValueError):  # it was closed before
+            self._database.notifiers.remove(self.notifier)
 
     def __enter__(self) -> Self:
         return self
@@ -122,6 +130,7 @@ class MemoryTransaction(_Repositories):
     """
 
     in_transaction = True
+    notifier = None
 
     def __init__(self, outer: MemoryStore | MemoryTransaction, draft: Draft) -> None:
         super().__init__(self)

@@ -22,6 +22,7 @@ from engine_store.protocols import WorkflowRepository
 from engine_store.rules import checks, claims, outcomes
 from engine_store.rules.entities import TASK, WORKFLOW
 from engine_store.rules.sizes import size_of
+from engine_store.waiting.waits import wait_for_status
 from engine_store_memory.claims import cancel
 from engine_store_memory.database import Data, Draft
 from engine_store_memory.repository import Metered
@@ -38,6 +39,20 @@ class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
             return self._get(workflow_exec_id)
         values.check_id(workflow_exec_id, "workflow_exec_id")
         return detached(self._with_tasks(self._scope.read(), workflow_exec_id))
+
+    def wait(
+        self,
+        workflow_exec_id: str,
+        *,
+        statuses: Collection[Status] = TERMINAL,
+        timeout: float | None = None,
+    ) -> WorkflowState:
+        def get() -> WorkflowState:
+            return self._get(workflow_exec_id)
+
+        return wait_for_status(
+            self._scope.notifier, workflow_exec_id, statuses, timeout, lambda: get().status, get
+        ).run()
 
     def get_for_update(self, workflow_exec_id: str) -> WorkflowState:
         values.check_id(workflow_exec_id, "workflow_exec_id")
@@ -133,7 +148,7 @@ class Workflows(Metered[WorkflowState, WorkflowFilter], WorkflowRepository):
             cancel(data, tasks_of(data, workflow_exec_id), error, now)
             if state.status not in TERMINAL:
                 canceled = written(state, now, status=Status.CANCELED, error=error)
-                data[WORKFLOW][workflow_exec_id] = canceled
+                self._put(data, canceled)
             return detached(self._stored(data, workflow_exec_id))
 
     def delete(self, workflow_exec_id: str) -> None:

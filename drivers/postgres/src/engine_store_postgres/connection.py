@@ -95,6 +95,10 @@ class PostgresConnection:
         """Run a script in one round trip."""
         await self._wait(self.raw.execute(script.encode(), prepare=False))
 
+    async def notifications(self, seconds: float) -> list[str]:
+        """Return the payloads that come next, within so many seconds."""
+        return [found.payload for found in self.raw.notifies(timeout=seconds, stop_after=1)]
+
     async def rollback(self) -> None:
         """End the transaction, if one is open; a connection that cannot is broken."""
         if self.in_transaction:
@@ -196,6 +200,10 @@ class AsyncPostgresConnection(PostgresConnection):
     async def release(self) -> None:
         # Shielded: a connection on its way into the pool would be lost to it by a cancellation.
         await shield(super().release())
+
+    async def notifications(self, seconds: float) -> list[str]:
+        coming = self.raw.notifies(timeout=seconds, stop_after=1)
+        return [found.payload async for found in coming]
 
     async def _wait(self, result: Any) -> Any:
         return await result

@@ -22,6 +22,7 @@ from engine_store.sql.statements import Queries
 from engine_store.sql.stores import AsyncSqlStore, SqlEngine, SqlStore
 from engine_store_postgres.failures import FAILURES, may_retry
 from engine_store_postgres.migrator import PostgresMigrator
+from engine_store_postgres.notifications import Notifications
 from engine_store_postgres.options import PostgresOptions, read_options
 from engine_store_postgres.pool import AsyncPostgresPool, PostgresPool
 
@@ -51,6 +52,11 @@ class PostgresEngine(SqlEngine):
     """The engine of one schema, of either side."""
 
     migrator: PostgresMigrator
+
+    def __init__(self, migrator: PostgresMigrator) -> None:
+        """An engine on the pool of `migrator`, which it closes."""
+        super().__init__(migrator)
+        self.notifier.connect(Notifications(migrator, self.notifier))
 
     async def check(self, config: DatabaseConfig) -> None:
         """Check that the database fits the code; make the extension `vector` if it is needed."""

@@ -21,6 +21,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from engine_store.errors import UnavailableError
 from engine_store.sql import forks
+from engine_store.sql.background import Background, BackgroundTask, BackgroundThread
 from engine_store.sql.blocking import Blocking, Suspending, run
 from engine_store.sql.connection import BOUND_TO_LOOP, BasePool
 from engine_store.sql.holds import Block
@@ -50,6 +51,8 @@ class _Pool(BasePool[PostgresConnection]):
     _cursor: ClassVar[type[Any]]
     _psycopg: ClassVar[type[Any]]
     _run: Callable[[Coroutine[Any, Any, None]], Any]
+    background: ClassVar[type[Background]]
+    """Runs what listens and notifies."""
 
     def __init__(self, target: Target, options: PostgresOptions) -> None:
         """A pool without connections."""
@@ -189,6 +192,7 @@ class PostgresPool(_Pool, Blocking):
 
     _raw, _cursor = Connection, RawCursor
     _wrapper, _psycopg, _run = PostgresConnection, ConnectionPool, staticmethod(run)
+    background = BackgroundThread
 
     def _opened(self) -> Any:
         with self._lock:
@@ -267,6 +271,7 @@ class AsyncPostgresPool(_Pool, Suspending):
     _raw, _cursor = _CancellableConnection, AsyncRawCursor
     _wrapper, _psycopg = AsyncPostgresConnection, AsyncConnectionPool
     _run = staticmethod(lambda work: work)
+    background = BackgroundTask
 
     def __init__(self, target: Target, options: PostgresOptions) -> None:
         """A pool without connections, for the running event loop."""

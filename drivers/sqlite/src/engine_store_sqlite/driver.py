@@ -19,6 +19,7 @@ from engine_store.sql.stores import SqlEngine, SqlStore
 from engine_store.sql.threaded import open_threaded
 from engine_store_sqlite import library
 from engine_store_sqlite.backup import backup
+from engine_store_sqlite.changes import FileChanges
 from engine_store_sqlite.dialect import DIALECT, MIGRATIONS, QUERIES
 from engine_store_sqlite.files import check_file, create_file, scratch
 from engine_store_sqlite.migrator import SqliteMigrator
@@ -129,6 +130,8 @@ def open_engine(
     timeout = config.migration_timeout
     engine = SqliteEngine(SqliteMigrator(pool, DIALECT, QUERIES, MIGRATIONS, context, timeout))
     run(engine.prepare(config))
+    if isinstance(pool, SqlitePool) and location.path is not None:
+        engine.notifier.connect(FileChanges(pool.open_reader, engine.notifier))
     return engine, pool
 
 

@@ -28,6 +28,7 @@ from engine_store_broken import (  # noqa: F401 - each adds its mutants to the l
     users,
     values,
     versions,
+    waiting,
     workflows,
 )
 from engine_store_broken.mutant import MUTANTS, Mutant

@@ -19,10 +19,11 @@ from engine_store.errors import (
     DamagedRowError,
     EngineStoreError,
     VersionConflictError,
+    WorkflowNotFoundError,
 )
-from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
+from engine_store.models import Page, Status, TaskState, UsageSummary, User, WorkflowState
 from engine_store.rules.checks import check_merged, check_usage, decode_cursor
-from engine_store.rules.entities import Entity, R
+from engine_store.rules.entities import WORKFLOW, Entity, R
 from engine_store.sql.operation import Backoff, Last, LostRace, Op, Steps, step, transact
 from engine_store.sql.rows import Row, Rows, write_usage
 from engine_store.sql.statements import Call, Queries, Statement
@@ -263,6 +264,14 @@ class StateOperations(Operations[S]):
         """Return what a row of one column says, which is of this key."""
         usage: UsageSummary = self._rows.column_reader(self.entity, "usage")(row[0], key)
         return usage
+
+
+def read_status(rows: Rows, workflow_exec_id: str, row: Row | None) -> Status:
+    """Return the status of a workflow from its row. Raises `WorkflowNotFoundError` if none."""
+    if row is None:
+        raise WorkflowNotFoundError(workflow_exec_id)
+    status: Status = rows.column_reader(WORKFLOW, "status")(row[0], workflow_exec_id)
+    return status
 
 
 def is_empty(filter: Any) -> bool:

@@ -10,11 +10,11 @@ from engine_store.errors import (
     InvalidReferenceError,
     WorkflowNotFoundError,
 )
-from engine_store.models import Event, NewEvent
+from engine_store.models import Event, NewEvent, Status
 from engine_store.rules.checks import check_new_event, check_new_events
 from engine_store.rules.entities import EVENT
 from engine_store.sql.operation import Last, LostRace, Op, read, transact, write
-from engine_store.sql.operations.base import Operations
+from engine_store.sql.operations.base import Operations, read_status
 from engine_store.sql.rows import write_document
 from engine_store.sql.statements import Call
 from engine_store.values import Document, check_id, check_ids, check_int, check_limit
@@ -119,19 +119,48 @@ class EventOperations(Operations[Event]):
         kinds: Collection[str] | None = None,
         limit: int = 100,
     ) -> Op[tuple[Event, ...]]:
+        listing = self._listing(workflow_exec_id, after, kinds, limit)
+        if listing is None:
+            return ()
+        rows = yield listing
+        return tuple(map(self._decode, rows))
+
+    @read
+    def history(
+        self,
+        workflow_exec_id: str,
+        *,
+        after: int = 0,
+        kinds: Collection[str] | None = None,
+        limit: int = 100,
+    ) -> Op[tuple[Status, tuple[Event, ...]]]:
+        """Read the workflow's status, then its events, for waiters.
+
+        An event that is there before the workflow has ended is not missed by who sees its end.
+        Raises `WorkflowNotFoundError`.
+        """
+        listing = self._listing(workflow_exec_id, after, kinds, limit)
+        status = self._q.get_status(workflow_exec_id=workflow_exec_id)
+        row, *rows = yield (status,) if listing is None else (status, listing)
+        found = read_status(self._rows, workflow_exec_id, row)
+        return found, tuple([self._decode(row) for many in rows for row in many])
+
+    def _listing(
+        self, workflow_exec_id: str, after: int, kinds: Collection[str] | None, limit: int
+    ) -> Call | None:
+        """Return the call that lists events; None if no kind is wanted."""
         check_id(workflow_exec_id, "workflow_exec_id")
         check_int(after, "after", minimum=0)
         wanted = check_ids(kinds, "kinds")
         check_limit(limit)
         if wanted == ():
-            return ()
-        rows = yield self._q.list_events(
+            return None
+        return self._q.list_events(
             workflow_exec_id=workflow_exec_id,
             after=after,
             kinds=self._rows.collection(wanted),
             limit=limit,
         )
-        return tuple(map(self._decode, rows))
 
     def _appending(self, workflow_exec_id: str, event: NewEvent, path: str) -> Call:
         data = write_document(event.data)

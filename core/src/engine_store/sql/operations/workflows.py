@@ -36,7 +36,7 @@ from engine_store.sql.operation import (
     unbounded,
     write,
 )
-from engine_store.sql.operations.base import Bindings, StateOperations
+from engine_store.sql.operations.base import Bindings, StateOperations, read_status
 from engine_store.sql.rows import workflow_with_tasks, write_error
 from engine_store.sql.statements import Call
 from engine_store.values import check_choice, check_choices, check_id, check_int, check_optional_id
@@ -61,6 +61,12 @@ class WorkflowOperations(StateOperations[WorkflowState]):
         if not with_tasks:
             return self._one(self._stored(workflow_exec_id), workflow_exec_id)
         return self._with_tasks(workflow_exec_id)
+
+    @read
+    def status_of(self, workflow_exec_id: str) -> Op[Status]:
+        """Read the status alone, for waiters. Raises `WorkflowNotFoundError`."""
+        row = yield self._q.get_status(workflow_exec_id=workflow_exec_id)
+        return read_status(self._rows, workflow_exec_id, row)
 
     @lock
     def get_for_update(self, workflow_exec_id: str) -> Op[WorkflowState]:

@@ -14,6 +14,13 @@ FROM {schema}.workflows
 WHERE workflow_exec_id = :workflow_exec_id
   AND NOT is_deleted
 
+-- name: get_status :one
+-- Reads the status alone. No row: the workflow is missing.
+SELECT status
+FROM {schema}.workflows
+WHERE workflow_exec_id = :workflow_exec_id
+  AND NOT is_deleted
+
 -- name: lock_workflow :one
 -- Reads what is committed, and holds the row until the transaction ends; also against a new task
 -- of the workflow. No row: it is missing.
