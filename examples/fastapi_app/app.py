@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import AsyncIterator
@@ -10,27 +11,45 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 import engine_store
-from engine_store import TERMINAL, AsyncStore, Config, Page, Status, User, WorkflowState, new_id
+from engine_store import (
+    TERMINAL,
+    AsyncStore,
+    Config,
+    Event,
+    Page,
+    Status,
+    User,
+    WorkflowState,
+    new_id,
+)
+from engine_store.errors import NotFoundError, UnavailableError
 from engine_store.keys import AsyncKeyChecker
 from fastapi_app import errors
 from fastapi_app.messages import (
+    Cancellation,
     Execution,
+    ExecutionEvent,
     ExecutionPage,
     ExecutionWithTasks,
     HealthReport,
+    NewEvent,
     NewStatus,
     NewWorkflow,
     Problem,
+    sent,
 )
 
 DEFAULT_STORE = "sqlite:///engine.db"
 UNFINISHED = frozenset(Status) - TERMINAL
 
+_log = logging.getLogger(__name__)
+
 
 def configuration() -> Config:
-    """What the environment configures; where it says nothing of a database, a file in this folder.
+    """Return what the environment configures; if it names no database, a file in this folder.
 
     Raises `ConfigurationError`.
     """
@@ -41,12 +60,12 @@ def configuration() -> Config:
 
 
 def create_app(config: Config | None = None) -> FastAPI:
-    """The application on the store of `config`, by default that of the environment."""
+    """Return the application on the store of `config`, by default that of the environment."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         # The store belongs to the event loop that opens it, so it is opened here. It is closed
-        # when the last request was answered, and behind the checker, which may still write to it.
+        # when the last request was answered, after the checker, which may still write to it.
         async with (
             await engine_store.start_async(config or configuration()) as store,
             AsyncKeyChecker(store) as checker,
@@ -64,23 +83,26 @@ def create_app(config: Config | None = None) -> FastAPI:
 
 
 async def store_of(request: Request) -> AsyncStore:
-    """The store of the application."""
+    """Return the store of the application."""
     store: AsyncStore = request.state.store
     return store
+
+
+StoreHere = Annotated[AsyncStore, Depends(store_of)]
 
 
 async def caller(
     request: Request,
     given: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
 ) -> User:
-    """Whose API key came as `Authorization: Bearer ...`. Raises `InvalidKeyError`, as for none."""
+    """Return whose API key came as `Authorization: Bearer ...`. Raises `InvalidKeyError`."""
     checker: AsyncKeyChecker = request.state.checker
     user, _ = await checker.check(given.credentials if given else "")
     return user
 
 
 async def expected_version(if_match: Annotated[str | None, Header()] = None) -> int | None:
-    """The version in `If-Match`; None for `*`, which is whatever is there."""
+    """Return the version in `If-Match`; None for `*`, which is whatever is there."""
     if if_match is None:
         raise HTTPException(428, "If-Match is missing: the ETag as you read it, or * for any")
     if if_match == "*":
@@ -90,19 +112,38 @@ async def expected_version(if_match: Annotated[str | None, Header()] = None) -> 
     raise HTTPException(400, 'If-Match is neither one ETag, such as "3", nor *')
 
 
-def tagged(response: Response, state: WorkflowState) -> WorkflowState:
-    """`state`, with its version as the ETag of the response.
+async def last_seen(
+    workflow_exec_id: str,
+    store: StoreHere,
+    after: int = 0,
+    last_event_id: Annotated[int | None, Header()] = None,
+) -> int:
+    """Return the number of the last event that the caller has. Raises `WorkflowNotFoundError`.
 
-    The tag is for `If-Match`, and tells nothing of the tasks, which have versions of their own: so
-    nobody may keep the answer and ask by the tag whether it still holds.
+    A browser asks again after the end of every stream, until it gets a 204: so it does if the
+    execution has ended and the caller has all of its events.
+    """
+    seen = after if last_event_id is None else last_event_id
+    workflow = await store.workflows.get(workflow_exec_id)
+    events = await store.events.list(workflow_exec_id, after=seen, limit=1)
+    if workflow.status in TERMINAL and not events:
+        raise HTTPException(204)
+    return seen
+
+
+def tagged(response: Response, state: WorkflowState) -> WorkflowState:
+    """Return `state`, with its version as the ETag of the response.
+
+    The tag is for `If-Match`. It says nothing about the tasks, which have their own versions, so
+    the answer is not to be cached.
     """
     response.headers["ETag"] = errors.etag(state.version)
     response.headers["Cache-Control"] = "no-store"
     return state
 
 
-StoreHere = Annotated[AsyncStore, Depends(store_of)]
 ExpectedVersion = Annotated[int | None, Depends(expected_version)]
+LastSeen = Annotated[int, Depends(last_seen)]
 
 
 # --- routes ------------------------------------------------------------------------------------
@@ -117,7 +158,7 @@ workflows = APIRouter(
 
 @health.get("/health")
 async def get_health(store: StoreHere, response: Response) -> HealthReport:
-    """Whether the store reads and writes; 503 where not. No key is asked for, no more is told."""
+    """Report whether the store reads and writes; 503 if not. No key is needed."""
     found = await store.health()
     response.status_code = 200 if found.ok else 503
     return HealthReport(reads=found.can_read, writes=found.can_write)
@@ -125,7 +166,7 @@ async def get_health(store: StoreHere, response: Response) -> HealthReport:
 
 @workflows.post("", status_code=201, response_model=Execution)
 async def create(new: NewWorkflow, store: StoreHere, response: Response) -> WorkflowState:
-    """A new execution. Whoever names its id may send the request again: it is 409 then."""
+    """Create an execution. With an id of your own the request can be sent again: 409 then."""
     exec_id = str(new.workflow_exec_id or new_id())
     state = WorkflowState(exec_id, new.workflow_id, input=new.input)
     response.headers["Location"] = f"/workflows/{exec_id}"
@@ -136,13 +177,13 @@ async def create(new: NewWorkflow, store: StoreHere, response: Response) -> Work
 async def page(
     store: StoreHere, limit: Annotated[int, Query(ge=1, le=100)] = 20, cursor: str | None = None
 ) -> Page[WorkflowState]:
-    """Executions, the newest first. `next_cursor` asks for the next page; the last has none."""
+    """List executions, the newest first. `next_cursor` asks for the next page, if there is one."""
     return await store.workflows.list(limit=limit, cursor=cursor)
 
 
 @workflows.get("/{workflow_exec_id}", response_model=ExecutionWithTasks)
 async def get(workflow_exec_id: str, store: StoreHere, response: Response) -> WorkflowState:
-    """An execution, and the latest execution of each of its tasks."""
+    """Return an execution, and the latest execution of each of its tasks."""
     return tagged(response, await store.workflows.get(workflow_exec_id, with_tasks=True))
 
 
@@ -154,8 +195,34 @@ async def set_status(
     store: StoreHere,
     response: Response,
 ) -> WorkflowState:
-    """Another status, if the version is the one in `If-Match`, and the execution has not ended."""
+    """Set the status, if `If-Match` has the version and the execution has not ended."""
     state = await store.workflows.set_status(
         workflow_exec_id, new.status, expected_version=version, expected_statuses=UNFINISHED
     )
     return tagged(response, state)
+
+
+@workflows.post("/{workflow_exec_id}/cancel", response_model=Execution)
+async def cancel(
+    workflow_exec_id: str, new: Cancellation, store: StoreHere, response: Response
+) -> WorkflowState:
+    """End the execution and its tasks with CANCELED. What has ended stays as it is."""
+    return tagged(response, await store.workflows.cancel(workflow_exec_id, reason=new.reason))
+
+
+@workflows.post("/{workflow_exec_id}/events", status_code=201, response_model=ExecutionEvent)
+async def append(workflow_exec_id: str, new: NewEvent, store: StoreHere) -> Event:
+    """Append an event, such as a signal. With a `key` it is appended once, however often sent."""
+    return await store.events.append(workflow_exec_id, new.kind, new.data, key=new.key)
+
+
+@workflows.get("/{workflow_exec_id}/events", response_class=EventSourceResponse)
+async def stream(
+    workflow_exec_id: str, store: StoreHere, after: LastSeen
+) -> AsyncIterator[ServerSentEvent]:
+    """Send the events after a number as they come, until the execution has ended."""
+    try:
+        async for event in store.events.follow(workflow_exec_id, after=after):
+            yield sent(event)
+    except (NotFoundError, UnavailableError) as error:  # too late for a status: end the stream
+        _log.warning("GET /workflows/%s/events: %s", workflow_exec_id, error)

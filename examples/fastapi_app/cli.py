@@ -1,4 +1,4 @@
-"""The command: makes the first admin where there is none, and serves until it is stopped."""
+"""The command: makes the first admin if there is none, and serves until it is stopped."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ from fastapi_app.app import configuration, create_app
 HOST = "127.0.0.1"
 ADMIN = "admin@example.org"
 
+GRACE = 3
+"""Seconds for the requests under way when the service is stopped. Streams of events end by then."""
+
 USAGE, UNAVAILABLE = 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve; the exit code where that cannot be. What went wrong is a line on standard error."""
+    """Serve until stopped; return the exit code. What went wrong is a line on standard error."""
     port: int = _parser().parse_args(arguments).port
     try:
         listening = socket.create_server((HOST, port))
@@ -59,9 +62,16 @@ def bootstrap(config: Config) -> None:
 def serve(config: Config, listening: socket.socket) -> None:
     """Answer what comes to `listening` until Ctrl-C or SIGTERM; the store is closed then.
 
-    The signal goes on afterwards as if nobody had caught it: Ctrl-C is a `KeyboardInterrupt`.
+    Afterwards the signal goes on as if it had not been caught: Ctrl-C is a `KeyboardInterrupt`.
     """
-    server = uvicorn.Server(uvicorn.Config(create_app(config), lifespan="on", log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(config),
+            lifespan="on",
+            log_level="warning",
+            timeout_graceful_shutdown=GRACE,
+        )
+    )
     address, port = listening.getsockname()
     # It is true already: whoever connects now waits until the store is open.
     print(f"Serving on http://{address}:{port} (Ctrl-C stops it)", flush=True)
@@ -69,13 +79,13 @@ def serve(config: Config, listening: socket.socket) -> None:
 
 
 def explained(error: EngineStoreError) -> str:
-    """The error, a line for each mistake of a configuration."""
+    """Return the error, a line for each mistake of a configuration."""
     problems = error.problems if isinstance(error, ConfigurationError) else ()
     return "\n".join(map(str, problems or [error]))
 
 
 def fail(message: str, code: int) -> int:
-    """Print `message` on standard error; returns `code`."""
+    """Print `message` on standard error; return `code`."""
     for line in message.splitlines():
         print(f"fastapi_app: {line}", file=sys.stderr)
     return code

@@ -1,4 +1,4 @@
-"""Errors as answers of HTTP: here, and nowhere else. Each is `{"detail": "a sentence"}`."""
+"""Errors as HTTP answers: here, and nowhere else. Each is `{"detail": "a sentence"}`."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def install(app: FastAPI) -> None:
 
 
 async def answer(request: Request, error: Exception) -> JSONResponse:
-    """The answer to an error. What is not listed is no request's fault: a 500, and logged."""
+    """Return the answer to an error. What is not listed is no request's fault: a logged 500."""
     match error:
-        case InvalidKeyError():  # missing, malformed, unknown, revoked: nobody is told which
+        case InvalidKeyError():  # missing, malformed, unknown, revoked: all the same
             return _answer(401, "Unauthorized", {"WWW-Authenticate": "Bearer"})
         case NotFoundError():
             return _answer(404, str(error))
@@ -57,7 +57,7 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
 
 
 def etag(version: int) -> str:
-    """A version as HTTP has it."""
+    """Return a version as HTTP has it."""
     return f'"{version}"'
 
 

@@ -1,4 +1,4 @@
-"""What requests carry and what they get back; pydantic reads the answers off the store's models."""
+"""The bodies of requests and answers; pydantic reads the answers off the store's models."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel, ConfigDict
 
-from engine_store import Component, ExecutionType, Status
+from engine_store import Component, Event, ExecutionType, Status
 
 Document = dict[str, Any]
 
 
 class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid")  # a misspelt field is told, not dropped
+    model_config = ConfigDict(extra="forbid")  # a misspelt field is an error
 
 
 class _Answer(BaseModel):
@@ -22,7 +23,7 @@ class _Answer(BaseModel):
 
 
 class NewWorkflow(_Request):
-    """An execution to be. What ids and documents may be, the store itself checks."""
+    """An execution to create. The store checks ids and documents."""
 
     workflow_id: str
     workflow_exec_id: UUID | None = None
@@ -35,21 +36,35 @@ class NewStatus(_Request):
     status: Status
 
 
+class Cancellation(_Request):
+    """The reason becomes the error message of the execution."""
+
+    reason: str | None = None
+
+
+class NewEvent(_Request):
+    """An event to append."""
+
+    kind: str
+    data: Document | None = None
+    key: str | None = None
+
+
 class Problem(_Answer):
-    """What is wrong, in a sentence."""
+    """A sentence that says what is wrong."""
 
     detail: str
 
 
 class HealthReport(_Answer):
-    """What the store can do now."""
+    """The abilities of the store at this moment."""
 
     reads: bool
     writes: bool
 
 
 class Failure(_Answer):
-    """Why an execution failed."""
+    """The error of an execution."""
 
     message: str
     code: str | None
@@ -111,3 +126,23 @@ class ExecutionPage(_Answer):
 
     items: list[Execution]
     next_cursor: str | None
+
+
+class ExecutionEvent(_Answer):
+    """An event in the history of an execution."""
+
+    number: int
+    kind: str
+    data: Document | None
+    task_exec_id: str | None
+    key: str | None
+    created_at: datetime
+
+
+def sent(event: Event) -> ServerSentEvent:
+    """Return an event as it is sent. Its kind is any text, but what is sent of it is one line."""
+    return ServerSentEvent(
+        id=str(event.number),
+        event=" ".join(event.kind.splitlines()),
+        data=ExecutionEvent.model_validate(event),
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def run() -> int:
-    """The exit code. Python starts a folder without a package around it; make it one."""
+    """Return the exit code. Python starts a folder without a package around it; make it one."""
     if not __package__:
         sys.path[0] = str(Path(__file__).resolve().parents[1])
     try:

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from engine_store import TERMINAL, TaskState, UsageSummary, WorkflowState
 from quickstart.events import Event, Kind
-from quickstart.workflow import FILES, claims
+from quickstart.workflow import FILES, sum_usage
 
 
 @frozen
@@ -27,7 +27,7 @@ class Check:
 def check(
     workflow: WorkflowState, before: Mapping[str, TaskState], events: Collection[Event]
 ) -> list[Check]:
-    """Every check of a workflow, read with its tasks, that workers have run to its end."""
+    """Check a workflow, read with its tasks, that workers have run to its end."""
     tasks = {task.task_exec_id: task for task in workflow.tasks.values()}
     states: list[TaskState | WorkflowState] = [workflow, *tasks.values()]
     finished = [event for event in events if event.kind is Kind.FINISHED]
@@ -49,9 +49,9 @@ def check(
         ),
         _check(
             "no finished task ran twice",
-            f"{len(runs)} tasks: version = 1 + claims + 1 result",
+            f"{len(runs)} tasks: version = 1 + attempts + 1",
             [
-                *(task for task in runs if task.version != 1 + len(claims(task)) + 1),
+                *(task for task in runs if task.version != 1 + task.attempt + 1),
                 *(tasks[exec_id] for exec_id in _claimed_after_its_end(before, events)),
             ],
         ),
@@ -63,13 +63,8 @@ def check(
     ]
 
 
-def sum_usage(tasks: Iterable[TaskState]) -> UsageSummary:
-    """The usage of all of them together."""
-    return UsageSummary.of(entry for task in tasks for entry in task.usage.entries)
-
-
 def total_tokens(usage: UsageSummary) -> int:
-    """All tokens of a summary."""
+    """Return the tokens of all entries."""
     return sum(entry.total_tokens or 0 for entry in usage.entries)
 
 

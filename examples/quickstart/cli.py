@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def fail(message: str, code: int) -> int:
-    """Print `message` as one line on standard error; returns `code`."""
+    """Print `message` as one line on standard error; return `code`."""
     print(" ".join(f"quickstart: {message}".split()), file=sys.stderr)
     return code
 

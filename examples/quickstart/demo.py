@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 
 from attrs import frozen
 from rich.console import Console
@@ -15,8 +14,8 @@ from quickstart import report
 from quickstart.checks import check
 from quickstart.events import Event, Kind
 from quickstart.sources import Source
-from quickstart.supervisor import WorkerProcess, unique_name
-from quickstart.workflow import file_tasks, find_unfinished, held_claim, plan, record_end
+from quickstart.supervisor import WorkerProcess
+from quickstart.workflow import file_tasks, find_unfinished, plan
 
 
 @frozen
@@ -29,7 +28,10 @@ class Demo:
     kill: bool
 
     def run(self, source: Source) -> bool:
-        """Run the workflow of `source`, resumed or new. Whether it succeeded and checks held."""
+        """Run the workflow of `source`, resumed or new.
+
+        Return whether it succeeded and every check held.
+        """
         exec_id = self._begin(source)
         before = self.store.tasks.in_workflow(exec_id)
         events: list[Event] = []
@@ -42,7 +44,7 @@ class Demo:
         return workflow.status is Status.SUCCESS and all(found.ok for found in checks)
 
     def interrupted(self, source: Source) -> str:
-        """What to tell after Ctrl-C, in one line."""
+        """Return what to say after Ctrl-C, in one line."""
         workflow = find_unfinished(self.store, source)
         if workflow is None:
             return "Interrupted; no unfinished workflow is left behind."
@@ -54,17 +56,16 @@ class Demo:
         )
 
     def _begin(self, source: Source) -> str:
-        """The workflow to run: the one an earlier run left unfinished, or a new one."""
+        """Return the workflow to run: the one that an earlier run left unfinished, or a new one."""
         unfinished = find_unfinished(self.store, source)
         exec_id = (unfinished or plan(self.store, source)).workflow_exec_id
         self._say(f"Analysing {source.name}")
         self._say(f"  {'resumed' if unfinished else 'new'} workflow {exec_id}")
         self._say(f"  in {mask_url(self.url)}: {self._counts(exec_id)}")
-        self._say_who_may_be_at_it(exec_id)
         return exec_id
 
     def _run_and_kill(self, exec_id: str) -> list[Event]:
-        """Run a worker, and kill it with a third of the files behind it and one in hand."""
+        """Run a worker, and kill it when it has done a third of the files and has one in hand."""
         unfinished = [s for s in self._file_statuses(exec_id) if s not in TERMINAL]
         hold_after = len(unfinished) // 3
         with self._worker(exec_id, 1, hold_after) as worker:
@@ -73,45 +74,41 @@ class Demo:
                 finished += event.kind is Kind.FINISHED
                 if event.kind is Kind.CLAIMED and finished == hold_after:
                     worker.kill()
-                    task = report.name_of(self.store.tasks.get(event.task_exec_id))
-                    self._say(f"  killed with SIGKILL: {finished} done, {task} in hand")
+                    self._say(
+                        f"  killed with SIGKILL: {finished} done, {self._name(event)} in hand"
+                    )
         self._say(f"  in the store: {self._counts(exec_id)}")
         return worker.events
 
     def _run_to_the_end(self, exec_id: str) -> list[Event]:
         """Run a worker until the workflow has ended."""
         with self._worker(exec_id, 2 if self.kill else 1) as worker:
-            done = [event for event in worker.listen() if event.kind is Kind.FINISHED]
-            self._say(f"  ended the workflow: {len(done)} done, the summary among them")
+            finished = 0
+            for event in worker.listen():
+                finished += event.kind is Kind.FINISHED
+                if event.kind is Kind.CLAIMED and event.attempt > 1:
+                    self._say(f"  took {self._name(event)} over: attempt {event.attempt}")
+            self._say(f"  ended the workflow: {finished} done, the summary among them")
         return worker.events
 
     @contextmanager
     def _worker(
         self, exec_id: str, number: int, hold_after: int | None = None
     ) -> Iterator[WorkerProcess]:
-        """A worker process. However it ends, the store is told, so that nobody waits for it."""
-        name = unique_name(number)
-        try:
-            with WorkerProcess(self.url, exec_id, name, hold_after) as worker:
-                self._say(f"{report.short(name)} started, process {worker.pid}")
-                yield worker
-        finally:
-            record_end(self.store, exec_id, name)
+        """Start a worker process, and say so."""
+        name = f"worker-{number}"
+        with WorkerProcess(self.url, exec_id, name, hold_after) as worker:
+            self._say(f"{name} started, process {worker.pid}")
+            yield worker
 
-    def _say_who_may_be_at_it(self, exec_id: str) -> None:
-        """Name the claims of earlier workers that this run has to wait for."""
-        workflow = self.store.workflows.get(exec_id, with_tasks=True)
-        for task in workflow.tasks.values():
-            if held := held_claim(task, workflow):
-                until = datetime.fromisoformat(held["until"]).astimezone()
-                worker, name = report.short(held["worker"]), report.name_of(task)
-                self._say(f"  an earlier {worker} may be at {name} until {until:%H:%M:%S}")
+    def _name(self, event: Event) -> str:
+        return report.name_of(self.store.tasks.get(event.task_exec_id))
 
     def _file_statuses(self, exec_id: str) -> list[Status]:
         return [task.status for task in file_tasks(self.store.tasks.in_workflow(exec_id))]
 
     def _counts(self, exec_id: str) -> str:
-        """The files by status."""
+        """Return the files by status."""
         statuses = self._file_statuses(exec_id)
         shown = ", ".join(f"{statuses.count(s)} {s}" for s in Status if s in statuses)
         return f"{report.plural(len(statuses), 'file')}, {shown}"

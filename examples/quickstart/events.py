@@ -1,4 +1,4 @@
-"""What a worker tells its parent: a line of JSON after each commit."""
+"""The events that a worker prints for its parent: a line of JSON after each commit."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from engine_store import TaskState
 
 
 class Kind(StrEnum):
-    """What was committed, or why the worker ends."""
+    """The kinds of events: something was committed, or could not be."""
 
     CLAIMED = "claimed"
     FINISHED = "finished"
-    LOST = "lost"  # the result came too late: somebody took the task over; nothing was committed
+    LOST = "lost"  # the result came too late: another claim has the task; nothing was committed
     FAILED = "failed"  # the worker cannot go on; `reason` and `exit_code` say why
 
 
@@ -27,6 +27,7 @@ class Event:
     kind: Kind
     task_exec_id: str = ""
     version: int = 0
+    attempt: int = 0
     status: str = ""
     output: dict[str, Any] | None = None
     reason: str = ""
@@ -34,15 +35,17 @@ class Event:
 
     @classmethod
     def of(cls, kind: Kind, task: TaskState) -> Event:
-        """The event of a task in the state that was stored."""
-        return cls(kind, task.task_exec_id, task.version, task.status.value, task.output)
+        """Return the event of a task in the state that was stored."""
+        return cls(
+            kind, task.task_exec_id, task.version, task.attempt, task.status.value, task.output
+        )
 
     def line(self) -> str:
-        """The event as one line of text."""
+        """Return the event as one line of text."""
         return json.dumps(asdict(self)) + "\n"
 
     @classmethod
     def parse(cls, line: str) -> Event:
-        """The event of a whole line."""
+        """Return the event of a whole line."""
         fields = json.loads(line)
         return cls(**{**fields, "kind": Kind(fields["kind"])})

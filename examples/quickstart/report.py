@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from engine_store import Status, Store, TaskState, WorkflowState
 from quickstart.checks import Check, total_tokens
-from quickstart.workflow import claims, file_tasks
+from quickstart.workflow import FINISHED, file_tasks
 
 TREE_ROWS = 40
 """Of more siblings, those that failed or ran again are shown, then the first ones."""
@@ -43,22 +42,23 @@ def show(console: Console, store: Store, workflow: WorkflowState, checks: Sequen
 
 def _show_tree(console: Console, store: Store, workflow: WorkflowState) -> None:
     table = _table("status")
-    for name in ("version", "workers", "time", "tokens"):
+    for name in ("attempts", "worker", "time", "tokens"):
         table.add_column(name, justify="right", no_wrap=True)
     room = console.width - 48  # what the other columns take
-    _add_row(table, workflow.workflow_id, workflow, "", workflow.created_at)
+    _add_row(table, workflow.workflow_id, workflow)
     roots = [task for task in workflow.tasks.values() if task.parent_state_id is None]
     children: dict[str | None, list[TaskState]] = defaultdict(list)
     for root in roots:
         for task in store.tasks.tree(root.task_exec_id):
             children[task.parent_state_id].append(task)
+    ends = _ends(store, workflow.workflow_exec_id)
     guides = ("|  ", "|- ", "`- ") if console.options.ascii_only else ("│  ", "├─ ", "└─ ")
     for guide, entry in _walk(children, None, "", guides):
         if isinstance(entry, str):
             table.add_row(guide + entry)
         else:
             name = _tail(name_of(entry), room - len(guide))
-            _add_row(table, guide + name, entry, _workers(entry), _started(entry))
+            _add_row(table, guide + name, entry, ends.get(entry.task_exec_id))
     _title(console, "Execution tree")
     console.print(table)
 
@@ -66,7 +66,7 @@ def _show_tree(console: Console, store: Store, workflow: WorkflowState) -> None:
 def _walk(
     children: _Children, parent: str | None, indent: str, guides: tuple[str, str, str]
 ) -> Iterator[tuple[str, TaskState | str]]:
-    """The tasks below `parent` in tree order, each behind its guide; a text for those left out."""
+    """Yield the tasks below `parent` in tree order, each after its guide; a text for the rest."""
     bar, fork, corner = guides
     siblings = children.get(parent, ())
     shown = _worth_showing(siblings)
@@ -80,56 +80,51 @@ def _walk(
 
 
 def _worth_showing(siblings: Sequence[TaskState]) -> list[TaskState]:
-    """At most `TREE_ROWS` of them, in their order; failures and second runs come before others."""
+    """Return at most `TREE_ROWS`, in their order; failures and second runs win over others."""
 
     def dull(task: TaskState) -> bool:
-        return task.status is Status.SUCCESS and len(claims(task)) < 2
+        return task.status is Status.SUCCESS and task.attempt < 2
 
     chosen = {task.task_exec_id for task in sorted(siblings, key=dull)[:TREE_ROWS]}
     return [task for task in siblings if task.task_exec_id in chosen]
 
 
+def _ends(store: Store, workflow_exec_id: str) -> dict[str | None, Mapping[str, Any]]:
+    """Return the worker that finished each task, and its time, as the workflow's events have it."""
+    ends: dict[str | None, Mapping[str, Any]] = {}
+    last = 0
+    while events := store.events.list(workflow_exec_id, after=last, kinds=[FINISHED]):
+        ends.update((event.task_exec_id, event.data or {}) for event in events)
+        last = events[-1].number
+    return ends
+
+
 def _add_row(
-    table: Table, name: str, state: TaskState | WorkflowState, worker: str, started: datetime
+    table: Table,
+    name: str,
+    state: TaskState | WorkflowState,
+    end: Mapping[str, Any] | None = None,
 ) -> None:
+    """Add a row. What no worker finished has the time since it was created."""
+    time = end["seconds"] if end else (state.updated_at - state.created_at).total_seconds()
     table.add_row(
         Text(name),
         Text(state.status, _STYLES.get(state.status, "yellow")),
-        str(state.version),
-        worker,
-        _seconds(state.updated_at - started),
+        str(state.attempt) if isinstance(state, TaskState) and end else "",
+        end["worker"].rpartition("-")[2] if end else "",
+        f"{time:.3f} s",
         f"{total_tokens(state.usage):,}",
     )
 
 
 def name_of(task: TaskState) -> str:
-    """What people call a task: its file's path, or else its id; fit to be printed."""
+    """Return what people call a task: its file's path, or else its id; fit to be printed."""
     name: str = (task.input or {}).get("path", task.task_id)
     return "".join(char if char.isprintable() else "?" for char in name)
 
 
-def short(worker: str) -> str:
-    """A worker's name without what makes it unique."""
-    return worker.partition(".")[0]
-
-
-def _workers(task: TaskState) -> str:
-    """The numbers of the workers that claimed the task, in their order."""
-    return " ".join(short(entry["worker"]).rpartition("-")[2] for entry in claims(task))
-
-
-def _started(task: TaskState) -> datetime:
-    """The claim of the run that gave the result; a task nobody claims began when it was made."""
-    taken = claims(task)
-    return datetime.fromisoformat(taken[-1]["at"]) if taken else task.created_at
-
-
-def _seconds(time: timedelta) -> str:
-    return f"{time.total_seconds():.3f} s"
-
-
 def plural(count: int, noun: str) -> str:
-    """The count and the noun, with its s."""
+    """Return the count and the noun, with its s."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
@@ -172,7 +167,7 @@ def _show_texts(console: Console, files: Sequence[TaskState]) -> None:
 
 
 def _fitting(terms: Sequence[tuple[str, int]], room: int) -> str:
-    """As many of the terms as fit, the first ones."""
+    """Return as many of the terms as fit, the first ones."""
     text = ""
     for term, _ in terms:
         longer = f"{text}, {term}" if text else term

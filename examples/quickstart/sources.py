@@ -1,4 +1,4 @@
-"""Which text files a run is about."""
+"""The text files of a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Source:
 
 
 def project_documents() -> Source:
-    """The project's own documents: Markdown in its root, and texts in the folders of its parts."""
+    """Return the project's documents: Markdown in its root, texts in the folders of its parts."""
     files = [path for path in PROJECT.glob("*.md") if path.is_file()]
     for folder in PROJECT_FOLDERS:
         files += _text_files(PROJECT / folder)
@@ -37,7 +37,7 @@ def project_documents() -> Source:
 
 
 def folder_or_file(given: str) -> Source:
-    """The text files below a folder, or one file whatever its name. Raises `UsageError`."""
+    """Return the text files below a folder, or one file of any name. Raises `UsageError`."""
     try:
         path = Path(given).expanduser().absolute()
         if given and path.is_file():
@@ -67,7 +67,7 @@ def _text_files(folder: Path) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Every file below `folder`; what is hidden stays so. Links to folders are not followed."""
+    """Yield every file below `folder` that is not hidden. Links to folders are not followed."""
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(parent, name) for name in files if not name.startswith("."))

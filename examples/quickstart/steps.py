@@ -1,4 +1,4 @@
-"""What the tasks do: analyse one file, and summarise all. No store in here."""
+"""The work of the tasks: analyse one file, and summarise all. No store in here."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from engine_store import ErrorInfo, UsageEntry, UsageSummary, utc_now
 from quickstart import analysis
 from quickstart.sources import MARKDOWN
 
-MAX_BYTES = 16 * 1024 * 1024
-"""Larger files fail: a task must end well within its lease. This many bytes take seconds."""
+MAX_BYTES = 4 * 1024 * 1024
+"""Larger files fail: a task must end well within its lease. This many bytes take a second."""
 
 COUNTS = ("bytes", "words", "sentences", "syllables", "tokens")
 
 
 @frozen
 class Result:
-    """What running a task gave: an output, or an error; and what it used."""
+    """The result of a task: an output, or an error; and what it used."""
 
     output: dict[str, Any] | None = None
     error: ErrorInfo | None = None
@@ -30,7 +30,7 @@ class Result:
 
 
 def analyse_file(path: Path) -> Result:
-    """The analysis of one file. A file that cannot be analysed is a failed task, not a crash."""
+    """Analyse one file. A file that cannot be analysed is a failed task, not a crash."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -56,7 +56,7 @@ def analyse_file(path: Path) -> Result:
 
 
 def summarise(outputs: Mapping[str, dict[str, Any]]) -> Result:
-    """All files together: sums, and the top terms that several files share, most shared first."""
+    """Sum up all files, and find the top terms that several share, the most shared first."""
     if not outputs:
         return _failure("NOTHING_TO_SUMMARISE", "no file could be analysed")
     sums = {count: sum(output[count] for output in outputs.values()) for count in COUNTS}
@@ -71,7 +71,7 @@ def summarise(outputs: Mapping[str, dict[str, Any]]) -> Result:
 
 
 def _usage(agent: str, prompt_tokens: int, output: dict[str, Any]) -> UsageSummary:
-    """Tokens of the text that was read, and of the output's JSON text that was written."""
+    """Return the tokens of the text that was read, and of the JSON that was written."""
     entry = UsageEntry(
         provider="quickstart",
         model="plain-rule",

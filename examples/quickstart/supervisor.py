@@ -1,4 +1,4 @@
-"""The parent's side of a worker: start it, hear its events, kill it or let it end."""
+"""The parent's side of a worker: start it, read its events, kill it or let it end."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from engine_store import new_id
 from quickstart.events import Event, Kind
 from quickstart.worker import STORE_VARIABLE
 
 PATIENCE = 10.0
 """Seconds a worker may take to end the task in hand before it is killed."""
+
+LEASE = 2.0
+"""Seconds that a worker has a task for: short, so that what a killed one leaves is soon free."""
 
 
 class WorkerFailedError(Exception):
@@ -27,10 +29,10 @@ class WorkerFailedError(Exception):
 
 
 class WorkerProcess:
-    """A worker process and the events it acknowledged its commits with.
+    """A worker process, and the events that it acknowledged its commits with.
 
     A context manager: on leaving it the worker is asked to stop, waited for, and if need be
-    killed. A dead worker needs no tidying up: the store is as its last commit left it.
+    killed. A dead worker needs no tidying up: the lease of the task that it had will expire.
     """
 
     def __init__(
@@ -54,14 +56,14 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """The id of the process."""
+        """Return the id of the process."""
         return self._process.pid
 
     def listen(self) -> Iterator[Event]:
-        """Every event as it comes, to the worker's end.
+        """Yield every event as it comes, to the worker's end.
 
         A last line cut short by the worker's death is no acknowledgement.
-        Raises `WorkerFailedError` where the worker ends by itself with a failure.
+        Raises `WorkerFailedError` if the worker ends by itself with a failure.
         """
         for line in self._stdout:
             if not line.endswith("\n"):
@@ -75,7 +77,7 @@ class WorkerProcess:
             raise WorkerFailedError(f"{self.name} ended with exit code {code}", 1)
 
     def kill(self) -> None:
-        """SIGKILL, and the worker is dead when this returns."""
+        """Send SIGKILL; the worker is dead when this returns."""
         self.killed = True
         self._process.kill()
         self._process.wait()
@@ -100,21 +102,16 @@ class WorkerProcess:
             self._stdout.close()
 
 
-def unique_name(number: int) -> str:
-    """A worker's name that no other run uses: claims of an earlier `worker-1` are not its own."""
-    return f"worker-{number}.{new_id()[-8:]}"
-
-
 def _command(workflow_exec_id: str, name: str, hold_after: int | None) -> Sequence[str]:
     command = [sys.executable, "-m", "quickstart.worker", f"--workflow={workflow_exec_id}"]
-    command.append(f"--name={name}")
+    command += [f"--name={name}", f"--lease={LEASE}"]
     if hold_after is not None:
         command.append(f"--hold-after={hold_after}")
     return command
 
 
 def _environment(url: str) -> dict[str, str]:
-    """The parent's, with this package on the path, and the URL: arguments show in `ps`."""
+    """Return the parent's, with this package on the path, and the URL: arguments show in `ps`."""
     package_root = str(Path(__file__).resolve().parents[1])
     known = os.environ.get("PYTHONPATH")
     path = os.pathsep.join(filter(None, [package_root, known]))

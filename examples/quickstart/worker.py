@@ -4,9 +4,9 @@ Start as many as you like, one process each, with the folder above this one on `
 
     python -m quickstart.worker --store sqlite:////path/engine.db --workflow ID --name worker-7
 
-After each commit it writes a line of JSON to standard output, an event: the acknowledgement that
-the store has it for good. It stops after the task in hand when its standard input ends, so it
-never outlives a parent by more than a task, however the parent died.
+After each commit it prints an event, a line of JSON: the acknowledgement that the store has it for
+good. It stops after the task in hand when its standard input ends. So it never outlives a parent by
+more than a task, however the parent died.
 """
 
 from __future__ import annotations
@@ -22,74 +22,69 @@ from attrs import frozen
 import engine_store
 from engine_store import (
     TERMINAL,
+    Claim,
     EngineStoreError,
     ExecutionType,
     Store,
     TaskState,
     WorkflowState,
 )
-from engine_store.errors import UnavailableError
+from engine_store.errors import ClaimLostError, UnavailableError
 from quickstart.events import Event, Kind
 from quickstart.steps import Result, analyse_file, summarise
-from quickstart.workflow import (
-    FILES,
-    Claimant,
-    claim,
-    claimable,
-    finish,
-    path_of,
-    settle,
-)
+from quickstart.workflow import finish, path_of
 
 STORE_VARIABLE = "QUICKSTART_STORE"
-"""The environment variable that names the store where `--store` does not."""
+"""The environment variable that names the store if `--store` does not."""
 
-POLL = 0.05
-"""Seconds between looks into the store while other workers hold all that is left."""
+LEASE = 30.0
+"""Seconds that a worker has a task for. If it dies, another one takes the task over after them."""
+
+PATIENCE = 1.0
+"""Seconds for which a claim waits, before the worker looks whether it is to stop."""
 
 Announce = Callable[[Kind, TaskState], None]
-"""Told of each commit, after it."""
+"""Called after each commit."""
 
 
 @frozen
 class Worker:
     """Runs the tasks of one workflow.
 
-    `stopping(seconds)` waits at most that long, and says whether the worker is asked to stop.
+    `stopping` returns whether the worker is to stop.
     """
 
     store: Store
     workflow_exec_id: str
-    claimant: Claimant
+    name: str
     announce: Announce
-    stopping: Callable[[float], bool]
+    stopping: Callable[[], bool]
+    lease: float = LEASE
 
     def run(self) -> None:
         """Work until the workflow has ended, or until asked to stop."""
-        while not self.stopping(0):
-            workflow = self.store.workflows.get(self.workflow_exec_id, with_tasks=True)
+        queues = [self.workflow_exec_id]
+        while not self.stopping():
+            workflow = self.store.workflows.get(self.workflow_exec_id)
             if workflow.status in TERMINAL:
                 return
-            if tasks := claimable(workflow):
-                self._run_tasks(workflow, tasks)
-            elif not settle(self.store, workflow):
-                self.stopping(POLL)
+            for claim in self.store.tasks.claim(
+                self.name, lease=self.lease, queues=queues, wait=PATIENCE
+            ):
+                self._run(workflow, claim)
 
-    def _run_tasks(self, workflow: WorkflowState, tasks: list[TaskState]) -> None:
-        for task in tasks:
-            if self.stopping(0):
-                return
-            claimed = claim(self.store, task, self.claimant)
-            if claimed is None:  # another worker was first; the next task may be free
-                continue
-            self.announce(Kind.CLAIMED, claimed)
-            finished = finish(self.store, claimed, self._execute(workflow, claimed))
-            self.announce(Kind.FINISHED if finished else Kind.LOST, finished or claimed)
+    def _run(self, workflow: WorkflowState, claim: Claim) -> None:
+        self.announce(Kind.CLAIMED, claim.task)
+        try:
+            task = finish(self.store, claim, self._execute(workflow, claim.task))
+        except ClaimLostError:  # another worker took the task over, or it was canceled
+            self.announce(Kind.LOST, claim.task)
+        else:
+            self.announce(Kind.FINISHED, task)
 
     def _execute(self, workflow: WorkflowState, task: TaskState) -> Result:
         if task.execution_type is ExecutionType.AGGREGATE:
-            files = workflow.tasks[FILES]
-            return summarise(self.store.tasks.children_outputs(files.task_exec_id))
+            return summarise(self.store.tasks.children_outputs((task.input or {})["of"]))
         return analyse_file(path_of(workflow, task))
 
 
@@ -100,8 +95,8 @@ class Voice:
     """Prints events. With `hold_after`, it makes the worker pause in the middle of a task.
 
     After that many results and one more claim it waits for a line on standard input, or its end,
-    as if the task were a long call to a model. So a parent can kill a worker that has work behind
-    it and one task in hand, every time, with no sleep that might be too short.
+    as if the task were a long call to a model. So a parent can kill a worker that has finished
+    some tasks and has one in hand, every time, with no sleep that might be too short.
     """
 
     def __init__(self, hold_after: int | None) -> None:
@@ -109,7 +104,7 @@ class Voice:
         self._finished = 0
 
     def announce(self, kind: Kind, task: TaskState) -> None:
-        """Tell the parent of a commit."""
+        """Print the event of a commit."""
         say(Event.of(kind, task))
         self._finished += kind is Kind.FINISHED
         if kind is Kind.CLAIMED and self._finished == self._hold_after:
@@ -122,13 +117,13 @@ def say(event: Event) -> None:
     sys.stdout.flush()
 
 
-def parent_is_gone(seconds: float) -> bool:
-    """Whether standard input ends within `seconds`; nothing is written to it but in a pause."""
-    return bool(select.select([sys.stdin], [], [], seconds)[0])
+def parent_is_gone() -> bool:
+    """Return whether standard input has ended. Only a pause is written to."""
+    return bool(select.select([sys.stdin], [], [], 0)[0])
 
 
 def exit_code(error: EngineStoreError) -> int:
-    """3 where the database could not serve, 2 where something must be put right first."""
+    """Return 3 if the database could not serve, 2 if something must be put right first."""
     return 3 if error.retriable or isinstance(error, UnavailableError) else 2
 
 
@@ -138,8 +133,14 @@ def main() -> int:
     try:
         with engine_store.open(options.store) as store:
             voice = Voice(options.hold_after)
-            claimant = Claimant(options.name)
-            Worker(store, options.workflow, claimant, voice.announce, parent_is_gone).run()
+            Worker(
+                store,
+                options.workflow,
+                options.name,
+                voice.announce,
+                parent_is_gone,
+                lease=options.lease,
+            ).run()
     except EngineStoreError as exc:
         say(Event(Kind.FAILED, reason=str(exc), exit_code=exit_code(exc)))
         return exit_code(exc)
@@ -153,7 +154,10 @@ def _parser() -> argparse.ArgumentParser:
     url = os.environ.get(STORE_VARIABLE)
     parser.add_argument("--store", metavar="URL", default=url, required=url is None)
     parser.add_argument("--workflow", metavar="ID", required=True, help="its execution id")
-    parser.add_argument("--name", required=True, help="unique among all workers, past ones too")
+    parser.add_argument("--name", required=True, help="the worker of its claims")
+    parser.add_argument(
+        "--lease", metavar="SECONDS", type=float, default=LEASE, help="how long it has a task for"
+    )
     parser.add_argument("--hold-after", metavar="N", type=int, help="pause in the next task")
     return parser
 

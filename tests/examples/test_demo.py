@@ -21,7 +21,7 @@ from engine_store.drivers import discovery
 from quickstart import cli
 from quickstart.events import Event, Kind
 from quickstart.sources import folder_or_file
-from quickstart.workflow import FILES, claims, file_tasks, plan, record_end
+from quickstart.workflow import FILES, file_tasks, plan
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -77,29 +77,29 @@ def test_a_killed_worker_costs_no_result_and_repeats_none(
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "killed with SIGKILL: 1 done, dogs.md in hand" in ran.stdout
     assert "in the store: 3 files, 1 PENDING, 1 RUNNING, 1 SUCCESS" in ran.stdout
+    assert "took dogs.md over: attempt 2" in ran.stdout
     assert "ended the workflow: 3 done, the summary among them" in ran.stdout
     for check in CHECKS:
         assert check in ran.stdout
     with default_store() as store:
         (workflow,) = workflows(store)
-        runs = {task.task_id: len(claims(task)) for task in workflow.tasks.values()}
+        attempts = {task.task_id: task.attempt for task in workflow.tasks.values()}
         assert workflow.status is Status.SUCCESS
-        assert runs == {FILES: 0, "file-0001": 1, "file-0002": 2, "file-0003": 1, "summary": 1}
+        assert attempts == {FILES: 0, "file-0001": 1, "file-0002": 2, "file-0003": 1, "summary": 1}
 
 
-def test_the_tree_shows_status_version_workers_time_and_tokens(run: Run, texts: Path) -> None:
+def test_the_tree_shows_status_attempts_worker_time_and_tokens(run: Run, texts: Path) -> None:
     lines = run("--input", str(texts)).stdout.splitlines()
     tree = lines[lines.index("Execution tree") + 1 :][:7]
     words = [line.replace("│", " ").replace("├─", " ").replace("└─", " ").split() for line in tree]
-    assert words[0] == ["status", "version", "workers", "time", "tokens"]
-    assert [row[:3] for row in words[2:]] == [
-        ["files", "SUCCESS", "2"],
-        ["cats.txt", "SUCCESS", "3"],
-        ["dogs.md", "SUCCESS", "4"],
-        ["empty.txt", "SUCCESS", "3"],
-        ["summary", "SUCCESS", "3"],
+    assert words[0] == ["status", "attempts", "worker", "time", "tokens"]
+    assert [row[:2] for row in words[1:3]] == [["text-analysis", "SUCCESS"], ["files", "SUCCESS"]]
+    assert [row[:4] for row in words[3:]] == [
+        ["cats.txt", "SUCCESS", "1", "1"],
+        ["dogs.md", "SUCCESS", "2", "2"],
+        ["empty.txt", "SUCCESS", "1", "2"],
+        ["summary", "SUCCESS", "1", "2"],
     ]
-    assert words[4][3:5] == ["1", "2"]
     assert [guide[:6] for guide in tree[2:]] == ["├─ fil", "│  ├─ ", "│  ├─ ", "│  └─ ", "└─ sum"]
 
 
@@ -108,7 +108,7 @@ def test_the_report_fits_80_columns_whatever_the_files_are_called(run: Run, text
     deep.parent.mkdir(parents=True)
     deep.write_text("Incomprehensibilities, counterrevolutionaries, internationalisation.")
     (texts / "line\nbreak.txt").write_bytes(b"\xff")
-    ran = run("--input", str(texts))
+    ran = run("--input", str(texts), "--no-kill")
     report = ran.stdout[ran.stdout.index("Execution tree") :]
     assert ran.returncode == 0
     assert max(len(line.rstrip()) for line in report.splitlines()) <= 80
@@ -133,7 +133,7 @@ def test_it_can_be_started_as_a_module_beside_its_folder(start: Start, texts: Pa
 def test_a_workflow_that_fails_ends_the_demo_with_1(run: Run, texts: Path) -> None:
     for path in texts.iterdir():
         path.write_bytes(b"\xff")
-    ran = run("--input", str(texts))
+    ran = run("--input", str(texts), "--no-kill")
     assert (ran.returncode, ran.stderr) == (1, "")
     assert ran.stdout.count("NOT_UTF8") == 3
 
@@ -191,7 +191,7 @@ def test_after_ctrl_c_the_next_run_resumes(
     _, errors = process.communicate()
     before = store.tasks.in_workflow(exec_id)
     done = {task_id: task for task_id, task in before.items() if task.status is Status.SUCCESS}
-    assert 101 <= len(done) < 200
+    assert 100 <= len(done) < 200  # the task of the killed worker may still be its own
     assert process.returncode == 130
     assert errors == (
         f"quickstart: Interrupted: {len(done)} of 200 files are done and kept in {url}; "
@@ -231,8 +231,8 @@ def test_a_killed_parent_leaves_no_worker_behind_and_a_store_that_resumes(
 def test_a_finished_workflow_is_not_resumed_but_begun_anew(
     run: Run, texts: Path, default_store: Callable[[], Store]
 ) -> None:
-    run("--input", str(texts))
-    assert "new workflow" in run("--input", str(texts)).stdout
+    run("--input", str(texts), "--no-kill")
+    assert "new workflow" in run("--input", str(texts), "--no-kill").stdout
     with default_store() as store:
         assert [state.status for state in workflows(store)] == [Status.SUCCESS] * 2
 
@@ -261,29 +261,39 @@ def test_two_workers_at_once_run_every_task_exactly_once(
     tasks = [task for task in store.tasks.in_workflow(exec_id).values() if task.task_id != FILES]
     finished = [e.task_exec_id for events in outputs for e in events if e.kind is Kind.FINISHED]
     assert sorted(finished) == sorted(task.task_exec_id for task in tasks)
-    assert {(task.status, task.version, len(claims(task))) for task in tasks} == {
-        (Status.SUCCESS, 3, 1)
-    }
+    assert {(task.status, task.version, task.attempt) for task in tasks} == {(Status.SUCCESS, 3, 1)}
     assert claimed[0].task_exec_id != claimed[1].task_exec_id
-    assert {claims(task)[0]["worker"] for task in tasks} == {"one", "other"}
+    assert all(outputs)
     assert store.workflows.get(exec_id).status is Status.SUCCESS
 
 
-def test_a_worker_takes_over_at_once_from_one_that_was_killed_in_a_task(
+def test_a_worker_takes_over_from_one_that_was_killed_in_a_task(
+    work: Start, planned: tuple[Store, str, str]
+) -> None:
+    store, _, _ = planned
+    first = work("first", "--hold-after=0", "--lease=0.1")
+    claimed = next_event(first)
+    first.kill()
+    events = events_of(work("second"))
+    [over] = [event for event in events if event.kind is Kind.CLAIMED and event.attempt == 2]
+    assert over.task_exec_id == claimed.task_exec_id
+    task = store.tasks.get(claimed.task_exec_id)
+    assert (task.status, task.version, task.attempt) == (Status.SUCCESS, 4, 2)
+
+
+def test_a_worker_that_was_too_slow_drops_its_result(
     work: Start, planned: tuple[Store, str, str]
 ) -> None:
     store, _, exec_id = planned
-    first = work("first", "--hold-after=0")
-    claimed = next_event(first)
-    first.kill()
-    first.wait()
-    record_end(store, exec_id, "first")
-    second = work("second")
-    assert next_event(second).task_exec_id == claimed.task_exec_id
-    events_of(second)
-    task = store.tasks.get(claimed.task_exec_id)
-    assert [entry["worker"] for entry in claims(task)] == ["first", "second"]
-    assert (task.status, task.version) == (Status.SUCCESS, 4)
+    slow = work("slow", "--hold-after=0", "--lease=0.1")
+    claimed = next_event(slow)
+    events_of(work("other"))
+    before = store.workflows.get(exec_id, with_tasks=True)
+    write_line(slow)
+    assert [(e.kind, e.task_exec_id) for e in events_of(slow)] == [
+        (Kind.LOST, claimed.task_exec_id)
+    ]
+    assert store.workflows.get(exec_id, with_tasks=True) == before
 
 
 def test_a_worker_ends_the_task_in_hand_when_its_parent_lets_go(
@@ -321,7 +331,7 @@ def test_a_demo_whose_worker_fails_says_so_and_keeps_what_is_done(
     url = f"sqlite:///{tmp_path}/engine.db"
     assert cli.main(["--input", str(texts), "--store", url]) == 1
     name, _, reason = capsys.readouterr().err.partition(" ended with ")
-    assert name.startswith("quickstart: worker-1.")
+    assert name == "quickstart: worker-1"
     assert reason == "exit code 1; what is done is kept, and the same command resumes\n"
     with engine_store.open(url) as store:
         assert [state.status for state in workflows(store)] == [Status.RUNNING]

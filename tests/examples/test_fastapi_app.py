@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from engine_store import (
     Component,
     ErrorInfo,
     ExecutionType,
+    NewEvent,
     Status,
     Store,
     TaskState,
@@ -70,7 +71,7 @@ def served(folder: Path, environment: dict[str, str], key: str | None = None) ->
     )
     with process:
         assert process.stdout is not None
-        printed = []
+        printed: list[str] = []
         while not printed or not printed[-1].startswith("Serving on "):
             printed.append(process.stdout.readline())
             assert printed[-1], process.communicate()[1]
@@ -124,6 +125,35 @@ def created(http: httpx.Client, **fields: Any) -> str:
     assert answer.status_code == 201, answer.text
     exec_id: str = answer.json()["workflow_exec_id"]
     return exec_id
+
+
+def ended(http: httpx.Client) -> str:
+    """Create an execution, append two events, and end it; its id."""
+    exec_id = created(http)
+    for number in (1, 2):
+        http.post(f"/workflows/{exec_id}/events", json={"kind": "token", "data": {"n": number}})
+    assert set_status(http, exec_id, "SUCCESS", "*").status_code == 200
+    return exec_id
+
+
+def stream(
+    http: httpx.Client, exec_id: str, **options: Any
+) -> AbstractContextManager[httpx.Response]:
+    """Ask for the events of an execution."""
+    return http.stream("GET", f"/workflows/{exec_id}/events", **options)
+
+
+def messages(answer: httpx.Response) -> Iterator[dict[str, Any]]:
+    """Yield the messages of a stream as they come: the fields of each, with its data decoded."""
+    message: dict[str, Any] = {}
+    for line in answer.iter_lines():
+        name, _, value = line.partition(": ")
+        if name:
+            message[name] = json.loads(value) if name == "data" else value
+        else:
+            yield message
+            message = {}
+    assert not message
 
 
 def set_status(http: httpx.Client, exec_id: str, status: str, if_match: str) -> httpx.Response:
@@ -182,6 +212,19 @@ def test_a_service_that_is_stopped_writes_what_is_due_and_closes_its_store(
     with engine_store.open(f"sqlite:///{tmp_path}/engine.db") as store:
         [key] = store.api_keys.list().items
         assert key.last_used is not None
+
+
+def test_a_service_that_is_stopped_ends_its_streams(serve: Serve, tmp_path: Path) -> None:
+    service = serve()
+    exec_id = created(service.http)
+    service.http.post(f"/workflows/{exec_id}/events", json={"kind": "token"})
+    with stream(service.http, exec_id) as answer:
+        received = messages(answer)
+        assert next(received)["id"] == "1"
+        code, errors = service.stop(signal.SIGTERM)
+    assert (code, errors.count("\n")) == (-signal.SIGTERM, 1)
+    assert errors.startswith("ERROR:    Cancel 1 running task(s)")
+    assert [path.name for path in tmp_path.iterdir()] == ["engine.db"]  # no -wal: it was closed
 
 
 def test_while_the_database_is_away_the_answer_is_503_and_then_all_is_well(serve: Serve) -> None:
@@ -299,6 +342,9 @@ def test_without_a_valid_key_there_is_one_answer_whatever_is_wrong(
         ("GET", "/workflows"),
         ("GET", f"/workflows/{EXEC_ID}"),
         ("POST", f"/workflows/{EXEC_ID}/status"),
+        ("POST", f"/workflows/{EXEC_ID}/cancel"),
+        ("GET", f"/workflows/{EXEC_ID}/events"),
+        ("POST", f"/workflows/{EXEC_ID}/events"),
     ],
 )
 def test_every_route_but_that_of_health_asks_for_a_key(
@@ -416,6 +462,99 @@ def test_a_request_that_is_sent_again_creates_nothing_twice(http: httpx.Client) 
     assert codes == [201, 409]
 
 
+def test_a_canceled_execution_ends_with_its_tasks_and_the_reason(
+    http: httpx.Client, behind: Store
+) -> None:
+    exec_id = created(http)
+    behind.tasks.create(TaskState(exec_id, f"task-of-{exec_id}", "draft", "report"))
+    answer = http.post(f"/workflows/{exec_id}/cancel", json={"reason": "no longer needed"})
+    assert (answer.status_code, answer.headers["ETag"]) == (200, '"2"')
+    error = {"message": "no longer needed", "code": "CANCELED", "details": None}
+    assert (answer.json()["status"], answer.json()["error"]) == ("CANCELED", error)
+    draft = http.get(f"/workflows/{exec_id}").json()["tasks"]["draft"]
+    assert (draft["status"], draft["error"]) == ("CANCELED", error)
+    again = http.post(f"/workflows/{exec_id}/cancel", json={"reason": "too late"})
+    assert (again.status_code, again.json()) == (200, answer.json())
+
+
+# --- events ------------------------------------------------------------------------------------
+
+
+def test_events_are_streamed_as_they_come_until_the_execution_has_ended(
+    http: httpx.Client, behind: Store
+) -> None:
+    exec_id = created(http)
+    signal = {"kind": "approval", "data": {"by": "Zoë\n", "score": 1.0}, "key": "approval-1"}
+    sent = http.post(f"/workflows/{exec_id}/events", json=signal)
+    assert sent.status_code == 201
+    assert sent.json() == {
+        "number": 1,
+        "task_exec_id": None,
+        "created_at": sent.json()["created_at"],
+        **signal,
+    }
+    with stream(http, exec_id) as answer:
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-cache")
+        assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        received = messages(answer)
+        assert next(received) == {"event": "approval", "data": sent.json(), "id": "1"}
+        behind.events.append(exec_id, "two\nlines")  # while the stream waits
+        second = next(received)
+        assert (second["id"], second["event"]) == ("2", "two lines")
+        assert (second["data"]["kind"], second["data"]["data"]) == ("two\nlines", None)
+        http.post(f"/workflows/{exec_id}/cancel", json={})
+        assert list(received) == []
+
+
+def test_all_events_of_an_execution_that_has_ended_are_sent(
+    http: httpx.Client, behind: Store
+) -> None:
+    exec_id = ended(http)
+    behind.events.append_many(exec_id, [NewEvent("token")] * 200)
+    with stream(http, exec_id) as answer:
+        numbers = [message["id"] for message in messages(answer)]
+    assert numbers == [str(number) for number in range(1, 203)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"params": {"after": "1"}},
+        {"headers": {"Last-Event-ID": "1"}},
+        {"headers": {"Last-Event-ID": "1"}, "params": {"after": "0"}},
+    ],
+)
+def test_a_stream_goes_on_after_the_last_event_that_was_seen(
+    http: httpx.Client, options: dict[str, Any]
+) -> None:
+    with stream(http, ended(http), **options) as answer:
+        assert [message["id"] for message in messages(answer)] == ["2"]
+
+
+def test_a_browser_that_has_seen_the_end_is_told_not_to_ask_again(http: httpx.Client) -> None:
+    with stream(http, ended(http), headers={"Last-Event-ID": "2"}) as answer:
+        assert (answer.status_code, answer.read()) == (204, b"")
+
+
+def test_the_stream_of_an_execution_that_is_deleted_ends(http: httpx.Client, behind: Store) -> None:
+    exec_id = created(http)
+    behind.events.append(exec_id, "token")
+    with stream(http, exec_id) as answer:
+        received = messages(answer)
+        assert next(received)["id"] == "1"
+        behind.workflows.delete(exec_id)
+        assert list(received) == []
+
+
+def test_a_signal_that_is_sent_again_is_the_same_event(http: httpx.Client) -> None:
+    exec_id = created(http)
+    signal = {"kind": "approval", "data": {"by": "ann"}, "key": "approval-1"}
+    first, again = (http.post(f"/workflows/{exec_id}/events", json=signal) for _ in range(2))
+    assert first.json() == again.json()
+    other = http.post(f"/workflows/{exec_id}/events", json={"kind": "approval"})
+    assert other.json()["number"] == 2
+
+
 # --- what is wrong with a request --------------------------------------------------------------
 
 
@@ -438,7 +577,13 @@ def test_a_change_says_which_version_it_is_of(
 
 
 def test_what_is_not_there_is_404(http: httpx.Client) -> None:
-    for answer in (http.get("/workflows/none"), set_status(http, "none", "RUNNING", "*")):
+    for answer in (
+        http.get("/workflows/none"),
+        set_status(http, "none", "RUNNING", "*"),
+        http.post("/workflows/none/cancel", json={}),
+        http.get("/workflows/none/events"),
+        http.post("/workflows/none/events", json={"kind": "approval"}),
+    ):
         assert (answer.status_code, answer.json()) == (
             404,
             {"detail": "no workflow execution with id 'none'"},
@@ -488,12 +633,23 @@ def test_a_page_that_cannot_be_is_422(http: httpx.Client, query: dict[str, str],
     assert (answer.status_code, answer.json()) == (422, {"detail": said})
 
 
+def test_an_event_that_cannot_be_is_422(http: httpx.Client) -> None:
+    path = f"/workflows/{created(http)}/events"
+    for answer, said in (
+        (http.post(path, json={"kind": ""}), "kind: expected 1 to 255 characters, found 0"),
+        (http.get(path, params={"after": "-1"}), "after: expected an integer from 0 to 2^63-1"),
+    ):
+        assert (answer.status_code, answer.json()) == (422, {"detail": said})
+
+
 def test_the_interface_is_described(http: httpx.Client) -> None:
     described = json.loads(http.get("/openapi.json").content)
     assert {path: sorted(methods) for path, methods in described["paths"].items()} == {
         "/health": ["get"],
         "/workflows": ["get", "post"],
         "/workflows/{workflow_exec_id}": ["get"],
+        "/workflows/{workflow_exec_id}/cancel": ["post"],
+        "/workflows/{workflow_exec_id}/events": ["get", "post"],
         "/workflows/{workflow_exec_id}/status": ["post"],
     }
     assert list(described["components"]["securitySchemes"]) == ["HTTPBearer"]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ import engine_store
 from database_server import NotInstalledError
 from engine_store.models import Status
 from postgres_server import PostgresServer, given_or_started
+from quickstart.sources import Source
+from quickstart.steps import Result
+from quickstart.workflow import FILES, SUMMARY, finish, plan
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "scripts" / "postgres_server.py"
@@ -35,6 +39,19 @@ def test_a_killed_worker_costs_no_result_and_repeats_none(
         tasks = store.tasks.in_workflow(workflow.workflow_exec_id)
     assert workflow.status is Status.SUCCESS
     assert {task.status for task in tasks.values()} == {Status.SUCCESS}
+
+
+def test_of_files_that_end_at_once_one_is_the_last(postgres_store_url: str) -> None:
+    with engine_store.open(postgres_store_url) as store, ThreadPoolExecutor(8) as threads:
+        source = Source("a source", "/nowhere", tuple(map(str, range(40))))
+        exec_id = plan(store, source).workflow_exec_id
+        claims = store.tasks.claim("one", lease=30, queues=[exec_id], limit=40)
+        ended = list(threads.map(lambda claim: finish(store, claim, Result({})), claims))
+        tasks = store.tasks.in_workflow(exec_id)
+        [summary] = store.tasks.list(engine_store.TaskFilter(exec_id, task_id=SUMMARY)).items
+    assert {(task.status, task.version) for task in ended} == {(Status.SUCCESS, 3)}
+    assert (tasks[FILES].status, tasks[FILES].version) == (Status.SUCCESS, 2)
+    assert summary.status is Status.PENDING
 
 
 def test_a_server_that_is_not_there_is_one_line(run: Run, tmp_path: Path) -> None:

@@ -59,9 +59,7 @@ def test_a_file_beyond_the_limit_is_a_failed_result(tmp_path: Path) -> None:
     path = tmp_path / "huge.txt"
     with path.open("wb") as file:
         file.truncate(MAX_BYTES + 1)
-    assert analyse_file(path) == Result(
-        error=ErrorInfo("larger than 16,777,216 bytes", "TOO_LARGE")
-    )
+    assert analyse_file(path) == Result(error=ErrorInfo("larger than 4,194,304 bytes", "TOO_LARGE"))
 
 
 def test_a_file_that_is_gone_is_a_failed_result(tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
-"""The quickstart's workflow on a store: plan, claims, results, its end, and the checks after it."""
+"""The quickstart's workflow on a store: its plan, its end, its workers, and the checks after it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from engine_store import (
+    Claim,
     ErrorInfo,
     Status,
     Store,
@@ -21,27 +21,16 @@ from engine_store import (
     WorkflowFilter,
     WorkflowState,
 )
-from engine_store.errors import InvalidValueError
+from engine_store.errors import ClaimLostError, InvalidValueError
 from quickstart.checks import check
 from quickstart.events import Event, Kind
 from quickstart.sources import Source, folder_or_file
 from quickstart.steps import Result
 from quickstart.worker import Worker
-from quickstart.workflow import (
-    FILES,
-    SUMMARY,
-    Claimant,
-    claim,
-    claimable,
-    claims,
-    find_unfinished,
-    finish,
-    plan,
-    record_end,
-)
+from quickstart.workflow import FILES, SUMMARY, find_unfinished, finish, plan
 
-ONE, OTHER = Claimant("worker-1.a"), Claimant("worker-2.b")
-DONE = Result({"top_terms": []}, usage=UsageSummary.of([UsageEntry("local", "rule", 3, 2)]))
+USAGE = UsageSummary.of([UsageEntry("local", "rule", 3, 2)])
+DONE = Result({"top_terms": []}, usage=USAGE)
 FAILED = Result(error=ErrorInfo("no", "NO"))
 
 
@@ -57,29 +46,48 @@ def read(store: Store, source: Source) -> Callable[[], WorkflowState]:
     return lambda: store.workflows.get(exec_id, with_tasks=True)
 
 
-def run(store: Store, exec_id: str, claimant: Claimant = ONE) -> list[Event]:
-    """Run a worker in this thread to the end; its events."""
+@pytest.fixture
+def claim(store: Store, read: Callable[[], WorkflowState]) -> Callable[[], Claim]:
+    """Claim the next task of the planned workflow."""
+    exec_id = read().workflow_exec_id
+
+    def claim() -> Claim:
+        [claimed] = store.tasks.claim("one", lease=30, queues=[exec_id])
+        return claimed
+
+    return claim
+
+
+def run(store: Store, exec_id: str, name: str = "one", stop_after: int = 1000) -> list[Event]:
+    """Run a worker in this thread, to the end or until it is asked to stop; return its events."""
     events: list[Event] = []
+    answers = iter([False] * stop_after)
 
     def announce(kind: Kind, task: TaskState) -> None:
         events.append(Event.of(kind, task))
 
-    Worker(store, exec_id, claimant, announce, lambda _: False).run()
+    Worker(store, exec_id, name, announce, lambda: next(answers, True)).run()
     return events
+
+
+def workers(store: Store, exec_id: str) -> list[tuple[str, str]]:
+    """Return each task that was finished, and its worker, in their order."""
+    names = {task.task_exec_id: task.task_id for task in store.tasks.in_workflow(exec_id).values()}
+    return [
+        (names[event.task_exec_id or ""], (event.data or {})["worker"])
+        for event in store.events.list(exec_id, kinds=["finished"])
+    ]
 
 
 # --- the plan ----------------------------------------------------------------------------------
 
 
-def test_a_plan_has_a_child_for_each_file_and_a_summary(
-    read: Callable[[], WorkflowState],
-) -> None:
+def test_a_plan_has_a_child_for_each_file(read: Callable[[], WorkflowState]) -> None:
     tasks = read().tasks
     assert {task_id: (task.status, task.input) for task_id, task in tasks.items()} == {
         "files": (Status.RUNNING, None),
-        "file-0001": (Status.PENDING, {"path": "a.txt", "claims": []}),
-        "file-0002": (Status.PENDING, {"path": "b.txt", "claims": []}),
-        "summary": (Status.PENDING, {"claims": []}),
+        "file-0001": (Status.PENDING, {"path": "a.txt"}),
+        "file-0002": (Status.PENDING, {"path": "b.txt"}),
     }
     assert tasks["file-0001"].parent_state_id == tasks[FILES].task_exec_id
 
@@ -112,104 +120,93 @@ def test_an_unfinished_workflow_is_found_behind_many_others(store: Store, source
     oldest = plan(store, source)
     with store.transaction() as tx:
         for number in range(150):
-            other = {"source": f"other {number}", "root": "/", "ended_workers": []}
+            other = {"source": f"other {number}", "root": "/"}
             tx.workflows.create(
                 evolve(oldest, workflow_exec_id=f"other-{number}", input=other, version=0)
             )
     assert find_unfinished(store, source) == oldest
 
 
-# --- claims ------------------------------------------------------------------------------------
+# --- the end of a task -------------------------------------------------------------------------
 
 
-def test_of_two_workers_that_read_the_same_version_one_gets_the_task(
-    store: Store, read: Callable[[], WorkflowState]
+def test_a_result_its_share_of_the_usage_and_its_worker_are_stored_together(
+    store: Store, read: Callable[[], WorkflowState], claim: Callable[[], Claim]
 ) -> None:
-    task = claimable(read())[0]
-    won = claim(store, task, ONE)
-    assert won is not None
-    assert claim(store, task, OTHER) is None
-    stored = store.tasks.get(task.task_exec_id)
-    assert stored == won
-    assert (stored.status, stored.version) == (Status.RUNNING, 2)
-    assert [entry["worker"] for entry in claims(stored)] == [ONE.name]
-
-
-def test_a_claimed_task_is_left_to_its_worker_for_the_lease(
-    store: Store, read: Callable[[], WorkflowState]
-) -> None:
-    first, second = claimable(read())
-    assert claim(store, first, ONE)
-    assert claimable(read()) == [second]
-
-
-def test_a_claim_whose_lease_is_over_may_be_taken_over(
-    store: Store, read: Callable[[], WorkflowState]
-) -> None:
-    task = claimable(read())[0]
-    lost = claim(store, task, evolve(ONE, lease=timedelta(0)))
-    assert claimable(read())[0] == lost
-
-
-def test_a_claim_of_a_worker_that_was_seen_to_end_may_be_taken_over(
-    store: Store, read: Callable[[], WorkflowState]
-) -> None:
-    first, second = claimable(read())
-    lost = claim(store, first, ONE)
-    held = claim(store, second, OTHER)
-    assert lost is not None
-    assert held is not None
-    record_end(store, lost.workflow_exec_id, ONE.name)
-    assert claimable(read()) == [lost]
-
-
-def test_the_end_of_a_worker_is_not_recorded_in_a_workflow_that_has_ended(
-    store: Store, source: Source
-) -> None:
-    exec_id = plan(store, source).workflow_exec_id
-    ended = store.workflows.set_status(exec_id, Status.CANCELED)
-    record_end(store, exec_id, ONE.name)
-    assert store.workflows.get(exec_id) == ended
-
-
-# --- results -----------------------------------------------------------------------------------
-
-
-def test_a_result_and_its_share_of_the_usage_are_stored_together(
-    store: Store, read: Callable[[], WorkflowState]
-) -> None:
-    claimed = claim(store, claimable(read())[0], ONE)
-    assert claimed is not None
+    claimed = claim()
     done = finish(store, claimed, DONE)
-    assert done is not None
-    assert store.tasks.get(claimed.task_exec_id) == done
+    assert store.tasks.get(claimed.task.task_exec_id) == done
     assert (done.status, done.version, done.output) == (Status.SUCCESS, 3, DONE.output)
-    assert read().usage == done.usage == DONE.usage
+    assert read().usage == done.usage == USAGE
+    [event] = store.events.list(done.workflow_exec_id)
+    time = (done.updated_at - claimed.task.updated_at).total_seconds()
+    assert (event.kind, event.task_exec_id) == ("finished", done.task_exec_id)
+    assert event.data == {"worker": "one", "seconds": time}
 
 
-def test_a_result_that_comes_after_the_claim_was_lost_is_dropped(
-    store: Store, read: Callable[[], WorkflowState]
-) -> None:
-    lost = claim(store, claimable(read())[0], evolve(ONE, lease=timedelta(0)))
-    assert lost is not None
-    taken_over = claim(store, lost, OTHER)
-    assert taken_over is not None
-    before = read()
-    assert finish(store, lost, FAILED) is None
-    assert read() == before
-    done = finish(store, taken_over, DONE)
-    assert done is not None
-    assert done.version == 4
-    assert finish(store, lost, FAILED) is None
-    assert read().usage == DONE.usage
-
-
-def test_a_failed_result_keeps_its_error(store: Store, read: Callable[[], WorkflowState]) -> None:
-    claimed = claim(store, claimable(read())[0], ONE)
-    assert claimed is not None
-    failed = finish(store, claimed, FAILED)
-    assert failed is not None
+def test_a_failed_result_keeps_its_error(store: Store, claim: Callable[[], Claim]) -> None:
+    failed = finish(store, claim(), FAILED)
     assert (failed.status, failed.error, failed.output) == (Status.FAILED, FAILED.error, None)
+
+
+def test_a_result_that_comes_after_the_claim_was_lost_changes_nothing(
+    store: Store, read: Callable[[], WorkflowState], claim: Callable[[], Claim]
+) -> None:
+    lost = claim()
+    store.tasks.release(lost)
+    claim()  # the other file, which has been due for longer
+    taken_over = claim()
+    before = read()
+    with pytest.raises(ClaimLostError):
+        finish(store, lost, FAILED)
+    assert read() == before
+    assert store.events.list(before.workflow_exec_id) == ()
+    done = finish(store, taken_over, DONE)
+    assert (done.attempt, done.status) == (2, Status.SUCCESS)
+    with pytest.raises(ClaimLostError):
+        finish(store, lost, FAILED)
+    assert read().usage == USAGE
+
+
+def test_the_last_file_ends_the_collection_and_creates_the_summary(
+    store: Store, read: Callable[[], WorkflowState], claim: Callable[[], Claim]
+) -> None:
+    first, last = claim(), claim()
+    finish(store, last, DONE)
+    assert read().tasks[FILES].status is Status.RUNNING
+    assert SUMMARY not in read().tasks
+    finish(store, first, FAILED)
+    collection, summary = read().tasks[FILES], read().tasks[SUMMARY]
+    assert (collection.status, collection.version) == (Status.SUCCESS, 2)
+    assert (collection.output, collection.usage) == ({"files": 2, "analysed": 1}, USAGE)
+    assert (summary.status, summary.input) == (Status.PENDING, {"of": collection.task_exec_id})
+    assert claim().task.task_id == SUMMARY
+
+
+def test_the_summary_ends_the_workflow(
+    store: Store, read: Callable[[], WorkflowState], claim: Callable[[], Claim]
+) -> None:
+    for _ in range(2):
+        finish(store, claim(), DONE)
+    assert read().status is Status.RUNNING
+    finish(store, claim(), Result({"files": 2}))
+    assert (read().status, read().output) == (Status.SUCCESS, {"files": 2})
+
+
+def test_an_end_that_cannot_be_stored_whole_is_not_stored_at_all(
+    store: Store,
+    read: Callable[[], WorkflowState],
+    claim: Callable[[], Claim],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, last = claim(), claim()
+    finish(store, first, DONE)
+    before = read()
+    with monkeypatch.context() as patched, pytest.raises(InvalidValueError):
+        patched.setattr("quickstart.workflow.SUMMARY", "")  # no task has this id
+        finish(store, last, DONE)
+    assert read() == before
+    assert finish(store, last, DONE).status is Status.SUCCESS
 
 
 # --- a worker ----------------------------------------------------------------------------------
@@ -246,7 +243,7 @@ def test_one_file_that_fails_does_not_fail_the_workflow(store: Store, texts: Pat
     assert workflow.status is Status.SUCCESS
 
 
-def test_the_workflow_fails_where_every_file_does(
+def test_the_workflow_fails_if_every_file_does(
     store: Store, read: Callable[[], WorkflowState]
 ) -> None:
     run(store, read().workflow_exec_id)
@@ -257,25 +254,43 @@ def test_the_workflow_fails_where_every_file_does(
     assert summary.error == ErrorInfo("no file could be analysed", "NOTHING_TO_SUMMARISE")
 
 
-def test_a_worker_takes_over_where_another_stopped(store: Store, texts: Path) -> None:
+def test_a_worker_goes_on_from_where_another_one_stopped(store: Store, texts: Path) -> None:
     exec_id = plan(store, folder_or_file(str(texts))).workflow_exec_id
-    answers = iter([False] * 3)
-    Worker(store, exec_id, ONE, lambda *_: None, lambda _: next(answers, True)).run()
+    run(store, exec_id, "one", stop_after=2)
     done = store.tasks.list(TaskFilter(exec_id, [Status.SUCCESS])).items
     assert [task.task_id for task in done] == ["file-0001", "file-0002"]
-    run(store, exec_id, OTHER)
+    run(store, exec_id, "other")
     tasks = store.tasks.in_workflow(exec_id)
     assert [tasks[task.task_id] for task in done] == list(done)
-    workers = {
-        task_id: [entry["worker"] for entry in claims(task)] for task_id, task in tasks.items()
-    }
-    assert workers == {
-        "files": [],
-        "file-0001": [ONE.name],
-        "file-0002": [ONE.name],
-        "file-0003": [OTHER.name],
-        "summary": [OTHER.name],
-    }
+    assert workers(store, exec_id) == [
+        ("file-0001", "one"),
+        ("file-0002", "one"),
+        ("file-0003", "other"),
+        ("summary", "other"),
+    ]
+
+
+def test_a_worker_takes_only_tasks_of_its_workflow(store: Store, source: Source) -> None:
+    own, other = (plan(store, source).workflow_exec_id for _ in range(2))
+    run(store, own)
+    assert store.workflows.get(own).status is Status.FAILED
+    statuses = {task.status for task in store.tasks.list(TaskFilter(other)).items}
+    assert statuses == {Status.RUNNING, Status.PENDING}  # as planned
+
+
+def test_a_worker_whose_workflow_is_canceled_drops_its_result_and_ends(
+    store: Store, read: Callable[[], WorkflowState]
+) -> None:
+    exec_id = read().workflow_exec_id
+    kinds: list[Kind] = []
+
+    def cancel(kind: Kind, _: TaskState) -> None:
+        kinds.append(kind)
+        store.workflows.cancel(exec_id)
+
+    Worker(store, exec_id, "one", cancel, lambda: False).run()
+    assert kinds == [Kind.CLAIMED, Kind.LOST]
+    assert {task.status for task in read().tasks.values()} == {Status.CANCELED}
 
 
 def test_a_worker_finds_nothing_to_do_in_a_workflow_that_has_ended(
@@ -283,7 +298,7 @@ def test_a_worker_finds_nothing_to_do_in_a_workflow_that_has_ended(
 ) -> None:
     run(store, read().workflow_exec_id)
     ended = read()
-    assert run(store, ended.workflow_exec_id, OTHER) == []
+    assert run(store, ended.workflow_exec_id, "other") == []
     assert read() == ended
     assert store.workflows.list(WorkflowFilter(statuses=[Status.RUNNING])).items == ()
 
