@@ -41,6 +41,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(os|pathlib|types|typing)\..*"),
     (r"py:.*", r"(pluggy|_pytest)\..*|Logger|.*\.Fields|.*\.(C|D|F|R|T|T_co|_C|_T)|.* \| .*"),
     (r"py:.*", r"Request|engine_store\.sql\.operations\..*"),
+    (r"py:.*", r"engine_store\.waiting\.following\._.*"),
 ]
 add_module_names = False
 autodoc_preserve_defaults = True

@@ -28,7 +28,10 @@ PROTOCOL = re.compile(r"^class (\w+)\(", re.MULTILINE)
 
 CODE = (
     (r"^(?<!@property\n)    def (?!transaction\b|follow\b)", "    async def "),
-    (r"import Callable, Collection, Iterator,", "import Iterator, Awaitable, Callable, Collection,"),
+    (
+        r"import Callable, Collection, Iterator,",
+        "import Iterator, Awaitable, Callable, Collection,",
+    ),
     (r"\bIterator\b", "AsyncIterator"),
     (r"\b__(enter|exit)__", r"__a\1__"),
     (r"\bAbstractContextManager\b", "AbstractAsyncContextManager"),

@@ -84,7 +84,13 @@ WORKFLOW = {
 WORKFLOWS = section(items=several(WORKFLOW), next_cursor=TEXT_OR_NOTHING)
 TREE = section(
     workflow=WORKFLOW,
-    tasks=several({"type": "object", "required": ["task_exec_id", "parent_state_id", "status"]}),
+    tasks=several(
+        {
+            "type": "object",
+            "required": ["task_exec_id", "parent_state_id", "status", "queue", "attempt", "due_at"],
+        }
+    ),
+    events=several({"type": "object", "required": ["number", "kind", "data", "task_exec_id"]}),
 )
 WORKFLOW_GONE = section(workflow_exec_id=TEXT, dry_run=TRUTH)
 PURGED = {"type": "object", "required": ["workflows", "tasks"]}
@@ -506,6 +512,8 @@ def test_the_events_of_a_workflow_are_listed(here: Run, filled: str) -> None:
     assert started.endswith('{"by": "ann"}')
     assert said.endswith('{"text": "\\u001b[2J"}')
     [second] = json.loads(events("--after", "1", "--json").out)
+    shown = json.loads(here("workflows", "show", "new", "--url", filled, "--json").out)
+    assert [event["kind"] for event in shown["events"]] == ["started", "said"]
     assert (second["number"], second["kind"], second["key"]) == (2, "said", "k")
     assert json.loads(events("--kind", "other", "--json").out) == []
     assert here("workflows", "events", "none", "--url", filled).code == 1

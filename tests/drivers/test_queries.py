@@ -241,6 +241,8 @@ def append_everything(store: Store) -> None:
     store.events.append_many("w", [NewEvent("x"), NewEvent("y")])
     store.events.append_many("w", [NewEvent("x", task_exec_id="t", key="k"), NewEvent("y")])
     store.events.list("w", after=1, kinds=["x"])
+    store.workflows.wait("w", statuses=tuple(Status), timeout=0)
+    store.events.wait("w", after=1)
     with pytest.raises(AlreadyExistsError):
         store.events.restore(event)
 

@@ -80,6 +80,7 @@ CLAUSES = {
     "11.2": "Keys",
     "11.3": "Lists of events",
     "11.4": "Events in transactions and exports",
+    "11.5": "Changes of a status",
     "12": "Waiting",
     "12.1": "Waiting for a status",
     "12.2": "Waiting for events",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import engine_store
 from engine_store.clock import Clock, utc_now
@@ -136,6 +136,13 @@ class Database:
             if self.face is Face.SYNC:
                 return self.harness.open(clock=clock)
             return self._loops.open(partial(self.harness.open_async, clock=clock))
+
+    def open_with(self, *, clock: Clock = utc_now, **settings: Any) -> Store:
+        """A store with these settings of the section `database`."""
+        config = DatabaseConfig(url=self.url, **settings)
+        if self.face is Face.SYNC:
+            return engine_store.open(config, clock=clock)
+        return self._loops.open(partial(engine_store.open_async, config, clock=clock))
 
     def reopen(self, store: Store, *, clock: Clock = utc_now) -> Store:
         """Close the store, and open another one in its place."""

@@ -204,12 +204,12 @@ def test_a_problem_that_nobody_foresaw_is_in_the_answer_too_as_a_sentence(
     table = f"{schema}.engine_store_migrations"
     postgres_admin.execute(
         f"ALTER TABLE {table} RENAME TO hidden;"
-        f"CREATE VIEW {table} AS SELECT (E'no\\nnumber' || left(name, 0))::int AS version,"
+        f"CREATE VIEW {table} AS SELECT (E'no\\nnumber' || left(name, 0))::bigint AS version,"
         f"name, checksum, applied_at FROM {schema}.hidden".encode()
     )
     health = store.health()
     assert health.problem is not None
-    assert 'invalid input syntax for type integer: "no' in health.problem
+    assert 'invalid input syntax for type bigint: "no' in health.problem
     assert health == Health("postgres", False, False, 0, health.problem)
 
 

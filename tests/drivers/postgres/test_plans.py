@@ -134,6 +134,7 @@ VALUES: dict[str, Any] = {
     "max_depth": 100,
     "now": NOW,
     "number": 4,
+    "one": True,
     "older_than": MIDDLE - timedelta(seconds=4800),
     "output": "{}",
     "parent_state_id": "t-5007-1",

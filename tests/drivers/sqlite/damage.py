@@ -212,6 +212,8 @@ def calls() -> Mapping[str, Callable[[Any], Any]]:
         "events.restore": lambda s: s.events.restore(
             Event(flow, pick(99) + 1, "said", None, created_at=LATER)
         ),
+        "events.wait": lambda s: s.events.wait(flow, after=pick(3), timeout=0),
+        "workflows.wait": lambda s: s.workflows.wait(flow, timeout=0),
         "events.list": lambda s: s.events.list(flow, after=pick(3)),
     }
 

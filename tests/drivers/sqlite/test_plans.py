@@ -17,7 +17,8 @@ from engine_store.sql.statements import Call, Statement
 from engine_store_sqlite.connections import SqliteConnection
 from engine_store_sqlite.dialect import MIGRATIONS, QUERIES
 
-STATEMENTS = QUERIES.all()
+TRIGGERS = {"record_workflows", "record_tasks"}
+STATEMENTS = {name: one for name, one in QUERIES.all().items() if name not in TRIGGERS}
 OF_MIGRATIONS = {entry.name for entry in catalogue.MIGRATIONS}
 
 

@@ -16,7 +16,7 @@ from engine_store.cli.run import PAGE, DryRun, Run, Yes, command, group, table, 
 from engine_store.cli.streams import to_json
 from engine_store.config import seconds
 from engine_store.errors import ConfigurationError
-from engine_store.models import Status, TaskFilter, TaskState, WorkflowFilter, WorkflowState
+from engine_store.models import Event, Status, TaskFilter, TaskState, WorkflowFilter, WorkflowState
 from engine_store.models.pages import read_pages
 from engine_store.protocols import Store
 from engine_store.rules.checks import PURGED_BY_DEFAULT
@@ -72,11 +72,12 @@ def list_workflows(
 def show(
     run: Run, workflow_exec_id: Annotated[str, typer.Argument(help="The execution's id.")]
 ) -> None:
-    """Show an execution and draw the tree of its tasks."""
+    """Show an execution and draw the tree of its tasks; as JSON, with its events."""
     with run.store() as store:
         state = store.workflows.get(workflow_exec_id)
         tasks = list(_tasks(store, workflow_exec_id))
-    run.answer({"workflow": state, "tasks": tasks}, _tree(state, tasks))
+        history = list(_events(store, workflow_exec_id))
+    run.answer({"workflow": state, "tasks": tasks, "events": history}, _tree(state, tasks))
 
 
 @command(app)
@@ -192,6 +193,13 @@ def _before(age: str) -> datetime:
 def _tasks(store: Store, workflow_exec_id: str) -> Iterator[TaskState]:
     wanted = TaskFilter(workflow_exec_id=workflow_exec_id)
     return read_pages(partial(store.tasks.list, wanted), PAGE)
+
+
+def _events(store: Store, workflow_exec_id: str) -> Iterator[Event]:
+    after = 0
+    while found := store.events.list(workflow_exec_id, after=after, limit=PAGE):
+        yield from found
+        after = found[-1].number
 
 
 _INDENTED = 20

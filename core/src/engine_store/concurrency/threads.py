@@ -99,13 +99,14 @@ class _Tasks(_WaitingCalls):
         self,
         worker: str,
         *,
+        lease: float,
         queues: Collection[str] = DEFAULT_QUEUES,
         filter: TaskFilter = TASK.everything,
+        limit: int = 1,
         wait: float = 0,
-        **how: Any,
     ) -> tuple[Claim, ...]:
         call = self.__getattr__("claim")
-        claim = partial(call, worker, queues=queues, filter=filter, **how)
+        claim = partial(call, worker, lease=lease, queues=queues, filter=filter, limit=limit)
         if not check_seconds(wait, "wait", zero=True):
             claims: tuple[Claim, ...] = await claim()
             return claims
@@ -124,11 +125,19 @@ class _Events(_WaitingCalls):
         self._workflows = _Calls(target.workflows, threads)
 
     async def wait(
-        self, workflow_exec_id: str, *, timeout: float | None = None, **which: Any
+        self,
+        workflow_exec_id: str,
+        *,
+        after: int = 0,
+        kinds: Collection[str] | None = None,
+        limit: int = 100,
+        timeout: float | None = None,
     ) -> tuple[Event, ...]:
+        listing = partial(self.list, workflow_exec_id, after=after, kinds=kinds, limit=limit)
+
         async def history() -> tuple[Status, tuple[Event, ...]]:
             workflow = await self._workflows.get(workflow_exec_id)
-            return workflow.status, await self.list(workflow_exec_id, **which)
+            return workflow.status, await listing()
 
         return await wait_for_events(self._notifier, workflow_exec_id, timeout, history).run_async()
 

@@ -27,7 +27,8 @@ class DatabaseConfig:
     are applied at opening, waiting at most `migration_timeout` seconds for another process that
     is at it; without, a schema that is behind is an error. `max_document_bytes` limits what is
     written; what is there already is read, whatever its size. `poll_interval` bounds how
-    late a waiter sees a change of which no notification reached it (contract 12.5).
+    late a waiter sees a change of which no notification reached it (contract 12.5). With
+    `history` the store appends an event for each change of a status that it makes (contract 11.5).
     """
 
     url: str | None = setting(
@@ -54,6 +55,9 @@ class DatabaseConfig:
         maximum=LARGEST_DOCUMENT_BYTES,
         unit="bytes",
         help="How large a document may be, as JSON; a larger one is refused.",
+    )
+    history: bool = setting(
+        default=False, help="Append an event for each change of a status, by this process."
     )
     vectors: bool = setting(
         default=False, help="Refuse a database that cannot hold vectors by itself."

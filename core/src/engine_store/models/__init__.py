@@ -1,7 +1,7 @@
 """The values that flow in and out of a store: frozen classes. States change by `evolve`."""
 
 from engine_store.models.error_info import ErrorInfo
-from engine_store.models.events import Event, NewEvent
+from engine_store.models.events import STATUS_CHANGED, Event, NewEvent
 from engine_store.models.health import Health
 from engine_store.models.pages import (
     ApiKeyFilter,
@@ -25,6 +25,7 @@ from engine_store.models.workflows import WorkflowState
 
 __all__ = [
     "DEFAULT_QUEUE",
+    "STATUS_CHANGED",
     "TERMINAL",
     "ApiKey",
     "ApiKeyFilter",

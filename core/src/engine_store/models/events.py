@@ -9,6 +9,9 @@ from attrs import frozen
 from engine_store.clock import UNSAVED
 from engine_store.values import Document
 
+STATUS_CHANGED = "status"
+"""The kind of the events that a store with the setting `history` appends (contract 11.5)."""
+
 
 @frozen
 class NewEvent:

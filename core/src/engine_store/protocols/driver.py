@@ -21,8 +21,9 @@ from engine_store.values import MAX_DOCUMENT_BYTES
 class Capability:
     """Something a driver can or cannot do, and why (contract 9.5).
 
-    The contract suite asks for three, and leaves out what a driver says it cannot do: `reopen`, the
-    database outlives its store; `processes`, several processes may open it; `migrations`, it has a
+    The contract suite asks for four, and leaves out what a driver says it cannot do: `reopen`, the
+    database outlives its store; `processes`, several processes may open it; `history`, it appends
+    an event for each change of a status if it is asked to; `migrations`, it has a
     schema that is migrated. A `reason` is needed where one is not supported.
     """
 

@@ -83,5 +83,6 @@ class BackgroundTask(Background):
         self._task = asyncio.get_running_loop().create_task(self._main())
 
     async def _join(self) -> None:
-        await asyncio.wait([self._task], timeout=PATIENCE)
-        self._task.cancel()
+        if self._task.get_loop() is asyncio.get_running_loop():  # else it ended with its loop
+            await asyncio.wait([self._task], timeout=PATIENCE)
+            self._task.cancel()

@@ -379,7 +379,7 @@ class TransactionSession(Session):
                 self._check_usable(connection)
                 result = await self._retry(invocation, op, request, self._run, in_transaction=True)
         if self.notifier.is_active and invocation.mode is not Mode.READ:
-            self._topics.update(topics_of(result))
+            self._topics.update(topics_of(result, history=self.notifier.history))
         return result
 
     def _run(

@@ -97,6 +97,7 @@ class SqlEngine:
         A store that is opened to be read only is not migrated. Closes the pool if any of it fails.
         """
         self.notifier.poll_interval = config.poll_interval
+        self.notifier.history = config.history
         if self.pool.read_only:
             config = evolve(config, auto_migrate=False)
         try:

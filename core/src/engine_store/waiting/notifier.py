@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from engine_store.clock import Clock, utc_now
-from engine_store.models import Event, Status, TaskState, WorkflowState
+from engine_store.models import Claim, Event, Status, TaskState, WorkflowState
 
 POLL_INTERVAL = 1.0
 """Seconds between the looks of a waiter that no hint reaches, unless the configuration says."""
@@ -36,17 +36,25 @@ def queue_topic(queue: str) -> str:
     return f"queue/{queue}"
 
 
-def topics_of(written: Any) -> tuple[str, ...]:
-    """Return what a write that returned this may have changed for waiters."""
+def topics_of(written: Any, *, history: bool = False) -> tuple[str, ...]:
+    """Return what a write that returned this may have changed for waiters.
+
+    With `history` changes of a status are events, too.
+    """
     kind = written.__class__
-    if kind is TaskState:
-        return (queue_topic(written.queue),) if written.status is Status.PENDING else _NONE
-    if kind is WorkflowState:
-        return (workflow_topic(written.workflow_exec_id),)
-    if kind is tuple and written:
-        written = written[0]
-        kind = written.__class__
-    return (events_topic(written.workflow_exec_id),) if kind is Event else _NONE
+    if kind is tuple:
+        found = [topic for one in written for topic in topics_of(one, history=history)]
+        return tuple(dict.fromkeys(found))
+    topics = _NONE
+    if kind is TaskState and written.status is Status.PENDING:
+        topics = (queue_topic(written.queue),)
+    elif kind is WorkflowState:
+        topics = (workflow_topic(written.workflow_exec_id),)
+    elif kind is Claim:
+        written = written.task
+    if kind is Event or (history and kind in (TaskState, WorkflowState, Claim)):
+        topics += (events_topic(written.workflow_exec_id),)
+    return topics
 
 
 class Source(Protocol):
@@ -76,6 +84,8 @@ class Notifier:
         """A notifier without waiters. A waiter looks every `poll_interval` seconds at least."""
         self.clock = clock
         self.poll_interval = poll_interval
+        self.history = False
+        """True if changes of a status are events."""
         self.is_active = False
         """True if there is somebody who could want to know of a write."""
         self.idle_since = time.monotonic()
@@ -102,7 +112,7 @@ class Notifier:
 
     def wrote(self, written: Any) -> None:
         """Wake who waits for what a committed write, by its result, may have changed."""
-        self.changed(topics_of(written))
+        self.changed(topics_of(written, history=self.history))
 
     def changed(self, topics: Collection[str]) -> None:
         """Wake who waits for one of these topics, here and in other processes."""

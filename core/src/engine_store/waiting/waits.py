@@ -197,8 +197,11 @@ def wait_for_claims(
                     return claims
             due: datetime | None = yield next_due
             until_due = None if due is None else (due - wait.notifier.clock()).total_seconds()
+            is_later = until_due is None or until_due > 0
+            if not (is_later or may_claim):
+                may_claim = True
+                continue
             # What is due and was not claimed was taken by others, or does not match the filter.
-            is_later = until_due is not None and until_due > 0
             hinted = yield from wait.pause(until_due if is_later else None)
             if hinted is None:
                 return ()

@@ -75,6 +75,7 @@ class MemoryDriver:
             busy_timeout=options.busy_timeout,
             max_document_bytes=context.max_document_bytes,
             poll_interval=config.poll_interval,
+            history=config.history,
         )
 
     async def open_async(self, config: DatabaseConfig, context: OpenContext) -> AsyncStore:

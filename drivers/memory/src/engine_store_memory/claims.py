@@ -27,7 +27,7 @@ from engine_store.rules.sizes import size_of
 from engine_store.values import Document
 from engine_store.waiting.waits import wait_for_claims
 from engine_store_memory.database import Data, Draft, Lease
-from engine_store_memory.repository import Metered
+from engine_store_memory.repository import Metered, put
 from engine_store_memory.rows import by_parent, detached, matching, written
 
 
@@ -210,8 +210,7 @@ def cancel(data: Draft, tasks: Iterable[TaskState], error: ErrorInfo, now: datet
     for task in tasks:
         if task.status not in TERMINAL:
             data.leases.pop(task.task_exec_id, None)
-            canceled = written(task, now, status=Status.CANCELED, error=error)
-            data[TASK][task.task_exec_id] = canceled
+            put(data, TASK, written(task, now, status=Status.CANCELED, error=error))
 
 
 def _of(data: Data, queues: Collection[str]) -> Iterator[TaskState]:

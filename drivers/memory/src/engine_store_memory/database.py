@@ -55,6 +55,8 @@ class Draft:
     """The work of a transaction so far. Savepoints put one snapshot in the place of another."""
 
     data: Snapshot
+    history: bool = False
+    """True if changes of a status are events."""
     topics: set[str] = field(factory=set)
     """What it may have changed for waiters."""
 
@@ -105,7 +107,7 @@ class Database:
         return self._committed
 
     @contextmanager
-    def writing(self, timeout: float) -> Iterator[Draft]:
+    def writing(self, timeout: float, *, history: bool = False) -> Iterator[Draft]:
         """Give a draft of what is committed, and commit it if the block ends without an error.
 
         Raises `UnavailableError` if another thread writes for longer than `timeout` seconds, and
@@ -120,7 +122,7 @@ class Database:
             raise UnavailableError(f"another thread's transaction was open for {timeout:g} s")
         self._writer = thread
         try:
-            draft = Draft(self._committed)
+            draft = Draft(self._committed, history)
             yield draft
             self._committed = draft.data
         finally:

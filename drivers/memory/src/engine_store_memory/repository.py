@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from types import EllipsisType
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
@@ -16,7 +16,15 @@ from engine_store import values
 from engine_store.concurrency.callbacks import StoreCalled, call_holding
 from engine_store.drivers import observing
 from engine_store.errors import AlreadyExistsError, NotInTransactionError, VersionConflictError
-from engine_store.models import Page, TaskState, UsageSummary, User, WorkflowState
+from engine_store.models import (
+    STATUS_CHANGED,
+    Event,
+    Page,
+    TaskState,
+    UsageSummary,
+    User,
+    WorkflowState,
+)
 from engine_store.rules import checks
 from engine_store.rules.entities import Entity, F, R
 from engine_store.rules.sizes import size_of
@@ -100,8 +108,7 @@ class Repository(Generic[R, F]):
         return row
 
     def _put(self, data: Draft, row: R) -> R:
-        data[self.entity][self.entity.key(row)] = row
-        data.topics.update(topics_of(row))
+        put(data, self.entity, row)
         return detached(row)
 
 
@@ -219,3 +226,34 @@ class Metered(Versioned[Work, F]):
             merged = checks.check_merged(before.usage.merge(usage))
             values.check_size(size_of(merged), "usage", self._scope.max_document_bytes)
             return self._replace(data, before, attrs.evolve(before, usage=merged))
+
+
+def put(data: Draft, entity: Entity[R, Any], row: R) -> None:
+    """Store a row. With `history` a change of its status is an event (contract 11.5)."""
+    key = entity.key(row)
+    before, data[entity][key] = data[entity].get(key), row
+    data.topics.update(topics_of(row, history=data.history))
+    if data.history and before is not None and isinstance(row, (TaskState, WorkflowState)):
+        _record(data, before, row)
+
+
+def _record(data: Draft, before: Any, after: TaskState | WorkflowState) -> None:
+    if before.status is after.status:
+        return
+    of_task = {"attempt": after.attempt} if isinstance(after, TaskState) else {}
+    error = None if after.error is None or after.error == before.error else after.error
+    stored = data.events.get(after.workflow_exec_id, ())
+    event = Event(
+        after.workflow_exec_id,
+        stored[-1].number + 1 if stored else 1,
+        STATUS_CHANGED,
+        {
+            "from": before.status.value,
+            "to": after.status.value,
+            **of_task,
+            "error": None if error is None else attrs.asdict(error),
+        },
+        after.task_exec_id if isinstance(after, TaskState) else None,
+        created_at=after.updated_at,
+    )
+    data.events[after.workflow_exec_id] = (*stored, event)

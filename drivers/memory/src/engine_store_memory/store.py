@@ -46,7 +46,7 @@ class MemoryStore(_Repositories):
 
     `busy_timeout` is how long, in seconds, a write waits for another thread's transaction.
     `max_document_bytes` limits what is written. `poll_interval` is how often, in seconds, a waiter
-    looks that no notification reaches.
+    looks that no notification reaches. With `history` changes of a status are events.
     """
 
     in_transaction = False
@@ -59,7 +59,9 @@ class MemoryStore(_Repositories):
         busy_timeout: float = BUSY_TIMEOUT,
         max_document_bytes: int = MAX_DOCUMENT_BYTES,
         poll_interval: float = POLL_INTERVAL,
+        history: bool = False,
     ) -> None:
+        self._history = history
         self.notifier = Notifier(clock, poll_interval)
         super().__init__(self)
         self.migrator = NoMigrations(self.check)
@@ -74,7 +76,8 @@ class MemoryStore(_Repositories):
     def transaction(self) -> Iterator[MemoryTransaction]:
         """Make all writes or none (contract 3.1)."""
         self.check()  # before the wait for other writers, and in `_level` after it
-        with self._database.writing(self._busy_timeout) as draft, _level(self, draft) as tx:
+        writing = self._database.writing(self._busy_timeout, history=self._history)
+        with writing as draft, _level(self, draft) as tx:
             yield tx
 
     def run(self, fn: Callable[[Transaction], T], *, attempts: int = ATTEMPTS) -> T:

@@ -57,13 +57,13 @@ class Notifications(forks.Forkable):
         self._migrator = migrator
         self._notifier = notifier
         self._token = uuid4().hex
-        self._own = 0
         self._listening = migrator.pool.background(self._listen)
         self._telling = migrator.pool.background(self._tell)
         self._begin()
         forks.watch(self)
 
     def _begin(self) -> None:
+        self._own = 0
         self._pending: set[str] = set()
         self._bell = Watch(self._notifier, ())
         self._looked_at = -KNOWN_FOR
@@ -85,7 +85,7 @@ class Notifications(forks.Forkable):
         self._bell.hint()
         await self._telling.stop()
         await self._listening.stop()
-        with suppress(*_ERRORS):
+        with suppress(*_ERRORS, RuntimeError):  # the loop of the connections may have ended
             await self._tell_pending()
 
     def after_fork_in_child(self) -> None:

@@ -155,10 +155,10 @@ def read_options(config: DatabaseConfig) -> tuple[Target, PostgresOptions]:
         )
     if config.url is not None and options.conn_string is not None:
         raise ConfigurationError("options.conn_string", "expected a URL or this, found both")
-    return _target(config.url, options), options
+    return _target(config.url, options, history=config.history), options
 
 
-def _target(url: str | None, options: PostgresOptions) -> Target:
+def _target(url: str | None, options: PostgresOptions, *, history: bool) -> Target:
     field = "url" if url is not None else "options.conn_string"
     found = Hidden(_without_own(url) if url is not None else options.conn_string or "")
     conninfo = _parameters(found)
@@ -172,7 +172,7 @@ def _target(url: str | None, options: PostgresOptions) -> Target:
         raise ConfigurationError(field, "expected the name of a host, or several, found none")
     parameters["connect_timeout"] = ceil(address.connect_timeout)
     own = parameters.get("options") or _outside_options(parameters.get("service"))
-    parameters["options"] = _server_settings(options, own)
+    parameters["options"] = _server_settings(options, own, history=history)
     parameters["client_encoding"] = "utf8"
     host = address.host or "the default host"
     dbname = address.dbname or address.user or "of the user's name"
@@ -218,7 +218,7 @@ def _endpoint(address: Address, schema: str) -> Endpoint:
     return Endpoint("postgresql", namespace, host or None, single)
 
 
-def _server_settings(options: PostgresOptions, own: str | None) -> str | None:
+def _server_settings(options: PostgresOptions, own: str | None, *, history: bool) -> str | None:
     """Return the server's settings for each session. `own`, the caller's, come last: they win.
 
     PgBouncer refuses a connection with any.
@@ -235,6 +235,14 @@ def _server_settings(options: PostgresOptions, own: str | None) -> str | None:
         seconds = default if given is None else given
         # Milliseconds; 0 would mean no limit.
         settings.append(f"-c {name}={max(1, round(seconds * 1000)) if seconds else 0}")
+    if options.pgbouncer and history:
+        raise ConfigurationError(
+            "history",
+            "PgBouncer shares a server's sessions among its clients, so it cannot be set here; set "
+            "it for the role: ALTER ROLE ... SET engine_store.history = 'on'",
+        )
+    if history:
+        settings.append("-c engine_store.history=on")
     if options.read_only:
         settings.append("-c default_transaction_read_only=on")
     return own if options.pgbouncer else " ".join([*settings, own or ""]).rstrip()

@@ -130,6 +130,8 @@ def open_engine(
     timeout = config.migration_timeout
     engine = SqliteEngine(SqliteMigrator(pool, DIALECT, QUERIES, MIGRATIONS, context, timeout))
     run(engine.prepare(config))
+    if isinstance(pool, SqlitePool) and config.history:
+        pool.prepare_writer(QUERIES.record_workflows.text({}), QUERIES.record_tasks.text({}))
     if isinstance(pool, SqlitePool) and location.path is not None:
         engine.notifier.connect(FileChanges(pool.open_reader, engine.notifier))
     return engine, pool

@@ -62,6 +62,7 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
         # The file without its folders: they may name a user, or a machine.
         endpoint = Endpoint("sqlite", MEMORY if location.path is None else self.path.name)
         self._place: Place | None = None
+        self._scripts: tuple[str, ...] = ()
         self._log = self.path.with_name(self.path.name + "-wal")
         self._log_bytes = 0
         self._frames = 0
@@ -91,10 +92,25 @@ class SqlitePool(SingleWriterPool[SqliteConnection]):
             else:
                 self._place.reopened()
             self._counted = 0
+            for script in self._scripts:
+                raw.execute(script)
         except BaseException:
             raw.close()
             raise
         return SqliteConnection(raw, self)
+
+    def prepare_writer(self, *scripts: str) -> None:
+        """Run these on the connection that writes, now and whenever it is opened anew."""
+        self._scripts = scripts
+        with self.hold() as hold:
+            connection = self.acquire_writer(self.timeout, self.timeout, owner=hold)
+            try:
+                with translated():
+                    for script in scripts:
+                        connection.raw.execute(script)
+                    connection.command("COMMIT")
+            finally:
+                self.release(connection)
 
     def begin(self, connection: SqliteConnection, deadline: float, timeout: float) -> None:
         """Begin a transaction that holds the write lock, in a file that is still in its place."""

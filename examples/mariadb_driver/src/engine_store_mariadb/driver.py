@@ -39,9 +39,15 @@ DIALECT = Dialect(
 
 _CANNOT_VECTORS = "MariaDB has vectors from 11.7 on, and this driver knows none"
 
+_CANNOT_RECORD = (
+    "a trigger of MariaDB cannot lock the workflow that its own statement reads, so that events at "
+    "once would get the same number"
+)
+
 _CAPABILITIES = {
     "concurrent_writers": Capability("concurrent_writers", True),
     "vectors": Capability("vectors", False, _CANNOT_VECTORS),
+    "history": Capability("history", False, _CANNOT_RECORD),
 }
 
 
@@ -89,6 +95,8 @@ def open_engine(config: DatabaseConfig, context: OpenContext) -> tuple[SqlEngine
     options = read_options(config)
     if config.vectors:
         raise ConfigurationError("vectors", _CANNOT_VECTORS)
+    if config.history:
+        raise ConfigurationError("history", _CANNOT_RECORD)
     pool, queries = MariadbPool(options), queries_of(options.database)
     timeout = config.migration_timeout
     engine = SqlEngine(

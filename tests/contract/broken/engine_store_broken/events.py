@@ -168,3 +168,36 @@ def run_tries_once_more() -> None:
     @replace(f"{ATTEMPTS}:_pauses")
     def pauses(original: Any, attempts: int) -> Any:
         return original(attempts + 1 if type(attempts) is int and attempts > 0 else attempts)
+
+
+RECORD = "engine_store_memory.repository:_record"
+
+
+@mutant("11.5", base="memory")
+def errors_are_not_recorded() -> None:
+    """The status is recorded, and why it changed is overwritten by the next attempt."""
+
+    @replace(RECORD)
+    def record(original: Any, data: Any, before: Any, after: Any) -> None:
+        original(data, before, attrs.evolve(after, error=None))
+
+
+@mutant("11.5", base="memory")
+def an_old_error_is_recorded_again() -> None:
+    """What an attempt left is taken for an error of the next one."""
+
+    @replace(RECORD)
+    def record(original: Any, data: Any, before: Any, after: Any) -> None:
+        original(data, attrs.evolve(before, error=None), after)
+
+
+@mutant("11.5", base="sqlite")
+def every_write_is_a_change() -> None:
+    """The trigger asks whether the status was written, not whether it is another one."""
+    rewrite("record_workflows", "WHEN OLD.status <> NEW.status\n", "")
+
+
+@mutant("11.5", base="sqlite")
+def the_attempt_before() -> None:
+    """The attempt is that of the row before the change."""
+    rewrite("record_tasks", "NEW.attempt", "OLD.attempt")

@@ -126,8 +126,8 @@ def dirty_reads() -> None:
 
     @replace("engine_store_memory.database:Database.writing")
     @contextmanager
-    def writing(original: Any, database: Any, timeout: float) -> Iterator[Any]:
-        with original(database, timeout) as draft:
+    def writing(original: Any, database: Any, timeout: float, **how: Any) -> Iterator[Any]:
+        with original(database, timeout, **how) as draft:
             database.draft = draft
             try:
                 yield draft

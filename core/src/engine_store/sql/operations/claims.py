@@ -81,6 +81,7 @@ class ClaimOperations(StateOperations[TaskState]):
             now=self._rows.time(now),
             expires_at=self._rows.time(now + length),
             limit=limit,
+            one=True if limit == 1 else None,
         )
         tasks = sorted(map(self._decode, rows), key=claim_order)
         return tuple([Claim(task, worker, now + length, token) for task in tasks])

@@ -18,16 +18,21 @@ RETURNING expires_at
 -- Takes up to `limit` tasks that are PENDING and due at `now`, or whose lease has ended then: each
 -- becomes RUNNING, with version + 1, attempt + 1 and a lease. The highest priority first, then by
 -- due_at, or created_at if that is null, then created_at, then task_exec_id. Rows that others hold
--- are passed over.
--- takes: queues, worker, token, now, expires_at, limit, workflow_exec_id?, statuses?,
+-- are passed over. `one` is given if the limit is 1: then the text may say so, for a plan that is made
+-- once for all calls.
+-- takes: queues, worker, token, now, expires_at, limit, one?, workflow_exec_id?, statuses?,
 -- task_exec_ids?, task_id?, parent_state_id?, agent_id?, action_id?, tool_id?, execution_type?
 -- gives: {task_columns}
+
+-- fragment: is_running
+-- Of a task that is found by its key.
+status = 'RUNNING'
 
 -- fragment: is_claimed
 task_exec_id = :task_exec_id
   AND workflow_exec_id = :workflow_exec_id
   AND {is_there}
-  AND status = 'RUNNING'
+  AND {is_running}
   AND attempt = :attempt
   AND {has_token}
 

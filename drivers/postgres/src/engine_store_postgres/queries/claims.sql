@@ -25,41 +25,72 @@ WHERE priority IS NOT NULL
 
 -- name: claim_tasks! :many
 -- Rows are locked as they are read, level by level, so that of one queue no more are locked than are
--- claimed. Leases that have ended are few.
-WITH ready AS (
+-- claimed. Leases that have ended are few: they are sorted, and each is locked with its task, and
+-- looked at once more, as it may have been renewed. OFFSET 0 keeps the planner from reading leases or
+-- tasks that are not asked for.
+WITH wanted AS (
+  -- Most often one queue. Of an array the planner expects ten, so that a plan for all calls would seem
+  -- dear; a condition that it takes for a rare one tells it.
+  SELECT DISTINCT queue
+  FROM unnest(:queues::text[]) AS named (queue)
+  WHERE queue || '' = '' || queue
+),
+ready AS (
   SELECT found.*
-  FROM (SELECT DISTINCT unnest(:queues::text[])) AS wanted (queue)
+  FROM wanted
   CROSS JOIN LATERAL (
-    SELECT one.*
+    SELECT *
     FROM (
+      SELECT one.*
+      FROM (
 {levels}
-    ) AS level
-    CROSS JOIN LATERAL (
-      SELECT workflow_exec_id, task_exec_id, tasks.queue, tasks.priority, {due} AS due, created_at
-      FROM {schema}.tasks
-      WHERE status = 'PENDING'
-        AND tasks.queue = wanted.queue
-        AND tasks.priority = level.priority
-        AND {due} <= :now
-        AND {matches_filter}
-      ORDER BY {due}, created_at, task_exec_id
+      ) AS level
+      CROSS JOIN LATERAL (
+        SELECT workflow_exec_id, task_exec_id, tasks.queue, tasks.priority, {due} AS due, created_at
+        FROM {schema}.tasks
+        WHERE status = 'PENDING'
+          AND tasks.queue = wanted.queue
+          AND tasks.priority = level.priority
+          AND {due} <= :now
+          AND {matches_filter}
+        ORDER BY {due}, created_at, task_exec_id
+        LIMIT :limit
+        FOR NO KEY UPDATE SKIP LOCKED
+      ) AS one
       LIMIT :limit
-      FOR NO KEY UPDATE SKIP LOCKED
-    ) AS one
-    LIMIT :limit
+    ) AS several
+    LIMIT 1 --? one
   ) AS found
 ),
 expired AS (
-  SELECT workflow_exec_id, task_exec_id, tasks.queue, priority, {due} AS due, created_at
-  FROM {schema}.tasks
-  JOIN {schema}.leases AS ended USING (workflow_exec_id, task_exec_id)
-  WHERE ended.queue = ANY (:queues::text[])
-    AND ended.expires_at <= :now
-    AND status = 'RUNNING'
-    AND {matches_filter}
-  ORDER BY priority DESC, due, created_at, task_exec_id
+  SELECT ended.*
+  FROM (
+    SELECT found.*
+    FROM wanted
+    JOIN {schema}.leases ON leases.queue = wanted.queue
+    CROSS JOIN LATERAL (
+      SELECT workflow_exec_id, task_exec_id, tasks.queue, priority, {due} AS due, created_at
+      FROM {schema}.tasks
+      WHERE {lease_of_task}
+        AND {is_running}
+        AND {matches_filter}
+      OFFSET 0
+    ) AS found
+    WHERE leases.expires_at <= :now
+    ORDER BY priority DESC, due, created_at, task_exec_id
+    OFFSET 0
+  ) AS ended
+  CROSS JOIN LATERAL (
+    SELECT
+    FROM {schema}.tasks
+    JOIN {schema}.leases ON {lease_of_task}
+    WHERE tasks.workflow_exec_id = ended.workflow_exec_id
+      AND tasks.task_exec_id = ended.task_exec_id
+      AND {is_running}
+      AND leases.expires_at <= :now
+    FOR NO KEY UPDATE SKIP LOCKED
+  ) AS held
   LIMIT :limit
-  FOR NO KEY UPDATE SKIP LOCKED
 ),
 claimed AS MATERIALIZED (
   SELECT *

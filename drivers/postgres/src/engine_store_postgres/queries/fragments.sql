@@ -29,7 +29,12 @@ FOR NO KEY UPDATE OF tasks
 = ANY (:workflow_exec_ids::text[])
 
 -- fragment: is_there
--- An array, looked up once: an anti-join would give up the order of an index.
-workflow_exec_id <> ALL (
+-- An array, looked up once: an anti-join would give up the order of an index. Of `|| ''` the planner has
+-- no statistics: if most tasks are of one workflow it would expect few others, and sort them all.
+workflow_exec_id || '' <> ALL (
   ARRAY(SELECT workflow_exec_id FROM {schema}.workflows WHERE is_deleted)
 )
+
+-- fragment: is_running
+-- Of a task that is found by its key: not by an index of all that run.
+coalesce(status, '') = 'RUNNING'

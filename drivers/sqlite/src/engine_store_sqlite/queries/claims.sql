@@ -81,6 +81,7 @@ SELECT tasks.task_exec_id, tasks.workflow_exec_id, tasks.queue, :worker, :token,
 FROM found
 JOIN {schema}.tasks ON tasks.rowid = found.row_id
 WHERE true
+  AND true --? one
 ON CONFLICT (task_exec_id) DO UPDATE
 SET worker = excluded.worker,
     token = excluded.token,

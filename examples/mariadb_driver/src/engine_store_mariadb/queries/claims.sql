@@ -36,6 +36,7 @@ WHERE tasks.queue {in_queues}
     OR (status = 'RUNNING' AND last.token = tasks.lease_token AND last.expires_at <= :now)
   )
   AND {matches_filter}
+  AND true --? one
 ORDER BY priority DESC, {due}, created_at, task_exec_id
 LIMIT :limit
 FOR UPDATE SKIP LOCKED
