@@ -98,6 +98,8 @@ class Databases(ABC):
 
     engine: Engine
     operations: Operations
+    schema: str
+    """What stands before the name of a table of the store."""
 
     @abstractmethod
     def new(self) -> AbstractContextManager[str]:
@@ -110,6 +112,18 @@ class Databases(ABC):
         A copy has the ids of its original with `-1`, `-2` and so on behind them, and is older by
         so many seconds. The database knows afterwards what a server in use would know of its rows.
         """
+
+    @abstractmethod
+    def copy(self, url: str) -> AbstractContextManager[str]:
+        """The URL of a copy of a database that nobody uses, which is gone afterwards."""
+
+    @abstractmethod
+    def rows(self, url: str, text: str) -> list[tuple[Any, ...]]:
+        """What a statement gives, executed behind the back of the store."""
+
+    @abstractmethod
+    def repeat(self, url: str, table: str, key: str, copies: int) -> None:
+        """Add so many copies of each row of a table, with `-1` and so on behind its `key`."""
 
     @abstractmethod
     def template(self) -> Dataset:

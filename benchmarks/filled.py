@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from attrs import frozen
@@ -55,18 +56,29 @@ def multiply(execute: Callable[[str], Any], schema: str, numbers: str, earlier: 
     `schema` stands before the name of a table. `numbers` is a table with a column `number`;
     `earlier` is the time that is so many seconds before `{}`.
     """
-
-    def value(column: str) -> str:
-        if column in _IDS:
-            return f"{column} || '-' || number"
-        return earlier.format(column) if column in _TIMES else column
-
+    times = {column: earlier.format(column) for column in _TIMES}
     for table in (f"{schema}workflows", f"{schema}tasks"):
-        columns = [column[0] for column in execute(f"SELECT * FROM {table} LIMIT 0").description]
-        execute(
-            f"INSERT INTO {table} ({', '.join(columns)}) "
-            f"SELECT {', '.join(map(value, columns))} FROM {numbers} CROSS JOIN {table}"
-        )
+        repeat(execute, table, numbers, _IDS, times)
+
+
+def repeat(
+    execute: Callable[[str], Any],
+    table: str,
+    numbers: str,
+    ids: Collection[str],
+    values: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Insert each row of a table again for each of `numbers`.
+
+    Columns of `ids` get the number behind them; `values` has what becomes of others.
+    """
+    values = {**{column: f"{column} || '-' || number" for column in ids}, **values}
+    columns = [column[0] for column in execute(f"SELECT * FROM {table} LIMIT 0").description]
+    execute(
+        f"INSERT INTO {table} ({', '.join(columns)}) "
+        f"SELECT {', '.join(values.get(column, column) for column in columns)} "
+        f"FROM {numbers} CROSS JOIN {table}"
+    )
 
 
 def _of_copy(key: str, number: int) -> str:

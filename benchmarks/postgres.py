@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import Connection
@@ -22,7 +23,7 @@ from benchmarks.databases import (
     Operations,
     Ready,
 )
-from benchmarks.filled import multiply
+from benchmarks.filled import multiply, repeat
 from engine_store import DatabaseConfig
 from engine_store.sql.blocking import run
 from engine_store.sql.statements import Call, Result
@@ -59,6 +60,8 @@ def open_databases(folder: Path) -> Iterator[Databases]:
 class PostgresDatabases(Databases):
     """Databases of one server."""
 
+    schema = f"{_SCHEMA}."
+
     def __init__(self, server: PostgresServer, place: str) -> None:
         """New databases of `server`, whose data are in `place`."""
         self._server = server
@@ -67,22 +70,25 @@ class PostgresDatabases(Databases):
         with psycopg.connect(server.url(), autocommit=True) as connection:
             self.engine = _engine(connection, place)
 
-    @contextmanager
-    def new(self) -> Iterator[str]:
-        name = next(self._names)
-        self._command(f"CREATE DATABASE {name}")
-        try:
-            yield self._server.url(name)
-        finally:
-            self._command(f"DROP DATABASE {name} WITH (FORCE)")
+    def new(self) -> AbstractContextManager[str]:
+        return self._new("")
 
     def multiply(self, url: str, copies: int) -> None:
-        with psycopg.connect(url, autocommit=True) as connection:
+        with _executing(url) as execute:
+            multiply(execute, self.schema, _NUMBERS.format(copies), _EARLIER)
+            execute("VACUUM (ANALYZE)")
 
-            def execute(text: str) -> Any:
-                return connection.execute(text.encode())
+    def copy(self, url: str) -> AbstractContextManager[str]:
+        return self._new(f"TEMPLATE {urlsplit(url).path[1:]}")
 
-            multiply(execute, f"{_SCHEMA}.", _NUMBERS.format(copies), _EARLIER)
+    def rows(self, url: str, text: str) -> list[tuple[Any, ...]]:
+        with _executing(url) as execute:
+            cursor = execute(text)
+            return cursor.fetchall() if cursor.description else []
+
+    def repeat(self, url: str, table: str, key: str, copies: int) -> None:
+        with _executing(url) as execute:
+            repeat(execute, table, _NUMBERS.format(copies), [key])
             execute("VACUUM (ANALYZE)")
 
     def template(self) -> Dataset:
@@ -115,9 +121,18 @@ class PostgresDatabases(Databases):
         finally:
             run(connection.release())
 
+    @contextmanager
+    def _new(self, template: str) -> Iterator[str]:
+        name = next(self._names)
+        self._command(f"CREATE DATABASE {name} {template}")
+        try:
+            yield self._server.url(name)
+        finally:
+            self._command(f"DROP DATABASE {name} WITH (FORCE)")
+
     def _command(self, text: str) -> None:
-        with psycopg.connect(self._server.url(), autocommit=True) as connection:
-            connection.execute(text.encode())
+        with _executing(self._server.url()) as execute:
+            execute(text)
 
 
 class BarePostgres:
@@ -148,6 +163,13 @@ class BarePostgres:
     def fingerprint(self) -> object:
         text = FINGERPRINT.format(tasks=f"{_SCHEMA}.tasks")
         return self._cursor.execute(text.encode()).fetchone()
+
+
+@contextmanager
+def _executing(url: str) -> Iterator[Callable[[str], Any]]:
+    """What executes a statement on a connection of its own, and commits it."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield lambda text: connection.execute(text.encode())
 
 
 def _engine(connection: Connection[Any], place: str) -> Engine:

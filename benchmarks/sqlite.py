@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from shutil import copy
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import engine_store
 from benchmarks.data import Dataset, populate
@@ -20,7 +22,7 @@ from benchmarks.databases import (
     Operations,
     Ready,
 )
-from benchmarks.filled import multiply
+from benchmarks.filled import multiply, repeat
 from engine_store import DatabaseConfig
 from engine_store.sql.statements import Call, Result
 from engine_store_sqlite.connections import connect
@@ -29,9 +31,9 @@ from engine_store_sqlite.options import read_options
 
 _NUMBERS = """(
     WITH RECURSIVE counted (number) AS (
-        SELECT 1 UNION ALL SELECT number + 1 FROM counted WHERE number < {}
+        SELECT 1 UNION ALL SELECT number + 1 FROM counted WHERE number < {0}
     )
-    SELECT number FROM counted
+    SELECT number FROM counted WHERE number <= {0}
 )"""
 _EARLIER = "strftime('%Y-%m-%dT%H:%M:%f000+00:00', {}, '-' || number || ' seconds')"
 
@@ -44,6 +46,8 @@ def open_databases(folder: Path) -> Iterator[Databases]:
 
 class SqliteDatabases(Databases):
     """Files in one folder."""
+
+    schema = ""
 
     def __init__(self, folder: Path) -> None:
         """New files in `folder`."""
@@ -59,10 +63,24 @@ class SqliteDatabases(Databases):
             yield f"sqlite:///{folder}/engine.db"
 
     def multiply(self, url: str, copies: int) -> None:
-        path = read_options(DatabaseConfig(url=url))[0].path
-        assert path is not None
-        with closing(sqlite3.connect(path)) as connection, connection:
+        with _open(url) as connection:
             multiply(connection.execute, "", _NUMBERS.format(copies), _EARLIER)
+
+    @contextmanager
+    def copy(self, url: str) -> Iterator[str]:
+        with self.new() as to:
+            copy(_path(url), _path(to))
+            with _path(to).open("rb") as file:
+                os.fsync(file)  # or the first commit would wait for all of it
+            yield to
+
+    def rows(self, url: str, text: str) -> list[tuple[Any, ...]]:
+        with _open(url) as connection:
+            return connection.execute(text).fetchall()
+
+    def repeat(self, url: str, table: str, key: str, copies: int) -> None:
+        with _open(url) as connection:
+            repeat(connection.execute, table, _NUMBERS.format(copies), [key])
 
     def template(self) -> Dataset:
         with engine_store.open(f"sqlite:///{self._template}?synchronous=off") as store:
@@ -122,6 +140,20 @@ class BareSqlite:
 
     def fingerprint(self) -> object:
         return self._reader.execute(FINGERPRINT.format(tasks="tasks")).fetchone()
+
+
+def _path(url: str) -> Path:
+    """The file of a database."""
+    path = read_options(DatabaseConfig(url=url))[0].path
+    assert path is not None
+    return path
+
+
+@contextmanager
+def _open(url: str) -> Iterator[sqlite3.Connection]:
+    """A connection of the module's own, which commits in the end."""
+    with closing(sqlite3.connect(_path(url))) as connection, connection:
+        yield connection
 
 
 def _fetch(connection: sqlite3.Connection, ready: Ready) -> object:

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from benchmarks.studies import concurrent, imports, keys, large, ratio, rows, telemetry, transfer
+from benchmarks.studies import (
+    concurrent,
+    imports,
+    keys,
+    large,
+    ratio,
+    rows,
+    telemetry,
+    transfer,
+    work,
+)
 from benchmarks.study import Study
 
-_STUDIES: tuple[Study, ...] = (ratio, concurrent, rows, large, telemetry, keys, transfer, imports)
+_STUDIES: tuple[Study, ...] = (
+    ratio,
+    concurrent,
+    work,
+    rows,
+    large,
+    telemetry,
+    keys,
+    transfer,
+    imports,
+)
 
 STUDIES = {study.NAME: study for study in _STUDIES}

@@ -93,7 +93,8 @@ def test_a_change_by_another_store_wakes_a_waiter(
 ) -> None:
     wait, make = CHANGES[change]
     with asleep(pair[0], lambda: wait(pair[0]), wait_until) as waiting:
-        time.sleep(1.1)  # a writer that has just seen that nobody waits looks again in a second
+        if pair[1].engine.dialect.name == "postgres":  # type: ignore[attr-defined]
+            time.sleep(1.1)  # a writer that has just seen that nobody waits looks again in a second
         make(pair[1])
         assert waiting.result(SOON)
 

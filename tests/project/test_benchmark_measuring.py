@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import Mock
@@ -136,6 +137,86 @@ def test_rows_behind_the_back_of_a_store_are_as_valid_as_its_own(databases):
             assert len(workflow.tasks) == 2
         importlib.import_module("engine_store.transfer").copy(rows.store, empty)
         assert checksum(empty) == checksum(rows.store)
+
+
+# --- queues --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def crews(importable):
+    """Crews of workers."""
+    return importlib.import_module("benchmarks.crews")
+
+
+@pytest.fixture
+def claims(importable):
+    """The workers of a store."""
+    return importlib.import_module("benchmarks.claims")
+
+
+def test_a_crew_is_not_reported_if_it_has_done_other_work_than_is_stored(databases, crews, claims):
+    ours = claims.EngineStore()
+    with databases.new() as url:
+        ours.fill(databases, url, 20)
+        done = crews.run(ours.work(url, 3), crews.Crew(crews.PROCESSES, 2), 60)  # all that waits
+        assert done.tasks == 20
+        ours.check(databases, url, 20, done)
+        for wrong in (19, 21):
+            with pytest.raises(crews.LostWorkError, match=f"{wrong} tasks were finished"):
+                ours.check(databases, url, 20, crews.Done(wrong, 0, 1))
+        databases.rows(url, f"UPDATE {databases.schema}tasks SET attempt = 2")
+        with pytest.raises(crews.LostWorkError):
+            ours.check(databases, url, 20, done)
+
+
+def test_a_copy_of_a_database_is_as_large_and_stands_alone(databases, claims):
+    with databases.new() as url:
+        claims.add_waiting(databases, url, 2_000)
+        with databases.copy(url) as other:
+            databases.rows(other, f"DELETE FROM {databases.schema}tasks WHERE task_id = 'task-1'")
+            counts = [
+                databases.rows(one, f"SELECT count(*) FROM {databases.schema}tasks")
+                for one in (url, other)
+            ]
+    assert counts == [[(2_000,)], [(1_998,)]]
+
+
+def test_a_process_that_fails_is_told_with_its_traceback(crews):
+    children = importlib.import_module("benchmarks.children")
+    with pytest.raises(children.ChildError, match="TypeError"):
+        crews.run(math.sqrt, crews.Crew(crews.PROCESSES, 2), 1)
+
+
+def test_a_renewal_that_wrote_a_task_would_be_noticed(databases, monkeypatch):
+    heartbeats = importlib.import_module("benchmarks.heartbeats")
+    renew = heartbeats._renew
+
+    def renew_and_write(store, claims, seconds):
+        store.tasks.update(claims[0].task.evolve(output={"written": True}))
+        return renew(store, claims, seconds)
+
+    assert heartbeats.heartbeats(databases, 10, 0).rows == 0
+    monkeypatch.setattr(heartbeats, "_renew", renew_and_write)
+    found = heartbeats.heartbeats(databases, 10, 0)
+    assert (found.leases, found.renewals, found.rows) == (10, 10, 1)
+    assert found.pages >= 1
+
+
+def test_the_contest_goes_on_without_what_is_not_installed(importable, monkeypatch):
+    contest = importlib.import_module("benchmarks.contest")
+    study = importlib.import_module("benchmarks.study")
+
+    def work(lab, options, cells):
+        for cell in cells:
+            cell.rates.extend([2.0, 4.0])
+
+    monkeypatch.setattr(contest, "installed", lambda rival: None)
+    monkeypatch.setattr(contest, "_work", work)
+    options = study.Options(study.Effort(2, 1), ("sqlite", "postgres"))
+    found = contest.hold(Mock(), options)
+    assert found["missing"] == ["DBOS", "procrastinate"]
+    assert found["rivals"] == found["times"] == []
+    assert len(found["cycles"]) == 2 * 9 * 2
 
 
 def test_a_server_lives_beside_the_results_where_its_user_can_get_there(monkeypatch):

@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -13,7 +14,17 @@ import pytest
 
 pytestmark = pytest.mark.xdist_group("benchmarks")  # one worker, so that all studies run once
 
-STUDIES = ["ratio", "concurrent", "rows", "large", "telemetry", "keys", "transfer", "imports"]
+STUDIES = [
+    "ratio",
+    "concurrent",
+    "work",
+    "rows",
+    "large",
+    "telemetry",
+    "keys",
+    "transfer",
+    "imports",
+]
 
 TINY = ("--rounds", "2", "--seconds", "0.001")
 
@@ -265,6 +276,53 @@ def test_writers_without_pauses_are_compared_with_the_bare_module(reports):
     ]
     assert all(one["of_bare"] == 1 for one in writers if not one["writers"])
     assert all(one["of_bare"] > 0 and ordered(one["ms"], PERCENTILES) for one in writers)
+
+
+def test_crews_of_all_kinds_claim_one_task_or_ten_on_both_databases(reports):
+    cycles = reports["work"]["cycles"]
+    assert [(one["driver"], one["crew"], one["batch"]) for one in cycles] == [
+        (driver, f"2 {kind}", batch)
+        for driver in BARE
+        for kind in ("threads", "processes", "coroutines")
+        for batch in (1, 10)
+    ]
+    assert all(ordered(one["per_second"], SPREAD) for one in cycles)
+
+
+def test_queues_that_are_installed_are_compared_and_the_others_named(reports, folder):
+    report = reports["work"]
+    titles = {"dbos": "DBOS", "procrastinate": "procrastinate"}
+    missing = [titles[name] for name in titles if find_spec(name) is None]
+    assert report["missing"] == missing
+    assert set(report["libraries"]) == {name for name in titles if find_spec(name)}
+    page = (folder / "work.md").read_text("utf-8")
+    assert (
+        re.findall(r"^Not compared, because it is not installed: (.*)\.$", page, re.MULTILINE)
+        == missing
+    )
+    aims = {("sqlite", "DBOS"): 5, ("postgres", "procrastinate"): 1, ("postgres", "DBOS"): 3}
+    expected = {key: aim for key, aim in aims.items() if key[1] not in missing}
+    found = {(one["driver"], one["queue_title"]): one["aim"] for one in report["times"]}
+    assert found == expected
+    for one in report["rivals"]:
+        assert ordered(one["per_second"], SPREAD)
+        assert all(times > 0 for times in (one["times"]["1"], one["times"]["10"]))
+
+
+def test_what_a_claim_waits_for_finds_and_leaves_alone_is_measured_on_both_databases(reports):
+    report = reports["work"]
+    for one, driver, aim in zip(report["latency"], BARE, (30, 5), strict=True):
+        assert (one["driver"], one["tasks"], one["aim_ms"]) == (driver, 10, aim)
+        assert ordered(one["ms"], ["p50", "p95"])
+    for one, driver in zip(report["among"], BARE, strict=True):
+        assert (one["driver"], one["aim"]) == (driver, 1.5)
+        few, many = one["sizes"]
+        assert (few["tasks"], many["tasks"]) == (1_000, 20_000)
+        assert ordered(few["ms"], PERCENTILES)
+        assert one["ratio"] == many["ms"]["p50"] / few["ms"]["p50"]
+    for one, driver in zip(report["heartbeats"], BARE, strict=True):
+        assert (one["driver"], one["leases"], one["rows"], one["pages"]) == (driver, 100, 0, 0)
+        assert one["renewals"] >= 100
 
 
 def test_latencies_are_measured_for_each_operation_at_each_size_on_both_databases(reports):

@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-STUDIES = ["ratio", "concurrent", "rows", "large", "telemetry", "keys", "transfer", "imports"]
+STUDIES = [
+    "ratio",
+    "concurrent",
+    "work",
+    "rows",
+    "large",
+    "telemetry",
+    "keys",
+    "transfer",
+    "imports",
+]
 
 INCLUDED = re.compile(r"^```{include} measured/(\S+)$", re.MULTILINE)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")

@@ -26,6 +26,7 @@ from engine_store.errors import (
 from engine_store.migrations import MigrationPlan, MigrationStatus, current_version
 from engine_store.models import Health
 from engine_store.protocols import AsyncMigrator, AsyncTransaction, Endpoint, Transaction
+from engine_store.sql import forks
 from engine_store.sql.blocking import run
 from engine_store.sql.connection import Pool
 from engine_store.sql.migrator import SqlMigrator
@@ -74,7 +75,7 @@ class Engine(Protocol):
     async def close(self) -> None: ...
 
 
-class SqlEngine:
+class SqlEngine(forks.Forkable):
     """The engine of a database: its pool, its dialect and its operations.
 
     A driver derives its own, if it has more to check or to tell.
@@ -90,6 +91,11 @@ class SqlEngine:
         self.operations = OperationSet.of(
             dialect, migrator.queries, migrator.clock, migrator.max_document_bytes
         )
+        forks.watch(self)
+
+    def after_fork_in_child(self) -> None:
+        """Forget who waited in the parent."""
+        self.notifier.forget()
 
     async def prepare(self, config: DatabaseConfig) -> None:
         """Connect, check that the database fits the code, and bring its schema up.
