@@ -70,8 +70,8 @@ def test_however_it_is_shown_a_configuration_keeps_its_secrets(show):
 def test_a_configuration_without_url_and_options_says_so():
     assert repr(DatabaseConfig()) == (
         "DatabaseConfig(url=None, driver='postgres', options=<0>, auto_migrate=True, "
-        "migration_timeout=60.0, max_document_bytes=67108864, vectors=False, "
-        "poll_interval=1.0, check_schema=True)"
+        "migration_timeout=60.0, max_document_bytes=67108864, history=False, "
+        "vectors=False, poll_interval=1.0, check_schema=True)"
     )
 
 

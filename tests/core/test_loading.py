@@ -348,7 +348,7 @@ def test_what_is_valid_becomes_the_model(case: Case, expected: Config, load_toml
     assert made.database.driver_name == expected.database.driver_name
 
 
-OF_DATABASE = "auto_migrate, base_dir, busy_timeout, driver, max_document_bytes, "
+OF_DATABASE = "auto_migrate, base_dir, busy_timeout, driver, history, max_document_bytes, "
 OF_DATABASE += "migration_timeout, path, poll_interval, read_only, readers, synchronous, url"
 
 INVALID: list[tuple[Case, list[str]]] = [

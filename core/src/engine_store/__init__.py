@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine_store.ids import new_id
     from engine_store.models import (
         DEFAULT_QUEUE,
+        STATUS_CHANGED,
         TERMINAL,
         ApiKey,
         ApiKeyFilter,
@@ -57,6 +58,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_QUEUE",
+    "STATUS_CHANGED",
     "TERMINAL",
     "UNSAVED",
     "ApiKey",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -19,11 +20,13 @@ from engine_store.errors import (
     WorkflowNotFoundError,
 )
 from engine_store.models import TERMINAL, Claim, Event, Status, TaskFilter
-from engine_store.protocols import Store
+from engine_store.protocols import AsyncStore, Store
 from engine_store_contracts.clock import ManualClock
+from engine_store_contracts.faces import Face
 from engine_store_contracts.hanging import Threads
 from engine_store_contracts.harness import Database
 from engine_store_contracts.patience import PATIENCE
+from engine_store_contracts.suite.asynchronous import asynchronous
 from engine_store_contracts.suite.case import (
     ContractCase,
     all_at_once,
@@ -42,7 +45,7 @@ T = TypeVar("T")
 ASLEEP = 0.05
 """Seconds after which a waiter sleeps, most probably; if it does not, the case proves less."""
 
-SOON = 10
+SOON = 8
 """Seconds within which a change is seen that is waited for, also without a hint."""
 
 WRONG_SECONDS: Mapping[str, Any] = {
@@ -332,11 +335,11 @@ class HintCases(ContractCase):
         rounds = 25
 
         def play(own: str, other: str) -> int:
-            seen = 0
             for number in range(rounds):
                 store.events.append(own, "x")
-                seen += bool(store.events.wait(other, after=number, timeout=SOON))
-            return seen
+                if not store.events.wait(other, after=number, timeout=SOON):
+                    return number
+            return rounds
 
         calls = [lambda: play("ping", "pong"), lambda: play("pong", "ping")]
         assert all_at_once(calls) == [rounds, rounds]
@@ -389,3 +392,32 @@ class NoWaitCases(ContractCase):
             with waiting(lambda: all_at_once(waits)) as wait:
                 store.close()
                 assert_same(in_time(wait), [StoreClosedError()] * 4)
+
+
+class CancelledWaitCases(ContractCase, faces=(Face.ASYNC,)):
+    """Contract 12.6: a wait that is cancelled leaves nothing behind."""
+
+    @clause("12.6", "9.3")
+    @asynchronous
+    async def test_cancelled_waits_take_nothing_and_hinder_nobody(self, store: AsyncStore) -> None:
+        await store.workflows.create(workflow("w"))
+        waits: list[Coroutine[Any, Any, object]] = []
+        for _ in range(10):
+            waits += [
+                store.workflows.wait("w"),
+                store.events.wait("w"),
+                store.tasks.claim("ann", lease=99, wait=99),
+            ]
+        tasks = [asyncio.create_task(wait) for wait in waits]
+        await asyncio.sleep(ASLEEP)
+        await store.tasks.create(task("t"))
+        for one in tasks:
+            one.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        claims = [found for found in outcomes if isinstance(found, tuple)]
+        others = [found for found in outcomes if not isinstance(found, tuple)]
+        assert {type(found) for found in others} == {asyncio.CancelledError}
+        assert sum(map(len, claims)) <= 1
+        await store.tasks.create(task("u"))
+        [claim] = await store.tasks.claim("bob", lease=9, queues=["default"], wait=SOON)
+        assert claim.worker == "bob"

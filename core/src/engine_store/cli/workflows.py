@@ -72,7 +72,7 @@ def list_workflows(
 def show(
     run: Run, workflow_exec_id: Annotated[str, typer.Argument(help="The execution's id.")]
 ) -> None:
-    """Show an execution and draw the tree of its tasks; as JSON, with its events."""
+    """Show an execution and draw the tree of its tasks."""
     with run.store() as store:
         state = store.workflows.get(workflow_exec_id)
         tasks = list(_tasks(store, workflow_exec_id))

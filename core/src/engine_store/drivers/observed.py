@@ -7,7 +7,7 @@ store or of one of its transactions, is an operation that plugins listen to. All
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from functools import partial, wraps
 from typing import Any, Self, TypeAlias, cast
@@ -140,10 +140,17 @@ class _Observer:
     run: Callable[[_Operation, Method, Args, Kwargs], Any]
     """Runs a method in an operation: `_called` or `_awaited`."""
 
-    def follow(self, events: Any, workflow_exec_id: str, **which: Any) -> Any:
+    def follow(
+        self,
+        events: Any,
+        workflow_exec_id: str,
+        *,
+        after: int = 0,
+        kinds: Collection[str] | None = None,
+    ) -> Any:
         """Return the iterator of a workflow's events, of the side of the store."""
         following = follow if self.run is _called else follow_async
-        return following(events, workflow_exec_id, **which)
+        return following(events, workflow_exec_id, after, kinds)
 
     def attribute(self, name: str, found: Any) -> Any:
         """Return the counterpart of an attribute of a store, or of a transaction."""

@@ -6,6 +6,7 @@ comes after the watch has begun, so that no change between a look and a sleep is
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Generator
 from datetime import datetime
@@ -87,17 +88,38 @@ class Wait(Generic[T]):
 
     async def run_async(self) -> T:
         """Return what the looks return; other tasks run during sleeps."""
-        looks = self.looks
+        looks, check = self.looks, _cancellation()
         try:
             action = next(looks)
             while True:
-                found = action() if callable(action) else self.watch.sleep_async(action)
+                if callable(action):
+                    found = action()
+                else:
+                    check()
+                    found = self.watch.sleep_async(action)
                 action = looks.send(await found)
         except StopIteration as done:
             result: T = done.value
             return result
         finally:
             self.watch.end()
+
+
+def _cancellation() -> Callable[[], None]:
+    """Return what raises `CancelledError` if this task was cancelled since.
+
+    `asyncio.wait_for` of Python 3.11 forgets a cancellation that meets the end of what it waits for
+    (https://github.com/python/cpython/issues/86296). A look then returns, and nothing would end the
+    wait.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+
+    def check() -> None:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+    return check
 
 
 _PATHS = {"workflows.wait": "timeout", "events.wait": "timeout", "tasks.claim": "wait"}

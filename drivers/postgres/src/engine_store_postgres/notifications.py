@@ -56,13 +56,13 @@ class Notifications(forks.Forkable):
         self._pool = migrator.pool
         self._migrator = migrator
         self._notifier = notifier
-        self._token = uuid4().hex
         self._listening = migrator.pool.background(self._listen)
         self._telling = migrator.pool.background(self._tell)
         self._begin()
         forks.watch(self)
 
     def _begin(self) -> None:
+        self._token = uuid4().hex
         self._own = 0
         self._pending: set[str] = set()
         self._bell = Watch(self._notifier, ())

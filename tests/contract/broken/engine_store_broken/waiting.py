@@ -102,7 +102,6 @@ def a_claim_that_does_not_wait() -> None:
 
     @replace(f"{CLAIMS}:Claims.claim")
     def claim(original: Any, tasks: Any, worker: str, **how: Any) -> Any:
-        original(tasks, worker, **how | {"queues": []})  # which checks the arguments
         return original(tasks, worker, **how | {"wait": 0})
 
 
