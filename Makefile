@@ -15,6 +15,11 @@ ifeq ($(filter $(DRIVER),sqlite postgres),)
 $(error DRIVER is sqlite or postgres, not $(DRIVER))
 endif
 
+PYTEST := pytest -n auto --maxprocesses 4 --dist loadgroup
+# The tests whose coverage is measured, which takes them half as long again. All others, such as the
+# contract suites, run the same code once more.
+MEASURED := tests/core tests/cli tests/drivers tests/transfer
+
 # Where the documentation goes.
 SITE ?= docs/site
 
@@ -26,13 +31,14 @@ demo: $(READY) ## Run a workflow, kill it half-way, resume it; INPUT=folder, DRI
 
 test: $(READY) ## Run all tests; print the coverage, at least 90 % of lines and branches
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	$(BIN)/coverage run -m $(PYTEST) $(MEASURED)
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+	$(BIN)/python -m $(PYTEST) $(filter-out $(MEASURED) tests/conftest.py,$(wildcard tests/[a-z]*))
 
 quick: $(READY) ## Lint, and test core, the SQL kit and SQLite, in two minutes: for the loop of work
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup tests/core tests/drivers/sql_kit tests/contract/test_sqlite_file.py
+	$(BIN)/python -m $(PYTEST) -q tests/core tests/drivers/sql_kit tests/contract/test_sqlite_file.py
 
 lint: $(READY) ## Check style, format, types, generated code and the direction of imports
 	$(BIN)/ruff check

@@ -20,6 +20,7 @@ from engine_store.models import (
     STATUS_CHANGED,
     Event,
     Page,
+    Status,
     TaskState,
     UsageSummary,
     User,
@@ -241,7 +242,7 @@ def _record(data: Draft, before: Any, after: TaskState | WorkflowState) -> None:
     if before.status is after.status:
         return
     of_task = {"attempt": after.attempt} if isinstance(after, TaskState) else {}
-    error = None if after.error is None or after.error == before.error else after.error
+    error = None if after.status is Status.RUNNING else after.error
     stored = data.events.get(after.workflow_exec_id, ())
     event = Event(
         after.workflow_exec_id,

@@ -21,7 +21,7 @@ from engine_store.sql.statements import Call
 from engine_store.waiting.notifier import Notifier, Watch
 from engine_store_postgres.migrator import PostgresMigrator
 
-LISTEN_AT_ONCE = 0.2
+LISTEN_FOR = 0.2
 """Seconds of a wait for notifications, after which the listener looks if it is still needed."""
 
 LINGER = 5.0
@@ -114,7 +114,7 @@ class Notifications(forks.Forkable):
             self._own = connection.raw.info.backend_pid
             self._notifier.hint_all()  # what was written before it listened
             while not self._may_end():
-                for payload in await connection.notifications(LISTEN_AT_ONCE):
+                for payload in await connection.notifications(LISTEN_FOR):
                     self._hear(payload)
         finally:
             self._own = 0

@@ -182,13 +182,20 @@ def errors_are_not_recorded() -> None:
         original(data, before, attrs.evolve(after, error=None))
 
 
-@mutant("11.5", base="memory")
+@mutant("11.5", base="sqlite")
 def an_old_error_is_recorded_again() -> None:
     """What an attempt left is taken for an error of the next one."""
+    rewrite("record_tasks", "CASE WHEN NEW.status <> 'RUNNING' THEN NEW.error END", "NEW.error")
+
+
+@mutant("11.5", base="memory")
+def the_same_error_is_recorded_once() -> None:
+    """An error that is like the last one is taken for none."""
 
     @replace(RECORD)
     def record(original: Any, data: Any, before: Any, after: Any) -> None:
-        original(data, attrs.evolve(before, error=None), after)
+        same = before.error == after.error
+        original(data, before, attrs.evolve(after, error=None) if same else after)
 
 
 @mutant("11.5", base="sqlite")

@@ -20,7 +20,7 @@ BEGIN
     json_build_object(
       'from', OLD.status,
       'to', NEW.status,
-      'error', CASE WHEN NEW.error::text IS DISTINCT FROM OLD.error::text THEN NEW.error END
+      'error', CASE WHEN NEW.status <> 'RUNNING' THEN NEW.error END
     ),
     NEW.updated_at
   );
@@ -37,7 +37,7 @@ BEGIN
       'from', OLD.status,
       'to', NEW.status,
       'attempt', NEW.attempt,
-      'error', CASE WHEN NEW.error::text IS DISTINCT FROM OLD.error::text THEN NEW.error END
+      'error', CASE WHEN NEW.status <> 'RUNNING' THEN NEW.error END
     ),
     NEW.updated_at
   );

@@ -11,7 +11,7 @@ BEGIN
     json_object(
       'from', OLD.status,
       'to', NEW.status,
-      'error', json(CASE WHEN NEW.error IS NOT OLD.error THEN NEW.error END)
+      'error', json(CASE WHEN NEW.status <> 'RUNNING' THEN NEW.error END)
     ),
     NEW.updated_at
   FROM events
@@ -31,7 +31,7 @@ BEGIN
       'from', OLD.status,
       'to', NEW.status,
       'attempt', NEW.attempt,
-      'error', json(CASE WHEN NEW.error IS NOT OLD.error THEN NEW.error END)
+      'error', json(CASE WHEN NEW.status <> 'RUNNING' THEN NEW.error END)
     ),
     NEW.task_exec_id,
     NEW.updated_at
