@@ -29,7 +29,7 @@ BATCHES = (1, 10)
 WAITING, QUICK_WAITING = 100_000, 2_000
 """Tasks that wait in a database when a crew begins."""
 AIMS = {(SQLITE, "dbos"): 5.0, (POSTGRES, "dbos"): 3.0, (POSTGRES, "procrastinate"): 1.0}
-"""How many times as many tasks a second as another queue ours are to be, at least."""
+"""The least number of times that our rate is to be that of another queue."""
 
 
 @frozen
@@ -54,7 +54,7 @@ class Cell:
         return statistics.median(self.rates)
 
     def times(self, other: Cell) -> float:
-        """How many times as many tasks as the other one, round by round."""
+        """Return the ratio of our rate to that of the other one, round by round."""
         return statistics.median(
             ours / theirs for ours, theirs in zip(self.rates, other.rates, strict=True)
         )
@@ -137,7 +137,7 @@ def _work(lab: Lab, options: Options, cells: Sequence[Cell]) -> None:
 
 
 def _times(rival: Cell, cells: Sequence[Cell]) -> Report:
-    """How many times the rate of a rival ours is with the same crew, by the tasks of a claim."""
+    """Return the ratio of our rate to a rival's with the same crew, by the tasks of a claim."""
     return {
         str(cell.batch): cell.times(rival)
         for cell in cells
@@ -156,7 +156,7 @@ def _best(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _at_best(rival: Cell, best: Sequence[Cell]) -> float:
-    """How many times the rate of a rival ours is, both at their best."""
+    """Return the ratio of our rate to a rival's, both at their best."""
     return max(
         cell.times(rival)
         for cell in best

@@ -126,7 +126,7 @@ class Contestant(Protocol):
 
 
 class LostWorkError(Exception):
-    """What is stored is not what the workers did."""
+    """Raised if what is stored is not what the workers did."""
 
 
 def run(work: Work, crew: Crew, seconds: float) -> Done:

@@ -99,7 +99,7 @@ class Databases(ABC):
     engine: Engine
     operations: Operations
     schema: str
-    """What stands before the name of a table of the store."""
+    """Text that stands before the name of a table of the store."""
 
     @abstractmethod
     def new(self) -> AbstractContextManager[str]:
@@ -119,7 +119,7 @@ class Databases(ABC):
 
     @abstractmethod
     def rows(self, url: str, text: str) -> list[tuple[Any, ...]]:
-        """What a statement gives, executed behind the back of the store."""
+        """Return the rows of a statement, executed behind the back of the store."""
 
     @abstractmethod
     def repeat(self, url: str, table: str, key: str, copies: int) -> None:

@@ -22,7 +22,7 @@ _PAGE = 8192
 
 
 class Tasks(NamedTuple):
-    """What the database knows of the table of tasks: the rows written until now, and its pages."""
+    """The state of the table of tasks: the rows written until now, and its pages."""
 
     writes: int
     dead_rows: int | None

@@ -1,4 +1,4 @@
-"""How long a task takes from its creation in one process to a waiting claim in another."""
+"""The time from the creation of a task in one process to a waiting claim in another."""
 
 from __future__ import annotations
 

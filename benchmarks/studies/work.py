@@ -38,7 +38,7 @@ LONGER, QUICK_LONGER = 60, 10
 LATENCY_AIM = {SQLITE: 30.0, POSTGRES: 5.0}
 """Milliseconds from `create` to a waiting claim: the median is to be below."""
 AMONG_AIM = 1.5
-"""How many times as long a claim may take among many delayed tasks as among few."""
+"""The most that a claim among many delayed tasks may take of the time of one among few."""
 
 
 def measure(lab: Lab, options: Options) -> Report:

@@ -110,10 +110,9 @@ class _Tasks(_WaitingCalls):
         if not check_seconds(wait, "wait", zero=True):
             claims: tuple[Claim, ...] = await claim()
             return claims
-        filtered = filter != TASK.everything
         next_due = partial(self.next_due, queues=queues)
         return await wait_for_claims(
-            self._notifier, queues, wait, claim, next_due, filtered=filtered
+            self._notifier, queues, filter, wait, claim, next_due
         ).run_async()
 
 

@@ -229,11 +229,8 @@ class SqlTaskRepository(_Repository, TaskRepository):
         claim = partial(self._claim, worker, queues=queues, filter=filter, **how)
         if not check_seconds(wait, "wait", zero=True):
             return claim()
-        filtered = filter != TASK.everything
         next_due = partial(self.next_due, queues=queues)
-        return wait_for_claims(
-            self._notifier, queues, wait, claim, next_due, filtered=filtered
-        ).run()
+        return wait_for_claims(self._notifier, queues, filter, wait, claim, next_due).run()
 
 
 class SqlEventRepository(_Repository, EventRepository):
@@ -371,10 +368,9 @@ class AsyncSqlTaskRepository(_Repository, AsyncTaskRepository):
         claim = partial(self._claim, worker, queues=queues, filter=filter, **how)
         if not check_seconds(wait, "wait", zero=True):
             return await claim()
-        filtered = filter != TASK.everything
         next_due = partial(self.next_due, queues=queues)
         return await wait_for_claims(
-            self._notifier, queues, wait, claim, next_due, filtered=filtered
+            self._notifier, queues, filter, wait, claim, next_due
         ).run_async()
 
 

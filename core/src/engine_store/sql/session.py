@@ -37,7 +37,7 @@ from engine_store.sql.operation import (
     finish,
 )
 from engine_store.sql.statements import Call
-from engine_store.waiting.notifier import Notifier, topics_of
+from engine_store.waiting.notifier import Notifier
 
 
 def _has_parts(request: Request) -> bool:
@@ -82,7 +82,7 @@ class Session:
             raise ReadOnlyError(invocation.name)
         result = await self._retry(invocation, op, request, self._writing(invocation, request))
         if self.notifier.is_active:
-            self.notifier.wrote(result)
+            self.notifier.changed(self.notifier.topics_of(result))
         return result
 
     def _writing(self, invocation: Invocation, request: Request) -> Callable[..., Awaitable[Any]]:
@@ -379,7 +379,7 @@ class TransactionSession(Session):
                 self._check_usable(connection)
                 result = await self._retry(invocation, op, request, self._run, in_transaction=True)
         if self.notifier.is_active and invocation.mode is not Mode.READ:
-            self._topics.update(topics_of(result, history=self.notifier.history))
+            self._topics.update(self.notifier.topics_of(result))
         return result
 
     def _run(

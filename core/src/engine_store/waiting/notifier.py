@@ -88,8 +88,7 @@ class Notifier:
         """True if changes of a status are events."""
         self.is_active = False
         """True if there is somebody who could want to know of a write."""
-        self.idle_since = time.monotonic()
-        """When the last waiter left, by the monotonic clock."""
+        self._left = time.monotonic()
         self._source: Source | None = None
         self._watches: dict[str, dict[Watch, None]] = {}
         self._count = 0
@@ -99,6 +98,10 @@ class Notifier:
     def watches(self) -> int:
         """The number of waiters."""
         return self._count
+
+    def is_idle(self, seconds: float) -> bool:
+        """Return whether the last waiter left longer ago than so many seconds."""
+        return not self._count and time.monotonic() - self._left > seconds
 
     def connect(self, source: Source) -> None:
         """Hear of other processes by `source`."""
@@ -110,9 +113,9 @@ class Notifier:
         if self._source is not None:
             await self._source.close()
 
-    def wrote(self, written: Any) -> None:
-        """Wake who waits for what a committed write, by its result, may have changed."""
-        self.changed(topics_of(written, history=self.history))
+    def topics_of(self, written: Any) -> tuple[str, ...]:
+        """Return what a write of this store that returned this may have changed for waiters."""
+        return topics_of(written, history=self.history)
 
     def changed(self, topics: Collection[str]) -> None:
         """Wake who waits for one of these topics, here and in other processes."""
@@ -169,7 +172,7 @@ class Notifier:
                 if not watches:
                     self._watches.pop(topic, None)
             self._count = max(self._count - 1, 0)
-            self.idle_since = time.monotonic()
+            self._left = time.monotonic()
             self._update()
 
     def _update(self) -> None:

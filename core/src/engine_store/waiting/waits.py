@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from engine_store.errors import InTransactionError, InvalidValueError, WaitTimeoutError
-from engine_store.models import TERMINAL, Claim, Event, Status, WorkflowState
+from engine_store.models import TERMINAL, Claim, Event, Status, TaskFilter, WorkflowState
 from engine_store.rules.claims import check_queues, check_seconds
+from engine_store.rules.entities import TASK
 from engine_store.values import check_choices, check_id
 from engine_store.waiting.notifier import (
     Notifier,
@@ -197,16 +198,15 @@ def wait_for_events(
 def wait_for_claims(
     notifier: Notifier | None,
     queues: Collection[str],
+    filter: TaskFilter,
     seconds: float,
     claim: Look[tuple[Claim, ...]],
     next_due: Look[datetime | None],
-    *,
-    filtered: bool,
 ) -> Wait[tuple[Claim, ...]]:
-    """Return the wait for a claim; `filtered`: not any task of the queues will do."""
+    """Return the wait for a claim. With a filter not any task of the queues will do."""
     topics = [queue_topic(queue) for queue in check_queues(queues)]
     wait: Wait[tuple[Claim, ...]] = Wait(
-        notifier, "tasks.claim", topics, seconds, takes=not filtered
+        notifier, "tasks.claim", topics, seconds, takes=filter == TASK.everything
     )
 
     def looks() -> Looks[tuple[Claim, ...]]:

@@ -49,11 +49,8 @@ class Claims(Metered[TaskState, TaskFilter]):
         claim = partial(self._claim, worker, lease, queues, filter, limit)
         if not claims.check_seconds(wait, "wait", zero=True):
             return claim()
-        filtered = filter != TASK.everything
         next_due = partial(self.next_due, queues=queues)
-        return wait_for_claims(
-            self._scope.notifier, queues, wait, claim, next_due, filtered=filtered
-        ).run()
+        return wait_for_claims(self._scope.notifier, queues, filter, wait, claim, next_due).run()
 
     def _claim(
         self, worker: str, lease: float, queues: Collection[str], filter: TaskFilter, limit: int

@@ -121,9 +121,7 @@ class Notifications(forks.Forkable):
             await connection.release()
 
     def _may_end(self) -> bool:
-        notifier = self._notifier
-        is_idle = not notifier.watches and time.monotonic() - notifier.idle_since > LINGER
-        return is_idle or self._listening.is_stopped
+        return self._listening.is_stopped or self._notifier.is_idle(LINGER)
 
     def _hear(self, payload: str) -> None:
         """Wake who waits for what a payload names; for an unknown one, everybody."""

@@ -7,7 +7,6 @@ all others (https://www.sqlite.org/pragma.html#pragma_data_version), and costs s
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
@@ -65,7 +64,7 @@ class FileChanges(forks.Forkable):
     def _run(self) -> None:
         while True:
             with self._lock:
-                if self._stopped.is_set() or self._is_idle():
+                if self._stopped.is_set() or self._notifier.is_idle(LINGER):
                     self._disconnect()
                     self._thread = None
                     return
@@ -73,10 +72,6 @@ class FileChanges(forks.Forkable):
             if changed:
                 self._notifier.hint_all()
             self._stopped.wait(max(PACE, PACE_OF_A_WAITER * self._notifier.watches))
-
-    def _is_idle(self) -> bool:
-        notifier = self._notifier
-        return not notifier.watches and time.monotonic() - notifier.idle_since > LINGER
 
     def _has_changed(self) -> bool:
         """Return whether the file may have changed since the last look.
